@@ -1,0 +1,125 @@
+"""Every error Echolia can name: a stable code, what it means, what to do; never what was sent.
+
+    EcholiaError
+      └─ (by code, in groups)   request · auth · sync · sealed data · device · storage
+
+The table below is the one list: `spec/errors.md` documents each row and `echolia/web/error_responses.py`
+gives each its HTTP status.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+CODES: Final[dict[str, str]] = {
+    # request
+    "malformed_json": "The body is not valid JSON. Send one JSON object in UTF-8.",
+    "malformed_binary": "The binary body does not follow spec/sync.md. Check lengths and versions.",
+    "invalid_request": "A field is missing or has the wrong form; `errors` names where.",
+    "unsupported_version": "This version is not spoken here. Update the client or the server.",
+    "unsupported_media_type": "This endpoint does not take that content type.",
+    "not_found": "There is nothing at this address.",
+    "method_not_allowed": "This address does not take that method.",
+    "body_too_large": "The body is larger than this endpoint takes. Send less at a time.",
+    "body_too_slow": "The body did not arrive in time. Send it again.",
+    "rate_limited": "Too many requests. Wait as long as Retry-After says.",
+    "unavailable": "The server cannot answer just now. Try again after Retry-After.",
+    "internal": "The server failed. Try again; if it stays, report the request id.",
+    # auth
+    "unauthorized": "No valid access token was sent. Get one with a device signature.",
+    "token_expired": "The access token has expired. Refresh it.",
+    "token_reused": "This refresh token was used before; its family is revoked. Sign in again.",
+    "device_revoked": "This device was revoked from the account.",
+    "device_unknown": "No such device in this account.",
+    "account_exists": "This account is registered already. Sign in instead.",
+    "account_unknown": "There is no such account on this server.",
+    "signature_invalid": "A signature does not verify.",
+    "challenge_invalid": "The challenge is unknown, used or expired. Ask for another.",
+    "proof_of_work_required": "Sign-up is busy: solve the puzzle in `challenge` and send it along.",
+    "proof_of_work_invalid": "The puzzle's solution is wrong, used or expired.",
+    "device_log_invalid": "A device log entry breaks the rules of spec/keys.md.",
+    "device_log_conflict": "The device log has moved on. Fetch it and sign again.",
+    "device_last": "The last device cannot revoke itself. Delete the account instead.",
+    "too_many_devices": "The account has as many devices as it may. Revoke one first.",
+    "mailbox_unknown": "The pairing has expired or never was. Start it again.",
+    "mailbox_full": "The pairing was tried too often. Start it again.",
+    # sync
+    "run_invalid": "A run breaks the rules of spec/sync.md; `at` names the change.",
+    "run_gap": "Changes before this run are missing here. Push from the counter in `expected`.",
+    "run_skipped": "Not looked at: an earlier run of the same device was refused.",
+    "device_fork": "This device wrote two different histories. It needs a new identity.",
+    "seen_unknown": "The run says it saw a log position that this server never had.",
+    "cursor_ahead": "The cursor is ahead of this server's log. It may have lost history.",
+    "must_rebase": "The cursor belongs to another epoch. Save unsent changes, then start again.",
+    "listeners_full": "Too many live listeners. Close some first.",
+    "quota_exceeded": "The account's quota is used up. Delete or upgrade; reading still works.",
+    # sealed data
+    "body_unreadable": "A sealed body does not open with the keys at hand.",
+    "body_invalid": "A sealed body opened but holds no valid object state.",
+    "key_missing": "The key generation that sealed this is not known on this device yet.",
+    "key_box_invalid": "A key box does not open or is not signed by a device of the account.",
+    "phrase_invalid": "These are not the 24 words of a recovery phrase.",
+    # what a device found out about its server
+    "chain_broken": "The server served changes whose chain or signature does not hold.",
+    "log_rewritten": "The server's log is not the one this device saw before.",
+    "log_rolled_back": "The server's log is shorter than this device saw before.",
+    "history_forked": "Another device saw a different history at the same position.",
+    "ghost_device": "The server served changes of a device that the account never added.",
+    # the device and its command line
+    "home_missing": "There is no Echolia home here. Run `echolia init` or `echolia join` first.",
+    "home_exists": "This folder already holds an Echolia home. Choose another with --home.",
+    "home_damaged": "The home's database is damaged or not a database. Restore it or join again.",
+    "home_locked": "Another echolia command is using this home. Wait for it to end.",
+    "home_newer": "This home was written by a newer Echolia. Update this one.",
+    "server_unreachable": "The server does not answer. Changes are kept here; sync again later.",
+    "server_invalid": "The server's answer does not follow the protocol.",
+    "object_unknown": "No object here has this id.",
+    "object_ambiguous": "More than one object's id starts so. Give more of it.",
+    "object_quarantined": "Part of this object could not be read; see `echolia status`.",
+    "collection_unknown": "No such collection is declared.",
+    "collection_invalid": "A collection or field name does not follow the rules.",
+    "field_unknown": "The collection has no such field.",
+    "field_policy": "This kind of edit does not fit the field's policy.",
+    "value_invalid": "This value cannot be kept in that field; see spec/merge.md#values.",
+    "object_in_trash": "The object is in the Trash. Restore it first.",
+    "import_unreadable": "A file could not be read as UTF-8 text or Day One JSON.",
+    "import_outside": "A path leads outside the import folder.",
+    "pairing_code_invalid": "This is not a pairing code, or part of it is missing.",
+    "pairing_failed": "Pairing did not complete. Start it again on both devices.",
+    "pairing_check_failed": "The six digits do not match. Nothing was shared; start again.",
+    "usage": "The command's words are off; see --help.",
+    "disk_full": "The disk is full. Nothing was lost; free some room and run it again.",
+    # storage
+    "storage_constraint": "A write conflicts with what is stored.",
+    "storage_busy": "The database is busy. Try again.",
+    "storage_missing": "There is no such database.",
+    "storage_exists": "There is such a database already.",
+    "storage_full": "The server's disk is full.",
+    "storage_damaged": "A database file is damaged or not this account's.",
+    "storage_failed": "The database refused the operation.",
+    "storage_owned": "Another server process owns this data folder.",
+    "migration_changed": "A migration that was applied before has been altered.",
+    "migration_ahead": "The database was written by a newer version. Update the code.",
+    # settings
+    "settings_invalid": "A setting has a value it cannot have.",
+}
+
+
+class EcholiaError(Exception):
+    """An expected failure.
+
+    `code` is a key of `CODES`; `detail` may add names and numbers that the receiver already knows (a counter,
+    a field's name, a limit), never content, keys, tokens or SQL parameters.
+    """
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        if code not in CODES:
+            raise ValueError(f"unknown error code {code}")
+        super().__init__(f"{code}: {detail}" if detail else code)
+        self.code = code
+        self.detail = detail
+
+    @property
+    def meaning(self) -> str:
+        """The sentence for people: what happened and what to do."""
+        return CODES[self.code]
