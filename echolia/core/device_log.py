@@ -73,9 +73,9 @@ class DeviceLog:
     def start(cls, genesis: SignedEntry) -> DeviceLog:
         """The log of a new account; raises `device_log_invalid`."""
         fields = _read(genesis.entry)
-        if fields["type"] != "genesis" or fields["n"] != 0 or fields["prev"] != bytes(32):
+        if fields["type"] != "genesis" or not _is(fields["n"], 0) or fields["prev"] != bytes(32):
             raise _invalid("a log starts with its genesis")
-        if fields["suite"] != 1:
+        if not _is(fields["suite"], 1):
             raise EcholiaError("unsupported_version", "suite must be 1")
         _sized(fields["nonce"], 16)
         recovery, keys = _keys(fields["recovery"]), _keys(fields["device"])
@@ -85,23 +85,34 @@ class DeviceLog:
         return cls(account, 1, entry_hash(genesis.entry), *recovery, MappingProxyType({first.device: first}))
 
     @classmethod
-    def replay(cls, entries: Iterable[SignedEntry]) -> DeviceLog:
-        """The log of these entries from the genesis on; raises `device_log_invalid`."""
+    def replay(cls, entries: Iterable[SignedEntry], account: bytes | None = None) -> DeviceLog:
+        """The log of these entries from the genesis on, which must be `account`'s; raises `device_log_invalid`."""
         stream = iter(entries)
         genesis = next(stream, None)
         if genesis is None:
             raise _invalid("a log is never empty")
         log = cls.start(genesis)
+        if account not in (None, log.account):
+            raise _invalid("the genesis is another account's")
         for entry in stream:
-            log = log.append(entry)
+            log = log.extend(entry)
         return log
+
+    def extend(self, signed: SignedEntry) -> DeviceLog:
+        """The log with the next entry of it that was served; raises `device_log_invalid` for any other."""
+        try:
+            return self.append(signed)
+        except EcholiaError as error:
+            if error.code != "device_log_conflict":
+                raise
+        raise _invalid("n does not continue the log")
 
     def append(self, signed: SignedEntry) -> DeviceLog:
         """The log with one more entry; raises `device_log_invalid`, `device_log_conflict` (older head)."""
         fields = _read(signed.entry)
         if fields["type"] == "genesis" or type(fields["n"]) is not int:
             raise _invalid("a genesis stands only at 0")
-        if fields["n"] < self.length:
+        if 0 < fields["n"] < self.length:
             raise EcholiaError("device_log_conflict", f"the log has {self.length} entries")
         if fields["n"] != self.length or fields["prev"] != self.head:
             raise _invalid("n or prev does not continue the log")
@@ -149,12 +160,19 @@ def _read(entry: bytes) -> dict[str, Any]:
         fields = canonical.decode(entry)
     except ValueError:
         raise _invalid("not deterministic CBOR") from None
-    if not isinstance(fields, dict) or fields.get("v") != 1:
+    if not isinstance(fields, dict) or "v" not in fields:
+        raise _invalid("not a map with a version")
+    if not _is(fields["v"], 1):
         raise EcholiaError("unsupported_version", "device log version must be 1")
     kind = fields.get("type")
     if not isinstance(kind, str) or set(fields) != _KEYS.get(kind):
         raise _invalid("unknown type, or keys are missing or additional")
     return fields
+
+
+def _is(value: object, number: int) -> bool:
+    # True == 1 and 1.0 == 1 in Python, but not in CBOR: other implementations would disagree.
+    return type(value) is int and value == number
 
 
 def _sized(value: object, length: int) -> bytes:

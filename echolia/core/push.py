@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from echolia.core.errors import EcholiaError
 from echolia.core.positions import LogPosition
-from echolia.core.runs import RUN_HEADER_BYTES, Change, RunHeader, change_end, read_change
+from echolia.core.runs import MAX_COUNTER, RUN_HEADER_BYTES, Change, RunHeader, change_end, read_change
 
 MAX_RUNS: Final = 64
 MAX_PUSH_BYTES: Final = 8 << 20
@@ -88,16 +88,18 @@ def read_page(body: bytes) -> Page:
     if len(body) < _PAGE.size:
         raise _malformed("page is cut short")
     version, more, epoch, seq, log, count = _PAGE.unpack_from(body)
-    if version != 1 or more > 1:
+    if version != 1:
         raise EcholiaError("unsupported_version", "page version must be 1")
+    if more > 1 or max(epoch, seq) > MAX_COUNTER:
+        raise _malformed("page head is out of range")
     items, at, view = [], _PAGE.size, memoryview(body)
     for _ in range(count):
         if at + _ITEM.size > len(body):
             raise _malformed("page is cut short")
         item_seq, received_ms, form, length = _ITEM.unpack_from(body, at)
         at += _ITEM.size
-        if form > PARTIAL or length < RUN_HEADER_BYTES:
-            raise _malformed("item has an unknown form or is too short")
+        if form > PARTIAL or length < RUN_HEADER_BYTES or max(item_seq, received_ms) > MAX_COUNTER:
+            raise _malformed("item has an unknown form, is too short or is out of range")
         items.append(Item(item_seq, received_ms, form, view[at : at + length]))
         at += length
     if at != len(body):
@@ -114,12 +116,15 @@ def write_parts(frame: bytes | memoryview, ends: list[int], wanted: list[bool]) 
 
 
 def read_parts(content: bytes, header: RunHeader) -> Iterator[bytes | Change]:
-    """A partial item's changes and, for those left out, leaves (32 bytes); raises `malformed_binary`."""
+    """A partial item's changes and, for those left out, leaves (32 bytes).
+
+    Raises `malformed_binary`, or what `change_end` raises for a change.
+    """
     at = RUN_HEADER_BYTES
     for counter in range(header.first, header.first + header.count):
         kind, at = content[at : at + 1], at + 1
         if kind == b"\x00" and at + 32 <= len(content):
-            yield content[at : at + 32]
+            yield bytes(content[at : at + 32])
             at += 32
         elif kind == b"\x01":
             end = change_end(content, at, header.device, counter)

@@ -1,0 +1,1 @@
+"""Secrets: what only devices may import."""

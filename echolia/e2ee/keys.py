@@ -1,0 +1,121 @@
+"""Device keys, account secrets, and the boxes that carry them (`spec/keys.md`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nacl.bindings import (
+    crypto_box_seal,
+    crypto_box_seal_open,
+    crypto_scalarmult_base,
+    crypto_sign_seed_keypair,
+)
+from nacl.exceptions import CryptoError
+from nacl.signing import SigningKey
+
+from echolia.core import canonical
+from echolia.core.errors import EcholiaError
+from echolia.core.ids import ID_BYTES, device_id
+from echolia.e2ee.derive import derive
+
+SECRET_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPairs:
+    """An Ed25519 and an X25519 pair: a device's, or those of the recovery phrase.
+
+    Both secrets are 32 bytes and never appear in `repr`.
+    """
+
+    sign_secret: bytes = field(repr=False)
+    box_secret: bytes = field(repr=False)
+
+    @property
+    def sign_public(self) -> bytes:
+        """Ed25519 public key, 32 bytes."""
+        return crypto_sign_seed_keypair(self.sign_secret)[0]
+
+    @property
+    def box_public(self) -> bytes:
+        """X25519 public key, 32 bytes."""
+        return crypto_scalarmult_base(self.box_secret)
+
+    @property
+    def device(self) -> bytes:
+        """The id (16 bytes) of a device with these keys."""
+        return device_id(self.sign_public, self.box_public)
+
+    def public(self) -> dict[str, bytes]:
+        """The public keys as device log entries carry them."""
+        return {"sign": self.sign_public, "box": self.box_public}
+
+    def sign(self, message: bytes) -> bytes:
+        """The Ed25519 signature (64 bytes) over `message`."""
+        return SigningKey(self.sign_secret).sign(message).signature
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSecrets:
+    """What every device of an account shares: a key per generation, and the index key (32 bytes each)."""
+
+    account: bytes
+    generation: int
+    keys: Mapping[int, bytes] = field(repr=False)
+    index: bytes = field(repr=False)
+
+    def encode(self) -> bytes:
+        """The bytes that key boxes and pairing carry."""
+        fields = {"v": 1, "account": self.account, "generation": self.generation, "index": self.index}
+        return canonical.encode({**fields, "keys": dict(self.keys)})
+
+    @classmethod
+    def decode(cls, raw: bytes) -> AccountSecrets:
+        """The secrets from their bytes; raises `key_box_invalid`."""
+        try:
+            secrets = cls._checked(canonical.decode(raw))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            secrets = None
+        if secrets is None:
+            raise EcholiaError("key_box_invalid", "not account secrets")
+        return secrets
+
+    @classmethod
+    def _checked(cls, fields: dict[str, Any]) -> AccountSecrets | None:
+        keys, generation, version = fields["keys"], fields["generation"], fields["v"]
+        sized = all(
+            isinstance(k, bytes) and len(k) == SECRET_BYTES for k in [*keys.values(), fields["index"]]
+        )
+        named = isinstance(fields["account"], bytes) and len(fields["account"]) == ID_BYTES
+        counted = all(type(n) is int and 1 <= n < 2**32 for n in keys) and generation in keys
+        # True == 1 and 1.0 == 1 in Python, but not in CBOR.
+        exact = type(version) is int and type(generation) is int and version == 1 and len(fields) == 5
+        if not (exact and sized and named and counted):
+            return None
+        return cls(fields["account"], generation, keys, fields["index"])
+
+    def stream(self, collection: str) -> bytes:
+        """The pseudonym (16 bytes) under which the server knows a collection."""
+        return derive(16, self.index, collection.encode(), b"echolia1/stream")
+
+    def imported_object(self, source: str, key: str) -> bytes:
+        """The id (16 bytes) that an item of a source always gets, so that importing twice finds it again."""
+        return derive(
+            16, self.index, b"import\0" + source.encode() + b"\0" + key.encode(), b"echolia1/object"
+        )
+
+
+def seal_key_box(secrets: AccountSecrets, recipient_box: bytes) -> bytes:
+    """The account secrets, readable by the owner of this X25519 public key only."""
+    return crypto_box_seal(secrets.encode(), recipient_box)
+
+
+def open_key_box(box: bytes, keys: KeyPairs) -> AccountSecrets:
+    """What `seal_key_box` sealed. Verify its signature first; raises `key_box_invalid`."""
+    try:
+        raw = crypto_box_seal_open(box, keys.box_public, keys.box_secret)
+    except (CryptoError, ValueError, TypeError):
+        raise EcholiaError("key_box_invalid", "does not open") from None
+    return AccountSecrets.decode(raw)

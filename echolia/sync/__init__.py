@@ -1,0 +1,1 @@
+"""Sync: an account's log of sealed runs, pushed, pulled, followed and acknowledged."""

@@ -1,0 +1,74 @@
+"""A real log: the sync service over real database files, with the devices that a test names."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from echolia.storage.databases import UserDatabases
+from echolia.storage.engine import Statement
+from echolia.storage.migrate import load_migrations
+from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.sync.service import SyncService
+from echolia.web.context import Caller, OnEnd, Standing
+from tests.support.runs import Writer, keys_of
+
+ACCOUNT = bytes(range(16))
+EPOCH = 77
+
+
+@dataclass
+class NamedDevices:
+    """The `Devices` port over a list that the test keeps."""
+
+    writers: list[Writer] = field(default_factory=list)
+    revoked: set[bytes] = field(default_factory=set)
+
+    def admits(self, caller: Caller) -> None:
+        """Everybody may act."""
+
+    async def standing(self, account: bytes) -> Standing:
+        """The writers' keys."""
+        return Standing(keys_of(self.writers), frozenset(self.revoked), len(self.writers), bytes(32))
+
+    def on_end(self, callback: OnEnd) -> None:
+        """Nobody ends here."""
+
+
+@dataclass
+class Log:
+    """One account's log with two devices, `laptop` and `phone`."""
+
+    databases: UserDatabases
+    service: SyncService
+    devices: NamedDevices
+    laptop: Writer
+    phone: Writer
+    now_ms: list[int]
+
+    def caller(self, writer: Writer) -> Caller:
+        """The writer as an authenticated caller."""
+        return Caller(ACCOUNT, writer.device, expires=2**40)
+
+
+async def open_log(folder: Path, *, new: bool = False) -> Log:
+    """The log in this folder."""
+    databases = UserDatabases(folder, SqliteDriver(2), load_migrations("user"))
+    row = Statement("INSERT INTO account (one, account, epoch) VALUES (1, ?, ?)", (ACCOUNT, EPOCH))
+    if new:
+        await databases.create(ACCOUNT, [row])
+    laptop, phone, now_ms = Writer(ACCOUNT, 1), Writer(ACCOUNT, 2), [1_000_000]
+    devices = NamedDevices([laptop, phone])
+    service = SyncService(databases, devices, lambda: now_ms[0])
+    return Log(databases, service, devices, laptop, phone, now_ms)
+
+
+@pytest.fixture
+async def log(tmp_path: Path) -> AsyncIterator[Log]:
+    """An empty log."""
+    opened = await open_log(tmp_path, new=True)
+    yield opened
+    await opened.databases.close()
