@@ -86,7 +86,7 @@ class DeviceLog:
 
     @classmethod
     def replay(cls, entries: Iterable[SignedEntry], account: bytes | None = None) -> DeviceLog:
-        """The log of these entries from the genesis on, which must be `account`'s; raises `device_log_invalid`."""
+        """The log of these entries (of `account`, if that is given); raises `device_log_invalid`."""
         stream = iter(entries)
         genesis = next(stream, None)
         if genesis is None:

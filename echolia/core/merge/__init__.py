@@ -1,0 +1,54 @@
+"""Merging: every change carries a partial object state, and applying changes is joining states."""
+
+from echolia.core.merge.edits import (
+    Add,
+    FieldEdit,
+    FieldEdits,
+    Increment,
+    Remove,
+    ReplaceText,
+    Set,
+    SpliceText,
+    delete,
+    restore,
+    write,
+)
+from echolia.core.merge.object import (
+    ObjectState,
+    Received,
+    canonical_view,
+    clamp,
+    decode,
+    dominates,
+    encode,
+    join,
+    newest_stamp,
+)
+from echolia.core.merge.plaintext import Value
+from echolia.core.merge.view import View, view
+
+__all__ = [
+    "Add",
+    "FieldEdit",
+    "FieldEdits",
+    "Increment",
+    "ObjectState",
+    "Received",
+    "Remove",
+    "ReplaceText",
+    "Set",
+    "SpliceText",
+    "Value",
+    "View",
+    "canonical_view",
+    "clamp",
+    "decode",
+    "delete",
+    "dominates",
+    "encode",
+    "join",
+    "newest_stamp",
+    "restore",
+    "view",
+    "write",
+]

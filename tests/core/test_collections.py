@@ -1,0 +1,55 @@
+"""Declaring collections."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from echolia.core.collections import COLLECTIONS, ENTRIES, Policy, declare
+from echolia.core.errors import EcholiaError
+
+LWW: Policy = "lww"
+
+
+def test_a_declared_collection_knows_its_policies() -> None:
+    books = declare("books_2", name="multi", pages="counter")
+    assert books.policy("name") == "multi"
+    assert books.policy("pages") == "counter"
+
+
+def test_an_unknown_field_is_named_by_its_code() -> None:
+    with pytest.raises(EcholiaError, match="field_unknown"):
+        ENTRIES.policy("tittle")
+
+
+@pytest.mark.parametrize("name", ["", "Books", "2books", "a" * 33, "with space", "a-b", "a\n"])
+def test_names_outside_the_rule_are_refused(name: str) -> None:
+    with pytest.raises(EcholiaError, match="collection_invalid"):
+        declare(name)
+    with pytest.raises(EcholiaError, match="collection_invalid"):
+        declare("books", **dict.fromkeys([name], LWW))
+
+
+def test_the_longest_name_is_taken() -> None:
+    assert declare("a" * 32).name == "a" * 32
+
+
+def test_an_unknown_policy_is_refused() -> None:
+    wrong: Any = "max"
+    with pytest.raises(EcholiaError, match="collection_invalid"):
+        declare("books", name=wrong)
+
+
+def test_a_declaration_stays_as_it_was_made() -> None:
+    fields: Any = ENTRIES.fields
+    with pytest.raises(TypeError):
+        fields["title"] = "lww"
+
+
+def test_the_first_three_collections_are_found_by_name() -> None:
+    assert {name: collection.name for name, collection in COLLECTIONS.items()} == {
+        "entries": "entries",
+        "memories": "memories",
+        "tags": "tags",
+    }
