@@ -1,0 +1,1 @@
+"""Where bytes rest: one database file per account, one directory, one owner process; `engine` is the door."""

@@ -1,0 +1,179 @@
+"""One database per account: made from a template, migrated and checked when opened, removed for good."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from echolia.storage import user_files
+from echolia.storage.engine import Database, DatabaseDamaged, FileDriver, Statement, StorageError
+from echolia.storage.leases import Lease, OpenDatabase, OpenDatabases
+from echolia.storage.migrate import APPLIED, Migration, apply, pending
+from echolia.storage.template import Template
+
+__all__ = ["OpenDatabase", "Stats", "UserDatabases"]
+
+_WHOSE: Final = Statement("SELECT account FROM account WHERE one = 1")
+# Breaks CHECK (one = 1) unless the account's row is there: a database never gets its name without its owner.
+_ASSERT_OWNER: Final = (
+    "INSERT INTO account (one, account, epoch) SELECT 2, ?, 0"
+    " WHERE NOT EXISTS (SELECT 1 FROM account WHERE one = 1 AND account = ?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How many databases are open and leased now, and how many were opened, evicted, created, deleted."""
+
+    open: int
+    leased: int
+    opened_total: int
+    evicted_total: int
+    created_total: int
+    deleted_total: int
+
+
+class UserDatabases:
+    """The accounts' databases, files `folder/ab/abcdef….db`; `max_open` is how many stay open.
+
+    A process has one of these for a folder, and no other process touches the files: see `OwnerLock`. Opening
+    asserts that the database is the account's and applies the `migrations` it lacks.
+    """
+
+    def __init__(
+        self, folder: Path, driver: FileDriver, migrations: Sequence[Migration], max_open: int = 512
+    ) -> None:
+        self._folder = folder
+        self._driver = driver
+        self._migrations = migrations
+        self._template = Template(folder, driver, migrations)
+        self._opens = OpenDatabases(self._open, max_open)
+        self._changes: dict[bytes, asyncio.Task[None]] = {}  # accounts being created or deleted
+        self._closed = False
+        self._created_total = 0
+        self._deleted_total = 0
+
+    @property
+    def open_count(self) -> int:
+        """How many databases are open, being opened or being closed."""
+        return self._opens.open_count
+
+    def stats(self) -> Stats:
+        """The numbers of this moment."""
+        opens = self._opens
+        return Stats(
+            open=opens.open_count,
+            leased=opens.leased_count,
+            opened_total=opens.opened_total,
+            evicted_total=opens.evicted_total,
+            created_total=self._created_total,
+            deleted_total=self._deleted_total,
+        )
+
+    def lease(self, account: bytes) -> Lease:
+        """A database for the time of an `async with`, opened if need be; leases of one account share it.
+
+        Do not `drop` or `delete` an account inside a lease of it: both wait for the lease.
+        Raises (on entering): `DatabaseMissing`, `DatabaseDamaged` (also: another account's database),
+        `migration_ahead` and `migration_changed`, `StorageError`.
+        """
+        return Lease(self._opens, account)
+
+    async def create(self, account: bytes, statements: Sequence[Statement] = ()) -> None:
+        """Make the account's database from the template and the statements, which insert its `account` row.
+
+        Once it returns, the database survives a crash of the machine; a crash before that leaves it whole or
+        not at all. Once begun it goes on though cancelled.
+        Raises: `DatabaseExists`, `ConstraintViolated` (also: no such row), `StorageFull`, `StorageError`.
+        """
+        await self._change(account, lambda: self._create(account, statements))
+
+    async def delete(self, account: bytes) -> None:
+        """Remove the account's database for good: refuse leases, wait for those there are, close, unlink.
+
+        Whether or not there is one. Once begun it goes on though cancelled. Raises: StorageError.
+        """
+        await self._change(account, lambda: self._delete(account))
+
+    async def drop(self, account: bytes) -> None:
+        """Close the account's database as soon as nobody leases it, and wait for that."""
+        await self._opens.drop(account)
+
+    async def sweep(self) -> int:
+        """Finish creations and deletions that a crash interrupted; call it before the first of either.
+
+        Returns how many there were. Raises: StorageError.
+        """
+        return await self._driver.run(lambda: user_files.sweep(self._folder))
+
+    async def close(self) -> None:
+        """Refuse everything new, wait for what runs and for the leases, close all databases."""
+        self._closed = True
+        while self._changes:
+            await asyncio.wait(set(self._changes.values()))
+        await self._opens.close()
+
+    async def _open(self, account: bytes) -> Database:
+        db = await self._driver.open(user_files.user_path(self._folder, account))
+        try:
+            await self._check(account, db)
+        except BaseException:
+            await db.close()
+            raise
+        return db
+
+    async def _check(self, account: bytes, db: Database) -> None:
+        """Assert whose it is and bring it to the last migration; one hop where it is there already."""
+        try:
+            applied, whose = await db.batch([APPLIED, _WHOSE], tx=False)
+        except StorageError as error:
+            if error.detail == "SQLITE_ERROR":  # no such tables
+                raise DatabaseDamaged("not an account's database") from None
+            raise
+        if whose.rows != [(account,)]:
+            raise DatabaseDamaged("another account's database")
+        await apply(db, pending(self._migrations, applied.rows))
+
+    async def _change(self, account: bytes, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run one creation or deletion of an account after the other, each to its end."""
+        while (other := self._changes.get(account)) is not None:
+            await asyncio.wait({other})
+        if self._closed:
+            raise StorageError("closed")
+        change = asyncio.create_task(work())
+        self._changes[account] = change
+        change.add_done_callback(lambda _: self._changes.pop(account))
+        change.add_done_callback(_notice)
+        await asyncio.shield(change)
+
+    async def _create(self, account: bytes, statements: Sequence[Statement]) -> None:
+        path = user_files.user_path(self._folder, account)
+        template = await self._template.content()
+        new = await self._driver.run(lambda: user_files.prepare(path))
+        try:
+            await self._driver.copy(
+                template, new, [*statements, Statement(_ASSERT_OWNER, (account, account))]
+            )
+        except StorageError:
+            await self._driver.run(lambda: user_files.clear_remains(path))
+            raise
+        await self._driver.run(lambda: user_files.publish(path))
+        self._created_total += 1
+
+    async def _delete(self, account: bytes) -> None:
+        path = user_files.user_path(self._folder, account)
+        try:
+            await self._opens.refuse(account)
+            await self._driver.run(lambda: user_files.remove(path))
+        finally:
+            self._opens.admit(account)
+        self._deleted_total += 1
+
+
+def _notice(change: asyncio.Task[None]) -> None:
+    """Take notice of a failure: the caller gets it, but may have been cancelled."""
+    if not change.cancelled():
+        change.exception()

@@ -1,0 +1,28 @@
+"""The directory: the one database that all accounts share (who exists, which devices, which registries)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from echolia.storage.engine import Database, Driver
+from echolia.storage.migrate import Migration, migrate
+
+# Every sign-in and token reads it, for all accounts, so it is worth more memory than one account's database.
+CACHE_KIB: Final = 8192
+
+
+async def open_directory(path: Path, driver: Driver, migrations: Sequence[Migration]) -> Database:
+    """Open the directory at `path`, made if it is not there, and bring it to the last migration.
+
+    Raises: as `Driver.open` and `migrate`; the database is closed again then.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    db = await driver.open(path, create=True, cache_kib=CACHE_KIB)
+    try:
+        await migrate(db, migrations)
+    except BaseException:
+        await db.close()
+        raise
+    return db

@@ -1,0 +1,32 @@
+"""Every driver under the one contract of the database port."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from echolia.storage.engine import Database
+from tests.contracts.driver import DRIVERS, TABLE, DriverContract, Home
+
+
+@pytest.fixture(params=DRIVERS)
+async def home(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Home]:
+    """An empty home of one driver."""
+    home = DRIVERS[request.param](tmp_path)
+    yield home
+    await home.close()
+
+
+@pytest.fixture
+async def db(home: Home) -> AsyncIterator[Database]:
+    """A database with the table of the contract."""
+    db = await home.make("main")
+    await db.batch([TABLE])
+    yield db
+    await db.close()
+
+
+class TestDrivers(DriverContract):
+    """Run here for each entry of `DRIVERS`."""

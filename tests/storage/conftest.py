@@ -1,0 +1,69 @@
+"""A driver, a folder of accounts' databases, and how an account begins, for the tests of the storage."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from echolia.storage.databases import UserDatabases
+from echolia.storage.engine import Statement, Value
+from echolia.storage.migrate import load_migrations
+from echolia.storage.sqlite_driver import SqliteDriver
+
+
+def account_id(number: int) -> bytes:
+    """The 16-byte id of the numbered account."""
+    return number.to_bytes(2, "big") * 8
+
+
+def belongs_to(account: bytes, epoch: int = 7) -> Statement:
+    """The row that says whose a database is."""
+    return Statement("INSERT INTO account (one, account, epoch) VALUES (1, ?, ?)", (account, epoch))
+
+
+FRAMES: Final = "SELECT frame FROM runs ORDER BY seq"
+
+
+def run(frame: bytes, last: int = 1, device: bytes = b"device") -> Statement:
+    """A statement that stores a run."""
+    return Statement(
+        "INSERT INTO runs (changes, device, last, chain, received_ms, log, total_bytes, frame)"
+        " VALUES (1, ?, ?, x'', 0, x'', 0, ?)",
+        (device, last, frame),
+    )
+
+
+async def put(databases: UserDatabases, account: bytes, frame: bytes, last: int = 1) -> None:
+    """Lease the account's database and store a run."""
+    async with databases.lease(account) as database:
+        await database.batch([run(frame, last)])
+
+
+async def frames(databases: UserDatabases, account: bytes) -> list[Value]:
+    """All runs of the account."""
+    async with databases.lease(account) as database:
+        return [frame for (frame,) in (await database.batch([Statement(FRAMES)]))[0].rows]
+
+
+def files(folder: Path) -> set[str]:
+    """The names of all files below a folder."""
+    return {str(file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()}
+
+
+@pytest.fixture
+async def driver() -> AsyncIterator[SqliteDriver]:
+    """A driver of four threads that does not wait long for foreign locks."""
+    driver = SqliteDriver(threads=4, busy_ms=1)
+    yield driver
+    await driver.close()
+
+
+@pytest.fixture
+async def databases(tmp_path: Path, driver: SqliteDriver) -> AsyncIterator[UserDatabases]:
+    """The accounts' databases under `tmp_path / "users"`, three of them open at most."""
+    databases = UserDatabases(tmp_path / "users", driver, load_migrations("user"), max_open=3)
+    yield databases
+    await databases.close()
