@@ -1,0 +1,63 @@
+# The commands of this house; `make help` lists them.
+PYTHON ?= python3
+BIN := .venv/bin
+UV_VERSION := 0.13.8
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: serve demo test check bench format lock services clean help
+
+serve: .venv/ready ## start the server on http://127.0.0.1:8000, data in ./data
+	@$(BIN)/echolia serve $(ARGS)
+
+demo: .venv/ready ## two devices, one server and a thief, played out in one terminal
+	@$(BIN)/echolia demo $(ARGS)
+
+test: .venv/ready ## run the tests; ARGS='-k sync' narrows them
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/ready ## format, lint, types, import rules, house rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy --strict echolia tests
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/house -m "not service and not slow"
+
+bench: .venv/ready ## measure this machine, print markdown tables
+	@$(BIN)/python bench/run.py $(ARGS)
+
+format: .venv/ready ## rewrite the code in the house's format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+# Two files: everything for working on Echolia, and the subset a server needs (the container image).
+lock: .venv-lock/bin/uv ## resolve pyproject.toml into the hashed lock files
+	@.venv-lock/bin/uv pip compile --universal --generate-hashes --extra dev --no-emit-index-url \
+		--no-emit-find-links --no-header --quiet $(ARGS) pyproject.toml -o requirements.lock
+	@.venv-lock/bin/uv pip compile --universal --generate-hashes -c requirements.lock --no-emit-index-url \
+		--no-emit-find-links --no-header --no-annotate --quiet pyproject.toml -o requirements-server.lock
+
+services: ## install what the real-service tests start (Debian; as root or by sudo)
+	$(if $(filter 0,$(shell id -u)),,sudo )apt-get install -y --no-install-recommends caddy strace
+	npm install --ignore-scripts --no-audit --no-fund --prefix .services dclint@3.1.0
+
+clean: ## remove what make made, except ./data
+	@rm -rf .venv .venv-lock .services dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+# --without-pip needs no ensurepip, and the machine's own pip honours its mirrors. The project itself is
+# installed last, by the locked build backend, so nothing unpinned is ever fetched.
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 14) else \
+		"Echolia needs Python 3.11, 3.12 or 3.13; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12")'
+	@rm -f $@
+	$(PYTHON) -m venv --without-pip .venv
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --require-hashes -r requirements.lock
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --no-index --no-build-isolation -e .
+	@touch $@
+
+.venv-lock/bin/uv:
+	@$(PYTHON) -m venv --without-pip .venv-lock
+	@$(PYTHON) -m pip --python .venv-lock/bin/python install --quiet uv==$(UV_VERSION)

@@ -1,0 +1,45 @@
+"""What all rooms share: how a test asks for a real program, and property tests that repeat exactly."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# The same examples in every run and no limit on time: a failure is the code's, never the machine's.
+settings.register_profile("house", deadline=None, derandomize=True, database=None)
+settings.load_profile("house")
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The root of the clone: the folder that holds pyproject.toml."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def service_binary() -> Callable[[str, str], str]:
+    """Find the program a real-service test starts: `service_binary(name, command that installs it)`.
+
+    Returns its path. Absent, the test is skipped with that command; where ECHOLIA_REQUIRE_SERVICES=1
+    (continuous integration) it fails instead, so that nothing real goes unnoticed untested.
+    """
+
+    def find(name: str, install: str) -> str:
+        places = [str(Path(sys.executable).parent), str(REPOSITORY / ".services" / "node_modules" / ".bin")]
+        found = shutil.which(name, path=os.pathsep.join([*places, os.environ["PATH"]]))
+        if found is None:
+            message = f"{name} is not installed; install it by: {install}"
+            if os.environ.get("ECHOLIA_REQUIRE_SERVICES") == "1":
+                pytest.fail(message)
+            pytest.skip(message)
+        return found
+
+    return find
