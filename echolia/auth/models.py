@@ -1,0 +1,212 @@
+"""What auth's requests and answers look like in JSON (`spec/auth.md`, `spec/pairing.md`); bytes are
+base64url.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from echolia.core.errors import EcholiaError
+from echolia.core.ids import b64, unb64
+
+MESSAGE_BYTES = 16 * 1024
+BOX_BYTES = 4 * 1024
+MAX_GENERATION = 2**32 - 1
+
+
+def _read(text: object, length: int | None, most: int) -> bytes:
+    if isinstance(text, bytes):  # our own: JSON has none
+        return text
+    try:
+        raw = unb64(text if isinstance(text, str) else "=", length)
+    except EcholiaError:
+        raise PydanticCustomError("base64url", "not base64url of the right length") from None
+    if len(raw) > most:
+        raise PydanticCustomError("too_long", "too many bytes")
+    return raw
+
+
+def _base64url(length: int | None = None, most: int = BOX_BYTES) -> tuple[Any, ...]:
+    schema = {"type": "string", "format": "base64url", "maxLength": -(-(length or most) * 4 // 3)}
+    return (
+        BeforeValidator(partial(_read, length=length, most=most)),
+        PlainSerializer(b64, return_type=str),
+        WithJsonSchema(schema),
+    )
+
+
+Id = Annotated[bytes, *_base64url(16)]
+Hash = Annotated[bytes, *_base64url(32)]
+Signature = Annotated[bytes, *_base64url(64)]
+Entry = Annotated[bytes, *_base64url(most=1024)]
+Box = Annotated[bytes, *_base64url(most=BOX_BYTES)]
+Message = Annotated[bytes, *_base64url(most=MESSAGE_BYTES)]
+Recipient = Annotated[str, Field(pattern=r"^(recovery|[A-Za-z0-9_-]{22})$")]
+Side = Literal["owner", "guest"]
+
+
+class Wire(BaseModel):
+    """What travels: no member but those declared."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LogEntry(Wire):
+    """A device log entry and its signatures, by `recovery` or device id."""
+
+    entry: Entry
+    signatures: Annotated[dict[str, Signature], Field(max_length=3)]
+
+
+class KeyBox(Wire):
+    """The account secrets, sealed to one recipient and signed by the device that sends it."""
+
+    recipient: Recipient
+    generation: Annotated[int, Field(ge=1, le=MAX_GENERATION)]
+    box: Box
+    signature: Signature
+
+
+KeyBoxes = Annotated[list[KeyBox], Field(max_length=64)]
+
+
+class Solution(Wire):
+    """A solved puzzle."""
+
+    challenge: Annotated[str, Field(max_length=256)]
+    nonce: Annotated[str, Field(max_length=64)]
+
+
+class Register(Wire):
+    """A new account."""
+
+    genesis: LogEntry
+    # Verified before any proof of work is: few, so that a stranger cannot have many signatures checked.
+    key_boxes: Annotated[list[KeyBox], Field(max_length=4)] = []
+    proof_of_work: Solution | None = None
+
+
+class Tokens(Wire):
+    """Access and refresh token of a device."""
+
+    access: str
+    refresh: Hash
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # a scheme, no secret
+    expires_in: int
+    account: Id
+    device: Id
+
+
+class Registered(Wire):
+    """The new account and its first device, signed in."""
+
+    account: Id
+    device: Id
+    tokens: Tokens
+
+
+class ChallengeWish(Wire):
+    """Which device wants to sign in."""
+
+    device: Id
+
+
+class Challenge(Wire):
+    """What to sign, within how many seconds."""
+
+    challenge: Hash
+    expires_in: int
+
+
+class SignIn(Wire):
+    """A signed challenge."""
+
+    device: Id
+    challenge: Hash
+    signature: Signature
+
+
+class Refresh(Wire):
+    """The refresh token; it is spent by this."""
+
+    refresh: Hash
+
+
+class Device(Wire):
+    """A device of the account, as the log says."""
+
+    device: Id
+    sign: Hash
+    box: Hash
+    added_n: int
+    revoked: bool
+
+
+class Devices(Wire):
+    """The devices, and a page of the log: its `n` entries in all, the hash of its last."""
+
+    devices: list[Device]
+    log: list[LogEntry]
+    n: int
+    head: Hash
+    more: bool
+
+
+class SignedKeyBox(KeyBox):
+    """A key box and the device that signed it."""
+
+    signer: Id
+
+
+class SignedKeyBoxes(Wire):
+    """The account's key boxes."""
+
+    boxes: list[SignedKeyBox]
+
+
+class Deletion(Wire):
+    """The account's id once more, and a fresh challenge signed for this."""
+
+    confirm: Id
+    challenge: Hash
+    signature: Signature
+
+
+class OpenMailbox(Wire):
+    """The hash of the token by which the new device will be known."""
+
+    token_hash: Hash
+
+
+class Mailbox(Wire):
+    """An open mailbox and for how many seconds."""
+
+    mailbox: Id
+    expires_in: int
+
+
+class Posted(Wire):
+    """A sealed message of one side."""
+
+    side: Side
+    n: Annotated[int, Field(ge=0, le=2)]
+    message: Message
+
+
+class Received(Wire):
+    """A sealed message of the other side."""
+
+    message: Message
+
+
+class Confirm(Wire):
+    """The `add` entry, key boxes for the new device, and the owner's last message."""
+
+    entry: Entry
+    signatures: Annotated[dict[str, Signature], Field(max_length=3)]
+    key_boxes: KeyBoxes = []
+    message: Message

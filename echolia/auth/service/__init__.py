@@ -1,0 +1,60 @@
+"""What a device can ask about accounts, tokens and devices; `open_auth` puts the parts together."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from echolia.auth.service.access_tokens import AccessTokens, SigningKeys
+from echolia.auth.service.accounts import AccountDatabases, Accounts
+from echolia.auth.service.devices import AccountDevices
+from echolia.auth.service.membership import Membership
+from echolia.auth.service.pairing import Pairing
+from echolia.auth.service.proof_of_work import Puzzles
+from echolia.auth.service.sign_in import SignIns
+from echolia.auth.store import sign_in
+from echolia.settings import Settings
+from echolia.storage.engine import Database
+
+DAY_MS: Final = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """The feature's services."""
+
+    db: Database
+    tokens: AccessTokens
+    devices: AccountDevices
+    sign_ins: SignIns
+    accounts: Accounts
+    membership: Membership
+    pairing: Pairing
+    clock_ms: Callable[[], int]
+
+    async def sweep(self) -> None:
+        """Forget what has expired; to be called now and then."""
+        self.devices.sweep()
+        await sign_in.sweep(self.db, self.clock_ms())
+
+
+def open_auth(
+    settings: Settings,
+    db: Database,
+    databases: AccountDatabases,
+    keys: SigningKeys,
+    clock_ms: Callable[[], int],
+    purge: Callable[[], Awaitable[None]],
+) -> Auth:
+    """The services over the directory `db`; call `devices.load` and `accounts.resume_deletions` before
+    serving.
+    """
+    tokens = AccessTokens(keys, settings.access_token_seconds, clock_ms)
+    devices = AccountDevices(db, settings.access_token_seconds * 1000, clock_ms)
+    sign_ins = SignIns(db, tokens, devices, settings.refresh_token_days * DAY_MS, clock_ms)
+    puzzles = Puzzles(settings.register_free_per_minute, settings.proof_of_work_bits, clock_ms)
+    accounts = Accounts(db, databases, devices, sign_ins, puzzles, clock_ms, purge)
+    membership = Membership(db, devices, clock_ms)
+    pairing = Pairing(db, devices, settings.max_devices, clock_ms)
+    return Auth(db, tokens, devices, sign_ins, accounts, membership, pairing, clock_ms)

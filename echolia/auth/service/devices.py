@@ -1,0 +1,117 @@
+"""What is known of every account's devices: their verified logs, cached, and who was refused since when."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from cachetools import LRUCache
+
+from echolia.auth.store import accounts
+from echolia.core.device_log import DeviceLog
+from echolia.core.errors import EcholiaError
+from echolia.storage.engine import Database
+from echolia.web.context import Caller, OnEnd, Standing
+
+REMEMBERED_ACCOUNTS: Final = 4096
+# More entries than this are verified in a thread: each costs two signatures.
+_THREAD_ENTRIES: Final = 20
+_ALL: Final = 1_000_000
+
+
+class AccountDevices:
+    """Implements `web.context.Devices` over the directory; access tokens live `token_life_ms`."""
+
+    def __init__(self, db: Database, token_life_ms: int, clock_ms: Callable[[], int]) -> None:
+        self._db = db
+        self._token_life_ms = token_life_ms
+        self._clock_ms = clock_ms
+        self._logs: LRUCache[bytes, tuple[DeviceLog, Standing]] = LRUCache(REMEMBERED_ACCOUNTS)
+        self._revoked: dict[bytes, int] = {}
+        self._deleted: dict[bytes, int] = {}
+        self._signed_out: dict[bytes, int] = {}
+        self._callbacks: list[OnEnd] = []
+
+    async def load(self) -> None:
+        """Learn anew who was revoked or deleted so recently that their tokens may still be about."""
+        found = await accounts.ended(self._db, self._clock_ms() - 2 * self._token_life_ms)
+        self._revoked.update(found.revoked)
+        self._deleted.update(found.deleted)
+
+    def on_end(self, callback: OnEnd) -> None:
+        """See `web.context.Devices.on_end`."""
+        self._callbacks.append(callback)
+
+    def admits(self, caller: Caller) -> None:
+        """See `web.context.Devices.admits`."""
+        if self._deleted and accounts.tombstone(caller.account) in self._deleted:
+            raise EcholiaError("account_unknown")
+        if caller.device in self._revoked:
+            raise EcholiaError("device_revoked")
+        if self._signed_out and caller.issued_ms <= self._signed_out.get(caller.device, -1):
+            raise EcholiaError("token_expired")
+
+    async def standing(self, account: bytes) -> Standing:
+        """See `web.context.Devices.standing`."""
+        known = self._logs.get(account)
+        return known[1] if known else (await self._load(account))[1]
+
+    async def log(self, account: bytes) -> DeviceLog:
+        """The account's device log; raises `account_unknown`."""
+        known = self._logs.get(account)
+        return known[0] if known else (await self._load(account))[0]
+
+    async def _load(self, account: bytes) -> tuple[DeviceLog, Standing]:
+        entries = await accounts.entries(self._db, account, 0, _ALL)
+        if not entries:
+            raise EcholiaError("account_unknown")
+        if len(entries) > _THREAD_ENTRIES:
+            log = await asyncio.to_thread(DeviceLog.replay, entries)
+        else:
+            log = DeviceLog.replay(entries)
+        self.grown(log)
+        return self._logs.get(account, (log, _standing(log)))
+
+    def grown(self, log: DeviceLog) -> None:
+        """The account's log is this now, unless a longer one is known: a reader may come late."""
+        known = self._logs.get(log.account)
+        if known is None or known[0].length < log.length:
+            self._logs[log.account] = (log, _standing(log))
+
+    def forget(self, account: bytes) -> None:
+        """The log on disk may be longer than the one remembered."""
+        self._logs.pop(account, None)
+
+    def revoked(self, account: bytes, device: bytes) -> None:
+        """Refuse the device from now on and end its streams."""
+        self._revoked[device] = self._clock_ms()
+        self._end(account, device)
+
+    def deleted(self, account: bytes) -> None:
+        """Refuse the account from now on and end its streams."""
+        self._deleted[accounts.tombstone(account)] = self._clock_ms()
+        self.forget(account)
+        self._end(account, None)
+
+    def signed_out(self, account: bytes, device: bytes) -> None:
+        """Refuse the device's tokens made so far; it may sign in again."""
+        self._signed_out[device] = self._clock_ms()
+        self._end(account, device)
+
+    def _end(self, account: bytes, device: bytes | None) -> None:
+        for callback in self._callbacks:
+            callback(account, device)
+
+    def sweep(self) -> None:
+        """Forget refusals that no living token can meet any more."""
+        before = self._clock_ms() - 2 * self._token_life_ms
+        for refused in (self._revoked, self._deleted, self._signed_out):
+            for key in [key for key, at_ms in refused.items() if at_ms < before]:
+                del refused[key]
+
+
+def _standing(log: DeviceLog) -> Standing:
+    keys = {device.device: device.sign for device in log.devices.values()}
+    revoked = frozenset(device.device for device in log.devices.values() if device.revoked is not None)
+    return Standing(keys, revoked, log.length, log.head)

@@ -1,0 +1,238 @@
+"""Accounts, their device logs and key boxes, and what stays of deleted ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+from echolia.core import canonical
+from echolia.core.device_log import DeviceLog, SignedEntry, entry_hash
+from echolia.storage.engine import Database, Statement
+
+# True only inside a unit of work that has just appended an entry: its row is there, the length not yet moved.
+APPENDED = (
+    "EXISTS (SELECT 1 FROM accounts a JOIN device_log l ON l.account = a.account AND l.n = a.log_length"
+    " WHERE a.account = ?1)"
+)
+
+
+class KeyBoxRow(NamedTuple):
+    """A stored key box; `recipient` is a device id, or empty for recovery."""
+
+    recipient: bytes
+    generation: int
+    box: bytes
+    signature: bytes
+    signer: bytes
+
+
+class Taken(NamedTuple):
+    """What stands in the way of a registration."""
+
+    account: bool
+    device: bool
+    deleted: bool
+
+
+class Ended(NamedTuple):
+    """Devices (by id) and accounts (by hash) whose tokens may still be about, each with its time in ms."""
+
+    revoked: dict[bytes, int]
+    deleted: dict[bytes, int]
+
+
+def tombstone(account: bytes) -> bytes:
+    """What stays of a deleted account's id."""
+    return sha256(b"echolia/1/tombstone" + account).digest()
+
+
+async def taken(db: Database, account: bytes, device: bytes) -> Taken:
+    """Whether the account is here, its first device in any account, or the account was deleted."""
+    found = await db.batch(
+        [
+            Statement("SELECT 1 FROM accounts WHERE account = ?", (account,)),
+            Statement("SELECT 1 FROM devices WHERE device = ?", (device,)),
+            Statement("SELECT 1 FROM tombstones WHERE hash = ?", (tombstone(account),)),
+        ],
+        tx=False,
+    )
+    return Taken(*(bool(result.rows) for result in found))
+
+
+async def insert(
+    db: Database,
+    log: DeviceLog,
+    genesis: SignedEntry,
+    boxes: Iterable[KeyBoxRow],
+    now_ms: int,
+    also: Statement,
+) -> None:
+    """Write a new account, and `also` whatever belongs to the same unit of work.
+
+    Raises: `ConstraintViolated` where the account or its device is there.
+    """
+    (device,) = log.devices.values()
+    await db.batch(
+        [
+            Statement(
+                "INSERT INTO accounts (account, created_ms, log_length, log_head) VALUES (?, ?, 1, ?)",
+                (log.account, now_ms, log.head),
+            ),
+            Statement(
+                "INSERT INTO device_log (account, n, entry, signatures) VALUES (?, 0, ?, ?)",
+                (log.account, genesis.entry, canonical.encode(dict(genesis.signatures))),
+            ),
+            Statement(
+                "INSERT INTO devices (device, account, sign) VALUES (?, ?, ?)",
+                (device.device, log.account, device.sign),
+            ),
+            *(_put_box(log.account, box, "1") for box in boxes),
+            also,
+        ]
+    )
+
+
+async def entries(db: Database, account: bytes, after: int, most: int) -> list[SignedEntry]:
+    """The log's entries from number `after` on, at most that many."""
+    (found,) = await db.batch(
+        [
+            Statement(
+                "SELECT entry, signatures FROM device_log JOIN accounts USING (account)"
+                " WHERE account = ? AND n >= ? AND NOT deleting ORDER BY n LIMIT ?",
+                (account, after, most),
+            )
+        ],
+        tx=False,
+    )
+    return [
+        SignedEntry(_bytes(entry), canonical.decode(_bytes(signatures))) for entry, signatures in found.rows
+    ]
+
+
+def append(
+    log: DeviceLog, signed: SignedEntry, changes: Sequence[Statement], only_if: str = "1", *more: bytes | int
+) -> list[Statement]:
+    """The unit of work that appends to `log` and makes the `changes`, all or none.
+
+    `only_if` is a further condition over parameters ?6 and on (`more`). The last result says by its `changed`
+    whether it took place: not if the log has moved on meanwhile.
+    """
+    account, signatures = log.account, canonical.encode(dict(signed.signatures))
+    return [
+        Statement(
+            "INSERT INTO device_log (account, n, entry, signatures)"  # noqa: S608
+            " SELECT ?1, ?2, ?4, ?5 FROM accounts"
+            f" WHERE account = ?1 AND log_length = ?2 AND log_head = ?3 AND NOT deleting AND {only_if}",
+            (account, log.length, log.head, signed.entry, signatures, *more),
+        ),
+        *changes,
+        Statement(
+            "UPDATE accounts SET log_length = log_length + 1, log_head = ?2"  # noqa: S608
+            f" WHERE account = ?1 AND {APPENDED}",
+            (account, entry_hash(signed.entry)),
+        ),
+    ]
+
+
+def add_device(account: bytes, device: bytes, sign: bytes) -> Statement:
+    """A change for `append`: one device more; the unit of work fails where it belongs to any account."""
+    return Statement(
+        f"INSERT INTO devices (account, device, sign) SELECT ?1, ?2, ?3 WHERE {APPENDED}",
+        (account, device, sign),
+    )
+
+
+def revoke_device(account: bytes, device: bytes, now_ms: int) -> list[Statement]:
+    """Changes for `append`: the device's sign-ins, refresh tokens and key boxes end."""
+    return [
+        Statement(
+            f"UPDATE devices SET revoked_ms = ?3 WHERE account = ?1 AND device = ?2 AND {APPENDED}",  # noqa: S608
+            (account, device, now_ms),
+        ),
+        Statement(
+            f"DELETE FROM refresh_tokens WHERE account = ?1 AND device = ?2 AND {APPENDED}",  # noqa: S608
+            (account, device),
+        ),
+        Statement(
+            f"DELETE FROM key_boxes WHERE account = ?1 AND recipient = ?2 AND {APPENDED}",  # noqa: S608
+            (account, device),
+        ),
+    ]
+
+
+def put_box(account: bytes, box: KeyBoxRow) -> Statement:
+    """A change for `append`: one key box; the first of a recipient and generation stays."""
+    return _put_box(account, box, APPENDED)
+
+
+def _put_box(account: bytes, box: KeyBoxRow, condition: str) -> Statement:
+    return Statement(
+        "INSERT INTO key_boxes (account, recipient, generation, box, signature, signer)"
+        f" SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE {condition} ON CONFLICT DO NOTHING",
+        (account, *box),
+    )
+
+
+async def key_boxes(db: Database, account: bytes, recipient: bytes | None) -> list[KeyBoxRow]:
+    """The account's key boxes, those of one recipient or (None) all."""
+    (found,) = await db.batch(
+        [
+            Statement(
+                "SELECT recipient, generation, box, signature, signer FROM key_boxes"
+                " WHERE account = ?1 AND (?2 IS NULL OR recipient = ?2) ORDER BY generation, recipient",
+                (account, recipient),
+            )
+        ],
+        tx=False,
+    )
+    return [KeyBoxRow(*row) for row in _typed(found.rows)]
+
+
+async def ended(db: Database, since_ms: int) -> Ended:
+    """Who ended since then."""
+    devices, accounts = await db.batch(
+        [
+            Statement("SELECT device, revoked_ms FROM devices WHERE revoked_ms >= ?", (since_ms,)),
+            Statement("SELECT hash, deleted_ms FROM tombstones WHERE deleted_ms >= ?", (since_ms,)),
+        ],
+        tx=False,
+    )
+    return Ended(dict(_typed(devices.rows)), dict(_typed(accounts.rows)))
+
+
+async def begin_deletion(db: Database, account: bytes, now_ms: int) -> None:
+    """From now on nobody signs in to this account; a crash does not undo it."""
+    await db.batch(
+        [
+            Statement("UPDATE accounts SET deleting = 1 WHERE account = ?", (account,)),
+            Statement(
+                "INSERT INTO tombstones (hash, deleted_ms) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                (tombstone(account), now_ms),
+            ),
+        ]
+    )
+
+
+async def deletions(db: Database) -> list[bytes]:
+    """Accounts whose deletion has begun."""
+    (found,) = await db.batch([Statement("SELECT account FROM accounts WHERE deleting")], tx=False)
+    return [_bytes(account) for (account,) in found.rows]
+
+
+async def delete(db: Database, account: bytes) -> None:
+    """Remove all rows of an account; the tombstone stays."""
+    of_devices = "DELETE FROM challenges WHERE device IN (SELECT device FROM devices WHERE account = ?)"
+    tables = ("mailboxes", "refresh_tokens", "key_boxes", "devices", "device_log", "accounts")
+    removals = [Statement(f"DELETE FROM {table} WHERE account = ?", (account,)) for table in tables]  # noqa: S608
+    await db.batch([Statement(of_devices, (account,)), *removals])
+
+
+def _bytes(value: object) -> bytes:
+    assert isinstance(value, bytes)
+    return value
+
+
+def _typed(rows: list[Any]) -> Any:
+    """Rows of a STRICT table: their columns have the types that the schema gives them."""
+    return rows

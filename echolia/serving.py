@@ -1,0 +1,136 @@
+"""The server as a process: its socket, its signals, its log, and what it says when it starts."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+import structlog
+import uvicorn
+import uvloop
+
+from echolia import __version__
+from echolia.app import running
+from echolia.core.errors import EcholiaError
+from echolia.settings import Settings
+from echolia.web import logs
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+def serve(settings: Settings) -> None:
+    """Run the server until SIGINT or SIGTERM, then end it in order; exits with 1 where it cannot run."""
+    # Whatever is written into the data folder is for this user alone.
+    os.umask(0o077)
+    logs.configure(settings.log_level, sys.stderr)
+    logs.take_hooks()
+    try:
+        with (
+            _listening(settings.host, settings.port) as listener,
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            runner.run(_serve(settings, listener))
+    except EcholiaError as error:
+        sys.stderr.write(f"echolia: {error.meaning}{f' ({error.detail})' if error.detail else ''}\n")
+        raise SystemExit(1) from None
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            reason = f"port {port} is in use; stop what uses it, or choose another with --port"
+        else:
+            reason = f"cannot listen on {host}, port {port}: {os.strerror(error.errno or 0)}"
+        sys.stderr.write(f"echolia: {reason}\n")
+        raise SystemExit(1) from None
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    shown = settings.log_level in ("debug", "info")
+    access_log = logs.AccessLog(sys.stderr, loop.call_later, time.time) if shown else None
+    async with running(settings, access_log=access_log) as application:
+        config = uvicorn.Config(
+            application,
+            lifespan="off",  # the databases are open already: a failure to open them is told in one line
+            loop="none",
+            http="httptools",
+            ws="none",
+            log_config=None,
+            access_log=False,  # the gate has its own: uvicorn's tells paths, queries and addresses
+            proxy_headers=False,  # `Origins` reads X-Forwarded-For, from trusted proxies alone
+            server_header=False,
+            timeout_keep_alive=75,
+            timeout_graceful_shutdown=settings.shutdown_seconds,
+        )
+        await _Server(config, settings, application.end).serve([listener])
+    if access_log is not None:
+        access_log.flush()
+    structlog.get_logger().info("server_stopped")
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which says where it listens, and for which a signal is an order to end and not a failure."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings, end: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._settings = settings
+        self._end = end
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, then say so."""
+        await super().startup(sockets)
+        if self.started and sockets:
+            port = sockets[0].getsockname()[1]
+            structlog.get_logger().info("server_started", version=__version__, port=port)
+            _announce(self._settings, port)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop taking connections, and let streams and waits end now rather than at their timeout."""
+        super().handle_exit(sig, frame)
+        self._end()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Let a signal end the server; unlike uvicorn's it is not raised again: the process exits with 0."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+
+def _announce(settings: Settings, port: int) -> None:
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(settings.host, settings.host)  # noqa: S104  # told, not bound
+    url = f"http://[{host}]:{port}" if ":" in host and not host.startswith("[") else f"http://{host}:{port}"
+    sys.stdout.write(
+        f"Echolia {__version__} listens on {url}, data in {settings.data}\n"
+        f"On a device: {_command()} init --server {url} --home ./laptop\n"
+    )
+    sys.stdout.flush()
+
+
+def _command() -> str:
+    """How this program was called, so that the line can be pasted."""
+    called = Path(sys.argv[0])
+    if called.name != "echolia":
+        return "echolia"
+    on_path = shutil.which("echolia")
+    return "echolia" if on_path and Path(on_path).resolve() == called.resolve() else str(called)

@@ -1,0 +1,88 @@
+"""Every knob of the server: name, type, default; read from `ECHOLIA_…` variables, frozen from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from echolia.core.errors import EcholiaError
+
+PREFIX: Final = "ECHOLIA_"
+Network = IPv4Network | IPv6Network
+PerMinute = Annotated[int, Field(ge=1, le=100_000_000)]
+
+
+def _networks(value: object) -> object:
+    """Networks from `10.0.0.0/8, ::1`: no JSON in an environment variable."""
+    if not isinstance(value, str):
+        return value
+    return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+
+
+class Settings(BaseSettings):
+    """The server's settings. Arguments win over the environment, the environment over the defaults.
+
+    Raises: `settings_invalid`, which names the settings that are wrong and never their values.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="address to listen on; the default is this machine only")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    data: Path = Field(Path("data"), description="folder of all databases and secrets")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="least level that is logged; requests are logged at info"
+    )
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_networks)] = Field(
+        (), description="networks whose X-Forwarded-For is believed, comma separated; none by default"
+    )
+    threads: int = Field(8, ge=1, le=64, description="threads that read and write databases")
+    open_databases: int = Field(512, ge=1, le=100_000, description="accounts' databases kept open at once")
+
+    max_devices: int = Field(32, ge=1, le=10_000, description="devices an account may have at a time")
+    access_token_seconds: int = Field(900, ge=10, le=3600, description="life of an access token")
+    refresh_token_days: int = Field(60, ge=1, le=365, description="life of a refresh token")
+    register_free_per_minute: int = Field(
+        60, ge=0, le=1_000_000, description="sign-ups a minute before a proof of work is asked for"
+    )
+    proof_of_work_bits: int = Field(
+        16, ge=1, le=32, description="least difficulty of that proof, in zero bits"
+    )
+
+    register_per_minute: PerMinute = Field(20, description="sign-ups a minute and client network")
+    challenge_per_minute: PerMinute = Field(120, description="challenges a minute and client network")
+    token_per_minute: PerMinute = Field(120, description="sign-ins a minute and client network")
+    refresh_per_minute: PerMinute = Field(240, description="refreshes a minute and client network")
+    mailbox_per_minute: PerMinute = Field(
+        240, description="pairing requests of guests a minute and client network"
+    )
+    anonymous_per_minute: PerMinute = Field(600, description="other requests without a token, likewise")
+    account_per_minute: PerMinute = Field(
+        1200, description="requests a minute and account, pushes and pulls aside"
+    )
+    push_per_minute: PerMinute = Field(1200, description="pushes a minute and account")
+    pull_per_minute: PerMinute = Field(2400, description="pulls a minute and account")
+
+    body_seconds: float = Field(30, gt=0, le=600, description="time a request's body may take to arrive")
+    shutdown_seconds: int = Field(
+        3, ge=1, le=60, description="time running requests get when the server stops"
+    )
+    free_disk_bytes: int = Field(64 * 2**20, ge=0, description="less free disk than this and /readyz says so")
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise EcholiaError("settings_invalid", ", ".join(sorted(set(_wrong(error))))) from None
+
+
+def _wrong(error: ValidationError) -> Iterator[str]:
+    for one in error.errors(include_input=False, include_context=False, include_url=False):
+        name = str(one["loc"][0]) if one["loc"] else ""
+        # A name that is no setting was made up by the caller: it is not repeated.
+        yield PREFIX + name.upper() if name in Settings.model_fields else "an unknown setting"

@@ -1,0 +1,174 @@
+"""How often somebody may ask: fixed windows in memory, by account or by a client network that nobody can
+name.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from math import ceil
+from typing import Any, ClassVar, Final
+
+from limits import RateLimitItem, RateLimitItemPerMinute
+from limits.storage import Storage
+from limits.strategies import FixedWindowRateLimiter
+
+from echolia.web.context import Refusal
+
+Clock = Callable[[], float]
+DAY_S: Final = 86_400
+UNKNOWN_ORIGIN: Final = "unknown"
+
+
+class WindowStorage(Storage):
+    """Counters of fixed windows in a dict.
+
+    The library's own memory storage starts a timer thread every few milliseconds under load and reads the
+    wall clock; this one takes the clock (Unix seconds) as an argument and sweeps once a minute.
+    """
+
+    STORAGE_SCHEME: ClassVar[list[str] | None] = None  # type: ignore[misc]  # never made from a URI
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+        self._windows: dict[str, tuple[int, float]] = {}
+        self._sweep_at = clock() + 60
+
+    @property
+    def base_exceptions(self) -> tuple[type[Exception], ...]:
+        """Nothing in memory fails."""
+        return ()
+
+    def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        """Count `amount` more in the key's window of `expiry` seconds; returns the window's sum."""
+        now = self._clock()
+        if now >= self._sweep_at:
+            self._sweep(now)
+        count, ends = self._windows.get(key, (0, 0.0))
+        if now >= ends:
+            count, ends = 0, now + expiry
+        count += amount
+        self._windows[key] = (count, ends)
+        return count
+
+    def get(self, key: str) -> int:
+        """The sum of the key's running window."""
+        count, ends = self._windows.get(key, (0, 0.0))
+        return count if self._clock() < ends else 0
+
+    def get_expiry(self, key: str) -> float:
+        """When the key's window ends, in Unix seconds."""
+        return self._windows.get(key, (0, self._clock()))[1]
+
+    def check(self) -> bool:
+        """Memory is always there."""
+        return True
+
+    def reset(self) -> int:
+        """Forget everything; returns how many windows that were."""
+        count = len(self._windows)
+        self._windows.clear()
+        return count
+
+    def clear(self, key: str) -> None:
+        """Forget one window."""
+        self._windows.pop(key, None)
+
+    def _sweep(self, now: float) -> None:
+        self._windows = {key: window for key, window in self._windows.items() if window[1] > now}
+        self._sweep_at = now + 60
+
+
+class _PerMinute(RateLimitItemPerMinute):
+    """So many a minute, under a key that is composed once where the library would do it at every hit."""
+
+    def key_for(self, *identifiers: bytes | str | float) -> str:
+        """The key of one who asks."""
+        return f"{self.namespace}/{identifiers[0]!s}"
+
+
+class Limits:
+    """The limits by name, each so many requests a minute; `clock` is in Unix seconds."""
+
+    def __init__(self, per_minute: Mapping[str, int], clock: Clock) -> None:
+        self._items: dict[str, RateLimitItem] = {
+            name: _PerMinute(amount, namespace=name) for name, amount in per_minute.items()
+        }
+        self._clock = clock
+        self._limiter = FixedWindowRateLimiter(WindowStorage(clock))
+
+    def charge(self, name: str, who: str) -> None:
+        """Count one request; raises `rate_limited` with the seconds until the window ends."""
+        item = self._items[name]
+        if not self._limiter.hit(item, who):
+            ends, _ = self._limiter.get_window_stats(item, who)
+            raise Refusal("rate_limited", retry_after_s=max(1, ceil(ends - self._clock())))
+
+
+class Origins:
+    """Tells client networks apart without keeping addresses: HMAC under a key of the day, in memory only.
+
+    A network is an IPv4 /24 or an IPv6 /64. `X-Forwarded-For` is believed from `trusted` proxies alone.
+    """
+
+    def __init__(
+        self,
+        trusted: Sequence[IPv4Network | IPv6Network],
+        clock: Clock,
+        new_key: Callable[[], bytes] = lambda: secrets.token_bytes(32),
+    ) -> None:
+        self._trusted = tuple(trusted)
+        self._clock = clock
+        self._new_key = new_key
+        self._day = -1
+        self._key = b""
+        self._is_trusted = lru_cache(4096)(self._belongs_to_a_proxy)
+
+    def pseudonym(self, scope: Mapping[str, Any]) -> str:
+        """The client network of a request (an ASGI scope), the same all day and meaningless afterwards."""
+        day = int(self._clock() // DAY_S)
+        if day != self._day:
+            self._day, self._key = day, self._new_key()
+        peer = scope.get("client")
+        network = _network(self._client(peer[0] if peer else "", scope))
+        return blake2b(network, key=self._key, digest_size=12).hexdigest()
+
+    def _client(self, peer: str, scope: Mapping[str, Any]) -> str:
+        if not self._trusted or not self._is_trusted(peer):
+            return peer
+        forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
+        # From the right: what stands left of the first stranger was written by that stranger.
+        for hop in reversed(forwarded.decode("latin-1").split(",")):
+            address = hop.strip()
+            if not _is_address(address):
+                break
+            peer = address
+            if not self._is_trusted(address):
+                break
+        return peer
+
+    def _belongs_to_a_proxy(self, address: str) -> bool:
+        return _is_address(address) and any(ip_address(address) in network for network in self._trusted)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _network(address: str) -> bytes:
+    if not _is_address(address):  # a Unix socket, or none at all
+        return UNKNOWN_ORIGIN.encode()
+    ip = ip_address(address)
+    if isinstance(ip, IPv6Address):
+        if ip.ipv4_mapped is None:
+            return b"6" + ip.packed[:8]
+        ip = ip.ipv4_mapped
+    return b"4" + ip.packed[:3]

@@ -1,0 +1,43 @@
+"""The services of accounts and tokens without HTTP around them, over real databases."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from echolia.auth.service import Auth, open_auth
+from echolia.auth.service.access_tokens import load_keys
+from echolia.storage.databases import UserDatabases
+from echolia.storage.directory import open_directory
+from echolia.storage.engine import Database
+from echolia.storage.migrate import load_migrations
+from echolia.storage.sqlite_driver import SqliteDriver
+from tests.support.server import Clock, settings_for
+
+
+@asynccontextmanager
+async def auth_alone(
+    data: Path,
+    clock: Clock | None = None,
+    through: Callable[[Database], Database] = lambda directory: directory,
+) -> AsyncIterator[Auth]:
+    """The services; they see the directory as `through` gives it to them."""
+    now = clock or Clock()
+
+    def clock_ms() -> int:
+        return int(now() * 1000)
+
+    async def purge() -> None:
+        """The directory is closed soon enough."""
+
+    driver = SqliteDriver(2)
+    directory = await open_directory(data / "directory.db", driver, load_migrations("directory"))
+    databases = UserDatabases(data / "users", driver, load_migrations("user"))
+    keys = load_keys(data / "keys", clock_ms(), 900_000)
+    try:
+        yield open_auth(settings_for(data), through(directory), databases, keys, clock_ms, purge)
+    finally:
+        await databases.close()
+        await directory.close()
+        await driver.close()

@@ -1,0 +1,43 @@
+"""The whole server in this process, with a clock that the test turns."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from echolia.app import running
+from echolia.settings import Settings
+from tests.support.asgi import Asker
+
+START_S = 1_795_000_000.0
+# A test asks more often than any person: what a limit does is tested where the limit is set.
+LIMITS = "register challenge token refresh mailbox anonymous account push pull register_free"
+GENEROUS: dict[str, Any] = {f"{name}_per_minute": 1_000_000 for name in LIMITS.split()}
+
+
+class Clock:
+    """Time in Unix seconds that passes when told to."""
+
+    def __init__(self, now_s: float = START_S) -> None:
+        self.now_s = now_s
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def pass_s(self, seconds: float) -> None:
+        """Let time pass."""
+        self.now_s += seconds
+
+
+def settings_for(data: Path, **changed: Any) -> Settings:
+    """Settings of a test's server: its own folder, generous limits, what the test changes."""
+    return Settings(**{"data": data, "threads": 2, **GENEROUS, **changed})
+
+
+@asynccontextmanager
+async def served(data: Path, clock: Clock | None = None, **changed: Any) -> AsyncIterator[Asker]:
+    """A running server, to be asked."""
+    async with running(settings_for(data, **changed), clock or Clock()) as gate:
+        yield Asker(gate)

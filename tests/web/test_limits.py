@@ -1,0 +1,152 @@
+"""Rate limits: so many a minute, by account or by a network that nobody can name."""
+
+from __future__ import annotations
+
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from echolia.core.ids import b64
+from echolia.web.context import Refusal
+from echolia.web.limits import Limits, Origins, WindowStorage
+from tests.support.accounts import Account
+from tests.support.asgi import Asker
+from tests.support.server import Clock, served
+
+
+def test_a_window_is_a_minute_from_the_first_request() -> None:
+    clock = Clock()
+    limits = Limits({"name": 2}, clock)
+    limits.charge("name", "one")
+    clock.pass_s(20.5)
+    limits.charge("name", "one")
+    with pytest.raises(Refusal) as caught:
+        limits.charge("name", "one")
+    assert (caught.value.code, caught.value.retry_after_s) == ("rate_limited", 40)
+    limits.charge("name", "another")
+    clock.pass_s(39.5)
+    limits.charge("name", "one")
+
+
+def test_windows_that_ended_are_forgotten() -> None:
+    clock = Clock()
+    storage = WindowStorage(clock)
+    for who in range(1000):
+        storage.incr(str(who), 60)
+    clock.pass_s(61)
+    storage.incr("new", 60)
+    assert (len(storage._windows), storage.get("5"), storage.get("new")) == (1, 0, 1)
+    assert storage.reset() == 1
+
+
+def scope(peer: str | None, forwarded: str | None = None) -> dict[str, Any]:
+    """A request from there."""
+    headers = [] if forwarded is None else [(b"x-forwarded-for", forwarded.encode())]
+    return {"client": (peer, 1) if peer else None, "headers": headers}
+
+
+def origins(*trusted: str, clock: Clock | None = None) -> Origins:
+    """Origins that believe these proxies."""
+    return Origins([ip_network(network) for network in trusted], clock or Clock())
+
+
+def test_a_network_is_a_24_or_a_64() -> None:
+    of = origins().pseudonym
+    assert of(scope("192.0.2.1")) == of(scope("192.0.2.250")) != of(scope("192.0.3.1"))
+    assert of(scope("2001:db8::1")) == of(scope("2001:db8::ffff")) != of(scope("2001:db8:0:1::1"))
+    assert of(scope("::ffff:192.0.2.9")) == of(scope("192.0.2.1"))
+    assert of(scope(None)) == of(scope("no address"))
+
+
+def test_a_pseudonym_holds_for_a_day_and_tells_nothing() -> None:
+    clock = Clock()
+    first, second = origins(clock=clock), origins(clock=clock)
+    told = first.pseudonym(scope("192.0.2.1"))
+    assert told != second.pseudonym(scope("192.0.2.1"))
+    assert "192" not in told
+    clock.pass_s(86_400)
+    assert told != first.pseudonym(scope("192.0.2.1"))
+
+
+def test_forwarded_addresses_are_believed_from_trusted_proxies_alone() -> None:
+    trusting, client = origins("10.0.0.0/8", "::1/128"), "203.0.113.5"
+    real = trusting.pseudonym(scope(client))
+    assert trusting.pseudonym(scope("10.1.2.3", client)) == real
+    assert trusting.pseudonym(scope("::1", client)) == real
+    assert trusting.pseudonym(scope("10.1.2.3", f"198.51.100.1, {client}")) == real
+    assert trusting.pseudonym(scope("10.1.2.3", f"198.51.100.1, {client}, 10.9.9.9")) == real
+    stranger = trusting.pseudonym(scope("192.0.2.1"))
+    assert trusting.pseudonym(scope("192.0.2.1", client)) == stranger
+    trusting_none = origins()
+    assert trusting_none.pseudonym(scope("127.0.0.1", client)) == trusting_none.pseudonym(scope("127.0.0.1"))
+
+
+@pytest.mark.parametrize("forwarded", ["", "junk", "203.0.113.5, junk", ","])
+def test_what_is_no_address_is_the_proxy_s_own(forwarded: str) -> None:
+    trusting = origins("10.0.0.0/8")
+    assert trusting.pseudonym(scope("10.1.2.3", forwarded)) == trusting.pseudonym(scope("10.1.2.3"))
+
+
+BODIES = {
+    "register": ("POST", "/auth/register"),
+    "challenge": ("POST", "/auth/challenge"),
+    "token": ("POST", "/auth/token"),
+    "refresh": ("POST", "/auth/refresh"),
+    "anonymous": ("GET", "/nowhere"),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+async def test_each_open_route_is_limited_by_network(tmp_path: Path, name: str) -> None:
+    clock = Clock()
+    method, path = BODIES[name]
+    async with served(tmp_path / "data", clock, **{f"{name}_per_minute": 3}) as ask:
+        for _ in range(3):
+            assert (await ask(method, path, {})).status in (400, 404, 405)
+        clock.pass_s(30)
+        answer = await ask(method, path, {})
+        assert (answer.status, answer.code) == (429, "rate_limited")
+        assert answer.headers["retry-after"] == "30"
+        elsewhere = Asker(ask.app, peer="198.51.100.7")
+        assert (await elsewhere(method, path, {})).status in (400, 404, 405)
+        clock.pass_s(30)
+        assert (await ask(method, path, {})).status in (400, 404, 405)
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "path"),
+    [("account", "GET", "/auth/devices"), ("push", "POST", "/sync/push"), ("pull", "POST", "/sync/pull")],
+)
+async def test_members_are_limited_by_account(tmp_path: Path, name: str, method: str, path: str) -> None:
+    async with served(tmp_path / "data", Clock(), **{f"{name}_per_minute": 2}) as ask:
+        anna, ben = [(await Account(seed).register(ask))["access"] for seed in ("anna", "ben")]
+        for _ in range(2):
+            assert (await ask(method, path, {}, token=anna)).status < 429
+        refused = await ask(method, path, {}, token=anna)
+        assert (refused.status, refused.headers["retry-after"]) == (429, "60")
+        assert (await ask(method, path, {}, token=ben)).status < 429
+
+
+async def test_guests_of_a_mailbox_are_limited_by_network(tmp_path: Path) -> None:
+    async with served(tmp_path / "data", Clock(), mailbox_per_minute=2) as ask:
+        target = f"/auth/pair-device/{b64(bytes(16))}/messages?side=guest&n=0"
+        guest = {"authorization": f"Mailbox {b64(bytes(32))}"}
+        codes = [(await ask("GET", target, headers=guest)).code for _ in range(3)]
+        assert codes == ["mailbox_unknown", "mailbox_unknown", "rate_limited"]
+
+
+async def test_a_spoofed_address_does_not_help(tmp_path: Path) -> None:
+    async with served(tmp_path / "data", Clock(), anonymous_per_minute=2) as ask:
+        answers = [
+            await ask("GET", "/nowhere", headers={"x-forwarded-for": f"203.0.{number}.1"})
+            for number in range(3)
+        ]
+        assert [answer.status for answer in answers] == [404, 404, 429]
+
+
+async def test_whoever_watches_the_server_is_not_limited(tmp_path: Path) -> None:
+    async with served(tmp_path / "data", Clock(), anonymous_per_minute=1) as ask:
+        for path in ("/", "/health", "/healthz", "/readyz", "/metrics") * 2:
+            assert (await ask("GET", path)).status == 200
