@@ -75,7 +75,9 @@ class DeviceLog:
         fields = _read(genesis.entry)
         if fields["type"] != "genesis" or not _is(fields["n"], 0) or fields["prev"] != bytes(32):
             raise _invalid("a log starts with its genesis")
-        if not _is(fields["suite"], 1):
+        if type(fields["suite"]) is not int:
+            raise _invalid("suite is not a number")
+        if fields["suite"] != 1:
             raise EcholiaError("unsupported_version", "suite must be 1")
         _sized(fields["nonce"], 16)
         recovery, keys = _keys(fields["recovery"]), _keys(fields["device"])
@@ -160,9 +162,9 @@ def _read(entry: bytes) -> dict[str, Any]:
         fields = canonical.decode(entry)
     except ValueError:
         raise _invalid("not deterministic CBOR") from None
-    if not isinstance(fields, dict) or "v" not in fields:
+    if not isinstance(fields, dict) or type(fields.get("v")) is not int:
         raise _invalid("not a map with a version")
-    if not _is(fields["v"], 1):
+    if fields["v"] != 1:
         raise EcholiaError("unsupported_version", "device log version must be 1")
     kind = fields.get("type")
     if not isinstance(kind, str) or set(fields) != _KEYS.get(kind):

@@ -21,6 +21,7 @@ from echolia.core.ids import ID_BYTES, device_id
 from echolia.e2ee.derive import derive
 
 SECRET_BYTES = 32
+_FIELDS = {"v", "account", "generation", "keys", "index"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,28 +74,22 @@ class AccountSecrets:
 
     @classmethod
     def decode(cls, raw: bytes) -> AccountSecrets:
-        """The secrets from their bytes; raises `key_box_invalid`."""
+        """The secrets from their bytes; raises `key_box_invalid` or `unsupported_version`."""
         try:
-            secrets = cls._checked(canonical.decode(raw))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            secrets = None
-        if secrets is None:
+            fields = canonical.decode(raw)
+        except ValueError:
+            fields = None
+        # Types are compared exactly: True == 1 and 1.0 == 1 in Python, but not in CBOR.
+        if not isinstance(fields, dict) or set(fields) != _FIELDS or type(fields["v"]) is not int:
             raise EcholiaError("key_box_invalid", "not account secrets")
-        return secrets
-
-    @classmethod
-    def _checked(cls, fields: dict[str, Any]) -> AccountSecrets | None:
-        keys, generation, version = fields["keys"], fields["generation"], fields["v"]
-        sized = all(
-            isinstance(k, bytes) and len(k) == SECRET_BYTES for k in [*keys.values(), fields["index"]]
+        if fields["v"] != 1:
+            raise EcholiaError("unsupported_version", "account secrets version must be 1")
+        account, generation, keys, index = (
+            fields[name] for name in ("account", "generation", "keys", "index")
         )
-        named = isinstance(fields["account"], bytes) and len(fields["account"]) == ID_BYTES
-        counted = all(type(n) is int and 1 <= n < 2**32 for n in keys) and generation in keys
-        # True == 1 and 1.0 == 1 in Python, but not in CBOR.
-        exact = type(version) is int and type(generation) is int and version == 1 and len(fields) == 5
-        if not (exact and sized and named and counted):
-            return None
-        return cls(fields["account"], generation, keys, fields["index"])
+        if not (_sized(account, ID_BYTES) and _sized(index, SECRET_BYTES) and _are_keys(keys, generation)):
+            raise EcholiaError("key_box_invalid", "not account secrets")
+        return cls(account, generation, keys, index)
 
     def stream(self, collection: str) -> bytes:
         """The pseudonym (16 bytes) under which the server knows a collection."""
@@ -107,13 +102,26 @@ class AccountSecrets:
         )
 
 
+def _sized(value: Any, length: int) -> bool:
+    return isinstance(value, bytes) and len(value) == length
+
+
+def _are_keys(keys: Any, generation: Any) -> bool:
+    if not isinstance(keys, dict) or type(generation) is not int or generation not in keys:
+        return False
+    return all(type(n) is int and 1 <= n < 2**32 and _sized(key, SECRET_BYTES) for n, key in keys.items())
+
+
 def seal_key_box(secrets: AccountSecrets, recipient_box: bytes) -> bytes:
     """The account secrets, readable by the owner of this X25519 public key only."""
     return crypto_box_seal(secrets.encode(), recipient_box)
 
 
 def open_key_box(box: bytes, keys: KeyPairs) -> AccountSecrets:
-    """What `seal_key_box` sealed. Verify its signature first; raises `key_box_invalid`."""
+    """What `seal_key_box` sealed. Verify its signature first.
+
+    Raises `key_box_invalid` or `unsupported_version`.
+    """
     try:
         raw = crypto_box_seal_open(box, keys.box_public, keys.box_secret)
     except (CryptoError, ValueError, TypeError):

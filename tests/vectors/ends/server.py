@@ -1,0 +1,203 @@
+"""The server's end: vectors go through sync's endpoints and service, over real databases."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from echolia.core import push, runs
+from echolia.core.errors import EcholiaError
+from echolia.core.ids import b64, unb64
+from echolia.storage.databases import UserDatabases
+from echolia.storage.engine import Statement
+from echolia.storage.migrate import load_migrations
+from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.sync.routes import lean_routes
+from echolia.sync.service import SyncService
+from echolia.web.context import Caller, Standing
+from echolia.web.lean import LeanRequest, LeanResponse
+from tests.vectors.ends.vector_file import Found, VectorFile, logged_devices, taken
+
+_ACCOUNT = Statement("INSERT INTO account (one, account, epoch) VALUES (1, ?, ?)")
+_AN_EPOCH = 77
+
+
+class VectorDevices:
+    """The devices that a vector names."""
+
+    def __init__(self, vector: VectorFile) -> None:
+        devices = logged_devices(vector)
+        revoked = frozenset(device for device, each in devices.items() if each.revoked)
+        keys = {device: each.sign for device, each in devices.items()}
+        self._standing = Standing(keys, revoked, len(devices), bytes(32))
+
+    def admits(self, caller: Caller) -> None:
+        """Everybody may act."""
+
+    async def standing(self, account: bytes) -> Standing:
+        """The vector's devices, whatever the account."""
+        return self._standing
+
+    def on_end(self, callback: Callable[[bytes, bytes | None], None]) -> None:
+        """Nobody is revoked while a vector runs."""
+
+
+@dataclass
+class Clock:
+    """The server's time, as the vector tells it."""
+
+    now_ms: int = 1
+
+    def __call__(self) -> int:
+        """Milliseconds since 1970."""
+        return self.now_ms
+
+
+class Account:
+    """An account of a vector, asked as a device asks: by endpoint and body."""
+
+    def __init__(self, runner: asyncio.Runner, service: SyncService, caller: Caller, clock: Clock) -> None:
+        self._runner, self._caller, self.clock = runner, caller, clock
+        self._endpoints = {route.path: route.endpoint for route in lean_routes(service)}
+
+    def ask(self, path: str, body: bytes = b"", media_type: str = "application/json") -> bytes:
+        """The body of an answer."""
+        request = LeanRequest(self._caller, {b"content-type": media_type.encode()}, body)
+        return self._runner.run(_answer(self._endpoints[path](request)))
+
+    def push(self, body: bytes) -> dict[str, Any]:
+        """The answer to a binary push."""
+        answer: dict[str, Any] = json.loads(self.ask("/sync/push", body, push.PUSH_TYPE))
+        return answer
+
+    def page(self) -> bytes:
+        """The whole log as one page."""
+        return self.ask("/sync/pull", b'{"max_bytes": 8388608}')
+
+    def acks(self) -> list[dict[str, Any]]:
+        """The acknowledgements that are shown."""
+        acks: list[dict[str, Any]] = json.loads(self.ask("/sync/status"))["acks"]
+        return acks
+
+
+async def _answer(asked: Awaitable[LeanResponse]) -> bytes:
+    body = (await asked).body
+    return body if isinstance(body, bytes) else b"".join(body)
+
+
+class Server:
+    """Runs one vector after the other, each on an account of its own."""
+
+    def __init__(self, runner: asyncio.Runner, databases: UserDatabases) -> None:
+        self._runner, self._databases = runner, databases
+
+    @contextmanager
+    def account(self, vector: VectorFile) -> Iterator[Account]:
+        """The vector's account, for as long as the block lasts."""
+        account, epoch = vector.raw("account"), vector.given.get("epoch", _AN_EPOCH)
+        row = _ACCOUNT._replace(params=(account, epoch))
+        self._runner.run(self._databases.create(account, [row]))
+        clock, devices = Clock(), VectorDevices(vector)
+        device = bytes.fromhex(vector.given["devices"][0]["device"])
+        service = SyncService(self._databases, devices, clock)
+        try:
+            yield Account(self._runner, service, Caller(account, device, 2**40), clock)
+        finally:
+            self._runner.run(self._databases.delete(account))
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[Server]:
+    """A server over databases in a folder, for as long as the block lasts."""
+    with asyncio.Runner() as runner:
+        driver = SqliteDriver(threads=1)
+        databases = UserDatabases(folder, driver, load_migrations("user"))
+        try:
+            yield Server(runner, databases)
+        finally:
+            runner.run(databases.close())
+            runner.run(driver.close())
+
+
+def run(vector: VectorFile, server: Server) -> Found:
+    """A run pushed after those before it; what is stored is served unaltered, and is the same in JSON."""
+    frame = vector.raw("frame")
+    before = [bytes.fromhex(each) for each in vector.given["before"]]
+    with server.account(vector) as account:
+        for each in before:
+            account.push(push.write_push([each]))
+        (outcome,) = account.push(push.write_push([frame]))["runs"]
+        if outcome["status"] == "refused":
+            return {"error": outcome["code"], **{k: v for k, v in outcome.items() if k == "at"}}
+        assert outcome["status"] == "stored"
+        (again,) = json.loads(account.ask("/sync/push", _as_json(frame)))["runs"]
+        page = push.read_page(account.page())
+    assert (again["status"], again["duplicates"]) == ("duplicate", outcome["count"])
+    assert [item.content for item in page.items] == [*before, frame]
+    return taken(vector)
+
+
+def _as_json(frame: bytes) -> bytes:
+    header = runs.read_header(frame)
+    changes = runs.read_changes(frame, header, runs.change_ends(frame, header))
+    seen = {"epoch": header.seen.epoch, "seq": header.seen.seq, "log": b64(header.seen.log)}
+    fields = {
+        "version": 1,
+        "suite": header.suite,
+        "device": b64(header.device),
+        "first": header.first,
+        "prev": b64(header.prev),
+        "seen": seen,
+        "signature": b64(header.signature),
+        "changes": [{"header": b64(each.header), "body": b64(each.body)} for each in changes],
+    }
+    return json.dumps({"runs": [fields]}).encode()
+
+
+def pushed(vector: VectorFile, server: Server) -> Found:
+    """The answer to a push, and the page that is served afterwards."""
+    with server.account(vector) as account:
+        _push_before(vector, account)
+        account.clock.now_ms = vector.given["now_ms"]
+        answer, page = account.push(vector.raw("push")), account.page()
+    place = {"epoch": answer["epoch"], "seq": answer["head"]["seq"], "log": unb64(answer["head"]["log"])}
+    return {**place, "runs": [_bytes(each) for each in answer["runs"]], "page": page}
+
+
+def _push_before(vector: VectorFile, account: Account) -> None:
+    for each in vector.given["before"]:
+        account.clock.now_ms = each["received_ms"]
+        account.push(push.write_push([bytes.fromhex(each["frame"])]))
+
+
+def _bytes(outcome: dict[str, Any]) -> dict[str, Any]:
+    return {name: unb64(each) if name in {"device", "log"} else each for name, each in outcome.items()}
+
+
+def acknowledged(vector: VectorFile, server: Server) -> Found:
+    """The position that the status then shows; a refusal leaves none."""
+    ack = _ack_json(vector.given["ack"])
+    with server.account(vector) as account:
+        _push_before(vector, account)
+        try:
+            account.ask("/sync/ack", ack)
+        except EcholiaError:
+            assert account.acks() == []
+            raise
+        (kept,) = account.acks()
+    assert {k: v for k, v in kept.items() if k != "device"} == json.loads(ack)
+    return {"acknowledged": kept["seq"]}
+
+
+def _ack_json(ack: dict[str, Any]) -> bytes:
+    def text(value: str) -> str:
+        return b64(bytes.fromhex(value))
+
+    devices = {"n": ack["devices"]["n"], "head": text(ack["devices"]["head"])}
+    fields = {**ack, "log": text(ack["log"]), "signature": text(ack["signature"]), "devices": devices}
+    return json.dumps(fields).encode()
