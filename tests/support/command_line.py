@@ -129,7 +129,11 @@ def paired(owner: Path, guest: Path) -> None:
 
 
 # Takes the terminal on its standard input for its own, so that Ctrl-C reaches it, and becomes the command.
-_AT_TERMINAL = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+_AT_TERMINAL = """
+import fcntl, os, sys, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 class Terminal:

@@ -92,9 +92,10 @@ class World:
         """The named device's way to the server."""
         return self.transports.setdefault(name, InProcess(self.ask))
 
-    def around(self, name: str, skew_ms: int = 0) -> dict[str, Any]:
-        """What the named device is opened with."""
-        return {"transport": self.transport(name), "environment": environment(name, self.clock, skew_ms)}
+    def around(self, name: str, skew_ms: int = 0, seed: int | str = "") -> dict[str, Any]:
+        """What the named device is opened with; `seed` is its dice's, the name unless given."""
+        around = environment(seed or name, self.clock, skew_ms)
+        return {"transport": self.transport(name), "environment": around}
 
     async def first(self, name: str = "laptop", skew_ms: int = 0) -> Device:
         """The account's first device."""
@@ -103,10 +104,12 @@ class World:
         self.stack.push_async_callback(device.aclose)
         return device
 
-    async def added(self, owner: Device, name: str = "phone", skew_ms: int = 0) -> Device:
+    async def added(
+        self, owner: Device, name: str = "phone", skew_ms: int = 0, seed: int | str = ""
+    ) -> Device:
         """One more device, paired by `owner`."""
         async with owner.pair() as pairing:
-            around = self.around(name, skew_ms)
+            around = self.around(name, skew_ms, seed)
             async with Device.join(self.folder / name, pairing.code, **around) as joining:
                 device = await _paired(pairing, joining)
         self.stack.push_async_callback(device.aclose)

@@ -1,0 +1,233 @@
+"""Applying: verified runs become objects, in one transaction with the log position that they lead to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from echolia.client import ledger, objects
+from echolia.client.database import Database
+from echolia.client.environment import Environment
+from echolia.client.identity import Identity
+from echolia.client.objects import ObjectRow
+from echolia.client.verifier import VerifiedRun
+from echolia.core.clock import CLAMPED_LOGICAL, Stamp, settled
+from echolia.core.dots import Dot
+from echolia.core.errors import EcholiaError
+from echolia.core.merge import ObjectState, clamp, decode, encode, join
+from echolia.core.push import WHOLE
+from echolia.core.runs import STATE, Change, read_change
+from echolia.e2ee import sealing
+
+_UNREADABLE = {"body_unreadable", "body_invalid", "key_missing"}
+
+
+@dataclass(slots=True)
+class _Working:
+    """An object while a page is applied; `pending`: own changes are, or were, on top of what is confirmed."""
+
+    row: ObjectRow
+    confirmed: ObjectState | None = field(repr=False)
+    conflicts: frozenset[str]
+    pending: bool
+    touched: bool = False
+    anew: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What applying did; ids are bytes."""
+
+    changes: int
+    own: int
+    quarantined: int
+    changed: frozenset[bytes]
+    conflicts: frozenset[bytes]
+
+
+class Applier:
+    """Applies the runs of one page; use it inside `Database.transaction` and end it by `finish`."""
+
+    def __init__(self, database: Database, identity: Identity, environment: Environment) -> None:
+        self._database, self._identity = database, identity
+        self._now_ms = environment.now_ms()
+        self._working: dict[bytes, _Working] = {}
+        self._changes = self._own = self._quarantined = 0
+        self._last_ms = 0
+
+    def apply(self, run: VerifiedRun) -> None:
+        """One run: another device's, or this device's own coming back."""
+        own = run.header.device == self._identity.device
+        if not own and run.form != WHOLE:
+            raise EcholiaError("server_invalid", "a run was left out that was asked for")
+        if own:
+            self._confirm(run)
+        ledger.advance(self._database, run)
+        if not own:
+            for change in run.changes:
+                ledger.note_written(self._database, run.header.device, change.counter, change.object)
+                self._take(run.header.device, change, run.received_ms)
+        self._last_ms = run.received_ms
+
+    def forget(self, ids: Iterable[bytes]) -> None:
+        """Begin these objects anew from what `take_again` brings; one that it brings nothing of is gone."""
+        for id_ in ids:
+            working = self._work(id_, "")
+            working.confirmed, working.anew = None, True
+
+    def refresh(self) -> None:
+        """Take in what was edited here since: the rows, not what was joined."""
+        for id_, working in self._working.items():
+            row = objects.load(self._database, id_)
+            if row is not None:
+                working.row, working.pending = row, row.shown is not None
+                working.conflicts = objects.conflicts_in(row)
+
+    def take_again(self, run: VerifiedRun) -> None:
+        """What a run holds of the objects that were forgotten, this device's own changes included."""
+        for change in run.changes:
+            if change.object in self._working:
+                self._take(run.header.device, change, run.received_ms)
+
+    def retry(self) -> None:
+        """Look again at what was quarantined for want of a key."""
+        for device, counter, raw, received_ms in self._database.rows(
+            "SELECT device, counter, change, received_ms FROM quarantine WHERE code = 'key_missing'"
+        ):
+            change = read_change(raw, counter)
+            if change.generation in self._identity.secrets.keys:
+                self._database.run(
+                    "DELETE FROM quarantine WHERE device = ? AND counter = ?", device, counter
+                )  # fmt: skip
+                self._take(device, change, received_ms)
+
+    def finish(self) -> Applied:
+        """Write the objects that changed, and settle the clock."""
+        saved = {id_: working for id_, working in self._working.items() if working.touched or working.anew}
+        conflicts = frozenset(id_ for id_, working in saved.items() if self._save(working))
+        if self._last_ms:
+            pending = self._database.rows(
+                "SELECT wall_ms, logical FROM outbox ORDER BY wall_ms DESC, logical DESC LIMIT 1"
+            )
+            stamp = settled(Stamp(self._last_ms, CLAMPED_LOGICAL), (Stamp(*row) for row in pending))
+            self._database.run("INSERT OR REPLACE INTO clock VALUES (0, ?, ?)", *stamp)
+        return Applied(self._changes, self._own, self._quarantined, frozenset(saved), conflicts)
+
+    def _confirm(self, run: VerifiedRun) -> None:
+        header = run.header
+        sent = self._database.rows(
+            "SELECT counter, object, chain, plaintext FROM outbox WHERE counter <= ? ORDER BY counter",
+            header.last,
+        )
+        head = ledger.heads(self._database).get(self._identity.device)
+        expected = sent[-1][:3:2] if sent else head
+        if expected is None or tuple(expected) != (header.last, run.chain):
+            # It is signed by this device's key and not written here: another copy of this home is in use.
+            raise EcholiaError("device_fork", f"counter {header.last}")
+        self._database.run("DELETE FROM outbox WHERE counter <= ?", header.last)
+        for counter, id_, _, plaintext in sent:
+            working = self._work(id_, "")
+            state = self._clamped(decode(plaintext), self._identity.device, counter, run.received_ms, run)
+            self._join(working, state)
+        self._own += len(sent)
+
+    def _take(self, device: bytes, change: Change, received_ms: int) -> None:
+        self._changes += 1
+        try:
+            plaintext, key = sealing.open_change(self._identity.secrets, device, change)
+            state = self._checked(decode(plaintext), device, change)
+            working = self._work(change.object, state.collection)
+            self._join(working, self._clamped(state, device, change.counter, received_ms))
+        except EcholiaError as error:
+            if error.code not in _UNREADABLE:
+                raise
+            self._set_aside(device, change, error.code, received_ms)
+            return
+        row = working.row
+        if not row.wrapped:
+            row = replace(row, generation=key.generation, wrapped=key.wrapped)
+        size, whole = len(plaintext), change.kind == STATE
+        working.row = replace(
+            row,
+            updated_ms=max(row.updated_ms, min(received_ms, self._now_ms)),
+            state_bytes=size if whole else row.state_bytes,
+            delta_bytes=0 if whole else row.delta_bytes + size,
+        )
+
+    def _checked(self, state: ObjectState, device: bytes, change: Change) -> ObjectState:
+        if state.dots.get(device) != change.counter:
+            raise EcholiaError("body_invalid", "the state does not hold its own change")
+        if self._identity.secrets.stream(state.collection) != change.stream:
+            raise EcholiaError("body_invalid", "the state is of another collection")
+        return state
+
+    def _clamped(
+        self,
+        state: ObjectState,
+        device: bytes,
+        counter: int,
+        received_ms: int,
+        run: VerifiedRun | None = None,
+    ) -> ObjectState:
+        first = run.header.first if run else counter
+
+        def received(dot: Dot) -> int:
+            if dot.device == device and first <= dot.counter <= counter:
+                return received_ms
+            # Whatever a change carries was logged before it: that bounds even a dot that nobody logged.
+            logged = ledger.received_ms(self._database, dot.device, dot.counter)
+            return received_ms if logged is None else min(logged, received_ms)
+
+        return clamp(state, received)
+
+    def _work(self, id_: bytes, collection: str) -> _Working:
+        working = self._working.get(id_)
+        if working is None:
+            row = objects.load(self._database, id_)
+            confirmed = decode(row.confirmed) if row and row.confirmed is not None else None
+            pending = row is not None and row.shown is not None
+            conflicts = objects.conflicts_in(row)
+            working = _Working(row or ObjectRow(id_, collection), confirmed, conflicts, pending)
+            self._working[id_] = working
+        return working
+
+    def _join(self, working: _Working, state: ObjectState) -> None:
+        before = working.confirmed
+        if before is not None and before.collection != state.collection:
+            raise EcholiaError("body_invalid", "an object stays in its collection")
+        after = state if before is None else join(before, state)
+        if working.pending:
+            _joined(after, self._pending(working.row.id))  # raises here, where it harms one change alone
+        working.confirmed, working.touched = after, True
+
+    def _set_aside(self, device: bytes, change: Change, code: str, received_ms: int) -> None:
+        self._quarantined += 1
+        self._database.run(
+            "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?, ?)",
+            device, change.counter, change.object, code, change.header + change.body, received_ms,
+        )  # fmt: skip
+
+    def _save(self, working: _Working) -> bool:
+        confirmed = working.confirmed
+        pending = self._pending(working.row.id) if working.pending else []
+        shown = _joined(confirmed, pending)
+        if shown is None:
+            objects.remove(self._database, working.row)
+            return False
+        raw = None if confirmed is None else encode(confirmed)
+        row = replace(working.row, confirmed=raw, collection=shown.collection)
+        row = row.with_pending(shown if pending else None)
+        declared = self._identity.declared.get(row.collection)
+        presentation = objects.save(self._database, row, shown, declared)
+        return bool(frozenset(presentation.conflicts) - working.conflicts)
+
+    def _pending(self, id_: bytes) -> list[ObjectState]:
+        rows = self._database.rows("SELECT plaintext FROM outbox WHERE object = ? ORDER BY counter", id_)
+        return [decode(plaintext) for (plaintext,) in rows]
+
+
+def _joined(confirmed: ObjectState | None, pending: Iterable[ObjectState]) -> ObjectState | None:
+    shown = confirmed
+    for state in pending:
+        shown = state if shown is None else join(shown, state)
+    return shown

@@ -1,0 +1,140 @@
+"""Commands about the account and its devices: init, devices, revoke, account delete."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import click
+
+from echolia.client.cli.output import Column
+from echolia.client.cli.session import Session, with_session
+from echolia.client.cli.text_input import agreed, asked, at_terminal
+from echolia.core.errors import EcholiaError
+
+if TYPE_CHECKING:
+    from echolia.client import Device, LoggedDevice
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@click.command(epilog="Example: echolia init --server http://127.0.0.1:8000 --home ./laptop")
+@click.option("--server", required=True, metavar="URL", help="The server's address.")
+@with_session
+async def init(session: Session, server: str) -> None:
+    """Make an account on a server, with this device as its first.
+
+    Shows the 24 words that open the account when every device is lost. They are shown once and kept nowhere:
+    write them down. With --json they are in the JSON.
+    """
+    from echolia.client import Device  # noqa: PLC0415 - see session
+
+    address = urlsplit(server)
+    if address.scheme not in {"http", "https"} or not address.hostname:
+        raise click.BadParameter("an address looks like https://notes.example", param_hint="--server")
+    if address.scheme == "http" and address.hostname not in LOOPBACK:
+        session.out.aside(
+            "Without https others on the way see who talks to the server; still not your notes."
+        )
+    device, phrase = await Device.init(session.home, server)
+    async with device:
+        value = {"account": device.account, "device": device.id, "server": device.server, "phrase": phrase}
+        session.out.result(value, _welcome(session, device, phrase))
+        if at_terminal() and not (session.out.json or session.out.quiet):
+            asked("Press Enter once they are written down.")
+        await device.phrase_kept()
+
+
+def _welcome(session: Session, device: Device, phrase: str) -> str:
+    words = phrase.split()
+    lines = [
+        "   ".join(f"{n + 1:2} {words[n]:9}" for n in range(row, row + 6)) for row in range(0, len(words), 6)
+    ]
+    return "\n".join(
+        [
+            f"Account {device.account} on {device.server}, this device {device.id[:8]}.",
+            "",
+            "These words open the account when every device is lost. They are shown this once:",
+            "",
+            *(f"  {line.rstrip()}" for line in lines),
+            "",
+            f"Next: echolia add 'A first note' --home {session.home}",
+        ]
+    )
+
+
+@click.command(epilog="Example: echolia devices")
+@with_session
+async def devices(session: Session) -> None:
+    """List the account's devices, as this one has verified them."""
+    async with session.device() as device:
+        listed = await device.devices()
+    if session.out.json:
+        session.out.result({"devices": [_device_json(one) for one in listed]}, "")
+        return
+    columns = [Column("id"), Column(""), Column("changes"), Column("verified up to")]
+    session.out.table(columns, [_device_row(one) for one in listed])
+
+
+def _device_row(device: LoggedDevice) -> list[str]:
+    standing = "revoked" if device.revoked else "this one" if device.this else ""
+    verified = "" if device.synced_seq is None else str(device.synced_seq)
+    return [device.id[:8], standing, str(device.counter), verified]
+
+
+def _device_json(device: LoggedDevice) -> dict[str, object]:
+    return {
+        "id": device.id,
+        "this": device.this,
+        "revoked": device.revoked,
+        "changes": device.counter,
+        "verified_seq": device.synced_seq,
+    }
+
+
+@click.command(epilog="Example: echolia revoke 1f0c9a7e --yes")
+@click.argument("device_id", metavar="DEVICE")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@with_session
+async def revoke(session: Session, device_id: str, yes: bool) -> None:
+    """Shut a device out, by its id or the first digits of it.
+
+    What it wrote so far stays; what it had read it has read.
+    """
+    async with session.device() as device:
+        full = _only(await device.devices(), device_id)
+        agreed(f"Shut device {full[:8]} out of the account for good?", yes)
+        await device.revoke(full)
+        session.out.result({"revoked": full}, f"Device {full[:8]} is shut out.")
+
+
+def _only(listed: list[LoggedDevice], prefix: str) -> str:
+    """The one device whose id starts so; raises `device_unknown`, or `object_ambiguous` for several."""
+    found = [one.id for one in listed if prefix and one.id.startswith(prefix.lower())]
+    if len(found) != 1:
+        raise EcholiaError("object_ambiguous" if found else "device_unknown")
+    return found[0]
+
+
+@click.group(epilog="Example: echolia account delete")
+def account() -> None:
+    """What can be done with the account as a whole."""
+
+
+@account.command(
+    "delete", epilog="Example: echolia account delete --confirm $(echolia status --json | jq -r .account)"
+)
+@click.option("--confirm", metavar="ID", help="The account's id, instead of typing it when asked.")
+@with_session
+async def delete_account(session: Session, confirm: str | None) -> None:
+    """Delete the account and all it holds from the server, for good. The copies on devices stay."""
+    async with session.device() as device:
+        if confirm is None:
+            if not at_terminal():
+                raise click.UsageError("There is no terminal to ask in; give --confirm and the account's id.")
+            click.echo(f"This deletes account {device.account} from {device.server} for good.", err=True)
+            confirm = asked("Type the account's id to go on:")
+        if confirm != device.account:
+            raise click.UsageError("That is not this account's id; nothing was deleted.")
+        await device.delete_account()
+        session.out.result({"deleted": device.account}, "The account is gone from the server.")

@@ -1,0 +1,43 @@
+"""The commands of a device, in the order in which a newcomer needs them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from echolia.client.cli.lazy_group import LazyCommand
+
+_HERE: Final = "echolia.client.cli"
+COMMANDS: Final[Mapping[str, LazyCommand]] = MappingProxyType(
+    {
+        "init": LazyCommand(
+            f"{_HERE}.account:init", "Make an account on a server; shows its recovery phrase."
+        ),
+        "import": LazyCommand(
+            f"{_HERE}.import_notes:import_notes", "Bring in Markdown files or a Day One export."
+        ),
+        "pair": LazyCommand(f"{_HERE}.pairing:pair", "Add another device: shows the code that it joins by."),
+        "join": LazyCommand(f"{_HERE}.pairing:join", "Make this a device of an account, by a code."),
+        "sync": LazyCommand(f"{_HERE}.syncing:sync", "Send what is new here, fetch what is new elsewhere."),
+        "list": LazyCommand(f"{_HERE}.listing:list_records", "List what is here."),
+        "show": LazyCommand(f"{_HERE}.records:show", "Show one thing."),
+        "add": LazyCommand(f"{_HERE}.records:add", "Write something new."),
+        "edit": LazyCommand(f"{_HERE}.records:edit", "Change something."),
+        "rm": LazyCommand(f"{_HERE}.records:remove", "Put something into the trash."),
+        "restore": LazyCommand(f"{_HERE}.records:restore", "Take something out of the trash."),
+        "search": LazyCommand(f"{_HERE}.listing:search", "Find words, on this device alone."),
+        "watch": LazyCommand(f"{_HERE}.syncing:watch", "Stay and tell what other devices change."),
+        "status": LazyCommand(f"{_HERE}.syncing:status", "Say how this device and its server stand."),
+        "devices": LazyCommand(f"{_HERE}.account:devices", "List the account's devices."),
+        "revoke": LazyCommand(f"{_HERE}.account:revoke", "Shut a device out."),
+        "account": LazyCommand(f"{_HERE}.account:account", "Delete the account."),
+        "demo": LazyCommand(
+            f"{_HERE}.demo.story:demo", "Two devices, a server and a thief, in twenty seconds."
+        ),
+    }
+)
+EPILOG: Final = """Exit codes: 0 done; 1 failed, with one line on standard error and its code in brackets;
+2 wrong words; 130 interrupted. With --json results are JSON on standard output, and a failure is
+{"error": {"code", "message"}} on standard error.
+Example: echolia init --server http://127.0.0.1:8000 --home ./laptop"""

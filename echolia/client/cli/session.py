@@ -1,0 +1,72 @@
+"""What every command of a device shares: --home, --json, --quiet, and a loop to run in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import click
+
+from echolia.client.cli.failures import JSON_KEY
+from echolia.client.cli.output import Output
+
+if TYPE_CHECKING:
+    from echolia.client import Device
+
+# Long enough for another command to end, short enough not to look hung while `echolia watch` runs.
+WAIT_FOR_HOME_S: Final = 2.0
+
+
+class Session(NamedTuple):
+    """One command's run: the home it works on and where its results go."""
+
+    home: Path
+    out: Output
+
+    @asynccontextmanager
+    async def device(self) -> AsyncIterator[Device]:
+        """The home's device, closed at the end. Raises as `Device.open`."""
+        from echolia.client import Device  # noqa: PLC0415 - `--help` must not wait for it
+
+        async with await Device.open(self.home, wait_s=WAIT_FOR_HOME_S) as device:
+            yield device
+
+
+def with_session(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Turn a coroutine over a session (its first argument) into a click command's function.
+
+    Adds the options that all commands share.
+    """
+
+    @click.option(
+        "--home",
+        type=click.Path(path_type=Path, file_okay=False),
+        default=lambda: Path("~/.echolia").expanduser(),
+        envvar="ECHOLIA_HOME",
+        show_envvar=True,
+        help="This device's folder.  [default: ~/.echolia]",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Results, and any failure, as JSON.")
+    @click.option("--quiet", is_flag=True, help="No progress and no remarks.")
+    @wraps(command)
+    def run(home: Path, as_json: bool, quiet: bool, **words: Any) -> None:
+        click.get_current_context().meta[JSON_KEY] = as_json
+        for word in words.values():
+            _check_text(word)
+        asyncio.run(command(Session(home, Output(as_json, quiet)), **words))
+
+    return run
+
+
+def _check_text(word: object) -> None:
+    """Refuse words that are not text: a terminal can pass any bytes, a note cannot hold them."""
+    for one in word if isinstance(word, tuple) else (word,):
+        if isinstance(one, str):
+            try:
+                one.encode()
+            except UnicodeEncodeError:
+                raise click.UsageError("What was typed is not UTF-8 text.") from None

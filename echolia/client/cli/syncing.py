@@ -1,0 +1,143 @@
+"""The commands that concern the server: sync, watch, status."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from echolia.client.cli.describe import find, flags, summary
+from echolia.client.cli.output import json_line, local_time, plain_line
+from echolia.client.cli.progress import progress
+from echolia.client.cli.session import Session, with_session
+from echolia.core.errors import CODES, EcholiaError
+
+if TYPE_CHECKING:
+    from echolia.client import Changed, Device, Progress, Record, Status
+    from echolia.client.cli.progress import Show
+
+PHASES: Final = {"push": "sending", "pull": "receiving"}  # the others are over before anybody could read them
+
+
+@click.command(epilog="Example: echolia sync")
+@with_session
+async def sync(session: Session) -> None:
+    """Send what is new here, fetch and verify what is new elsewhere. It can be interrupted anywhere."""
+    async with session.device() as device:
+        with progress(session.out) as show:
+            report = await device.sync(lambda at: _show(show, at))
+        short = await device.short_ids(report.changed.conflicts)
+    value = {
+        "pushed": report.pushed,
+        "pulled": report.pulled,
+        "changed": len(report.changed.objects),
+        "conflicts": sorted(report.changed.conflicts),
+        "quarantined": report.quarantined,
+        "epoch": report.epoch,
+        "seq": report.seq,
+    }
+    lines = [f"Sent {report.pushed}, received {report.pulled} changes."]
+    lines += [
+        f"Two versions of {short[one]} stand side by side: echolia show {short[one]}" for one in sorted(short)
+    ]
+    if report.quarantined:
+        lines.append(f"{report.quarantined} changes could not be read; see `echolia status`.")
+    session.out.result(value, "\n".join(lines))
+
+
+def _show(show: Show, at: Progress) -> None:
+    if at.phase in PHASES:
+        show(PHASES[at.phase], at.done, at.total)
+
+
+@click.command(epilog="Example: echolia watch")
+@click.option("--count", type=click.IntRange(1), help="End after so many rounds of changes.")
+@with_session
+async def watch(session: Session, count: int | None) -> None:
+    """Stay and tell what other devices change, until Ctrl-C. With --json one line a round."""
+    async with session.device() as device:
+        session.out.aside(f"Following {device.server}; Ctrl-C ends.")
+        rounds = 0
+        async for changed in device.watch():
+            await _tell(session, device, changed)
+            rounds += 1
+            if rounds == count:
+                return
+
+
+async def _tell(session: Session, device: Device, changed: Changed) -> None:
+    records = [record for one in sorted(changed.objects) if (record := await _shown(device, one))]
+    if session.out.json:
+        conflicts = sorted(changed.conflicts)
+        click.echo(json_line({"changed": [summary(record) for record in records], "conflicts": conflicts}))
+        return
+    for record in records:
+        marks = " ".join(f"[{flag}]" for flag in flags(record))
+        click.echo(f"{record.id[:8]}  {plain_line(record.title)}  {marks}".rstrip())
+
+
+async def _shown(device: Device, object_id: str) -> Record | None:
+    """The record; None if it is of a collection that only another app declares."""
+    try:
+        return await find(device, object_id)
+    except EcholiaError:
+        return None
+
+
+@click.command(epilog="Example: echolia status")
+@with_session
+async def status(session: Session) -> None:
+    """Say how this device and its server stand. The server is not asked."""
+    async with session.device() as device:
+        standing = await device.status()
+    session.out.result(_status_json(standing), "\n".join(_status_lines(standing)))
+
+
+def _status_json(standing: Status) -> dict[str, Any]:
+    return {
+        "account": standing.account,
+        "device": standing.device,
+        "devices": standing.devices,
+        "server": standing.server,
+        "home": str(standing.home),
+        "objects": dict(standing.objects),
+        "trash": standing.trash,
+        "conflicts": standing.conflicts,
+        "pending": standing.pending,
+        "epoch": standing.epoch,
+        "seq": standing.seq,
+        "last_sync_ms": standing.last_sync_ms,
+        "quarantined": [
+            {"object": one.object, "device": one.device, "counter": one.counter, "code": one.code}
+            for one in standing.quarantined
+        ],
+        "evidence": [
+            {"code": one.code, "detail": one.detail, "at_ms": one.at_ms} for one in standing.evidence
+        ],
+    }
+
+
+def _status_lines(standing: Status) -> list[str]:
+    held = ", ".join(f"{count} {name}" for name, count in standing.objects.items())
+    lines = [
+        f"account    {standing.account}",
+        f"device     {standing.device}, one of {standing.devices}",
+        f"server     {standing.server}",
+        f"home       {standing.home}",
+        f"here       {held or 'nothing yet'}; {standing.trash} in the trash",
+        f"to send    {standing.pending or 'nothing'}",
+        f"last sync  {local_time(standing.last_sync_ms) or 'never'}",
+    ]
+    if standing.conflicts:
+        lines.append(f"conflicts  {standing.conflicts} wait for a decision: echolia list --conflicts")
+    lines += [f"unread     {one.object[:8]}: {_told(one.code)}" for one in standing.quarantined]
+    lines += [f"EVIDENCE   {local_time(proof.at_ms)}: {_told(proof.code)}" for proof in standing.evidence]
+    if standing.evidence:
+        lines.append(
+            "           This device takes nothing more from that server. What you wrote is kept here."
+        )
+    return lines
+
+
+def _told(code: str) -> str:
+    return f"{CODES.get(code, 'An error of a newer Echolia.')} [{code}]"

@@ -1,0 +1,214 @@
+"""A device: the home that holds its data and secrets, and everything it can do, alone and with its server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from echolia.client import membership, overview, reading
+from echolia.client.collection import Batch, Collection
+from echolia.client.enrolment import make_account
+from echolia.client.environment import REAL, Environment
+from echolia.client.home import Home
+from echolia.client.http_transport import HttpTransport, checked_address
+from echolia.client.joining import Joining
+from echolia.client.kept_tokens import KeptTokens
+from echolia.client.opening import OpenHome, open_home, with_phrase_forgotten
+from echolia.client.pairing import Pairing
+from echolia.client.reports import Changed, LoggedDevice, Progress, Status, SyncReport
+from echolia.client.session import Session
+from echolia.client.syncing import Syncing
+from echolia.client.transport import Transport
+from echolia.client.watching import watch
+from echolia.core.collections import Collection as Declaration
+
+
+class Device:
+    """One device of an account. Open it by `Device.open`, make it by `Device.init` or `Device.join`.
+
+    It is an async context manager; while it is open no other process can open the same home (`home_locked`).
+    """
+
+    def __init__(self, opened: OpenHome, transport: Transport, environment: Environment) -> None:
+        """Use `open`, `init` or `join` instead."""
+        self._opened, self._replica = opened, opened.replica
+        keys = opened.vault.keys
+        self._session = Session(transport, keys, KeptTokens(opened.replica), environment)
+        self._syncing = Syncing(opened.replica, self._session)
+        self._environment = environment
+
+    @classmethod
+    async def init(
+        cls,
+        home: Path,
+        server: str,
+        *,
+        collections: Iterable[Declaration] = (),
+        transport: Transport | None = None,
+        environment: Environment = REAL,
+    ) -> tuple[Device, str]:
+        """Make a new account with this device as its first; gives the device and the 24-word phrase.
+
+        Show the phrase, then call `phrase_kept`. Interrupted anywhere before that, calling it again goes on
+        with the same account and gives the same phrase. Raises `home_exists`, `server_unreachable`.
+        """
+        server = checked_address(server)
+        transport = transport or HttpTransport(server)
+        try:
+            opened, phrase = await make_account(Home(home), server, transport, collections, environment)
+        except BaseException:
+            await transport.close()
+            raise
+        return cls(opened, transport, environment), phrase
+
+    @classmethod
+    async def open(
+        cls,
+        home: Path,
+        *,
+        collections: Iterable[Declaration] = (),
+        wait_s: float = 0.0,
+        transport: Transport | None = None,
+        environment: Environment = REAL,
+    ) -> Device:
+        """Open a home, waiting up to `wait_s` seconds for whoever uses it; the server is not asked.
+
+        Entries, memories and tags are declared already; `collections` adds an app's own.
+        Raises `home_missing`, `home_locked`, `home_damaged`, `home_newer`.
+        """
+        opened = await open_home(Home(home), collections, environment, wait_s)
+        return cls(opened, transport or HttpTransport(opened.vault.server), environment)
+
+    @classmethod
+    def join(
+        cls,
+        home: Path,
+        code: str,
+        *,
+        collections: Iterable[Declaration] = (),
+        transport: Transport | None = None,
+        environment: Environment = REAL,
+    ) -> Joining[Device]:
+        """Become a device of the account whose device shows this code; raises `pairing_code_invalid`.
+
+        async with Device.join(home, code) as joining:
+            print(await joining.digits())          # the person types them on the other device
+            device = await joining.finish()
+        """
+
+        def opened(found: OpenHome, used: Transport) -> Device:
+            return cls(found, used, environment)
+
+        return Joining(Home(home), code, tuple(collections), transport, environment, opened)
+
+    def pair(self) -> Pairing:
+        """Add a device to the account.
+
+        async with device.pair() as pairing:
+            print(pairing.code)                    # the other device takes it
+            await pairing.guest()                  # waits until it did (pairing_failed after 120 s)
+            added = await pairing.confirm(input()) # its id; pairing_check_failed: up to 3 tries
+        """
+        return Pairing(self._replica, self._session, self._opened.vault.server)
+
+    @property
+    def id(self) -> str:
+        """This device's id, hexadecimal."""
+        return self._replica.identity.device.hex()
+
+    @property
+    def account(self) -> str:
+        """The account's id, hexadecimal."""
+        return self._replica.identity.account.hex()
+
+    @property
+    def server(self) -> str:
+        """The server's address."""
+        return self._opened.vault.server
+
+    @property
+    def home(self) -> Path:
+        """The home's folder."""
+        return self._opened.home.folder
+
+    @property
+    def collections(self) -> tuple[str, ...]:
+        """The names of all declared collections."""
+        return tuple(self._replica.identity.declared)
+
+    def collection(self, name: str) -> Collection:
+        """The objects of a declared collection; raises `collection_unknown`."""
+        return Collection(self._replica, self._replica.identity.collection(name).name)
+
+    def batch(self) -> Batch:
+        """Several edits in one transaction, all or none (see `Batch`)."""
+        return Batch(self._replica)
+
+    async def resolve(self, prefix: str, collection: str | None = None) -> str:
+        """The one object id that starts so; raises `object_unknown` or `object_ambiguous`."""
+        return await self._replica.run(reading.resolve, self._replica.database, prefix, collection)
+
+    async def short_ids(self, ids: Iterable[str]) -> dict[str, str]:
+        """For each id its shortest prefix (8 digits or more) that names no other object here."""
+        return await self._replica.run(reading.short_ids, self._replica.database, list(ids))
+
+    def imported_id(self, source: str, key: str) -> str:
+        """The id that an item of a source always gets in this account, on whichever device it is imported."""
+        return self._replica.identity.secrets.imported_object(source, key).hex()
+
+    async def sync(self, on_progress: Callable[[Progress], None] | None = None) -> SyncReport:
+        """Push what is unsent, pull what is new, verify all of it, acknowledge. Safe to interrupt anywhere.
+
+        Raises `server_unreachable`, or what the server was caught at (`log_rewritten`, `chain_broken`, …):
+        then nothing was taken from it, evidence is kept, and later calls raise it again.
+        """
+        return await self._syncing.sync(on_progress)
+
+    def watch(self) -> AsyncIterator[Changed]:
+        """Follow the server: sync whenever its log moves or something is edited here; yield what changed."""
+        return watch(self._replica, self._session, self._syncing)
+
+    def on_change(self, callback: Callable[[Changed], None]) -> Callable[[], None]:
+        """Call back after each committed edit or applied page; the result unsubscribes."""
+        return self._replica.listen(callback)
+
+    async def status(self) -> Status:
+        """How this home stands; the server is not asked."""
+        return await self._replica.run(overview.status, self._replica, self.server, self.home)
+
+    async def devices(self) -> list[LoggedDevice]:
+        """The devices of the account, oldest first, as this device verified them."""
+        return await self._replica.run(overview.devices, self._replica)
+
+    async def revoke(self, device: str) -> None:
+        """Take a device (its id) out of the account; what it wrote and this device has seen stays.
+
+        Raises `device_unknown`, `device_last` for the only one.
+        """
+        await self._syncing.sync()
+        await membership.revoke(self._replica, self._session, device)
+
+    async def delete_account(self) -> None:
+        """Delete the account and all its data from the server, for good; this home stays readable."""
+        await membership.delete_account(self._replica, self._session)
+
+    async def phrase_kept(self) -> None:
+        """Forget the recovery phrase: the person has seen it. It cannot be shown again."""
+        await self._replica.run(with_phrase_forgotten, self._opened)
+
+    async def aclose(self) -> None:
+        """Close the home."""
+        try:
+            await self._session.transport.close()
+        finally:
+            await self._opened.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()

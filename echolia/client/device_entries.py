@@ -1,0 +1,56 @@
+"""The device log as the server serves it: taken only where it continues the one that is verified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from echolia.client import ledger
+from echolia.client.replica import Replica
+from echolia.client.session import Session, bytes_of
+from echolia.core.device_log import DeviceLog, SignedEntry
+from echolia.core.errors import EcholiaError
+from echolia.core.ids import unb64
+
+_MOST_PAGES: Final = 64
+
+
+async def fetch_device_log(replica: Replica, session: Session) -> DeviceLog:
+    """The device log, verified and kept. Raises `log_rolled_back`, `device_log_invalid`, `server_invalid`."""
+    log = await replica.run(ledger.device_log, replica.database)
+    for _ in range(_MOST_PAGES):
+        answer = await session.ask("GET", f"/auth/devices?after={log.length}")
+        log = await replica.run(_continue, replica, log, answer)
+        if not answer.get("more"):
+            return log
+    raise EcholiaError("server_invalid", "the device log does not end")
+
+
+def _continue(replica: Replica, log: DeviceLog, answer: Mapping[str, Any]) -> DeviceLog:
+    entries, n = answer.get("log"), answer.get("n")
+    if not isinstance(entries, list) or type(n) is not int:
+        raise EcholiaError("server_invalid", "expected a device log")
+    if n < log.length:
+        raise EcholiaError("log_rolled_back", f"the device log had {log.length} entries, now {n}")
+    with replica.database.transaction():
+        for fields in entries:
+            entry = read_entry(fields)
+            before, log = log, log.extend(entry)
+            ledger.add_device_entry(replica.database, log.length - 1, entry)
+            for device in log.devices.values():
+                if device.revoked and before.devices[device.device].revoked is None:
+                    ledger.cut_off(replica.database, device.device, device.revoked.last)
+    if not answer.get("more") and (n != log.length or bytes_of(answer, "head", 32) != log.head):
+        raise EcholiaError("device_log_invalid", "the head is not what the entries add up to")
+    return log
+
+
+def read_entry(fields: object) -> SignedEntry:
+    """A device log entry from a server's JSON; raises `server_invalid`."""
+    if not isinstance(fields, dict) or not isinstance(fields.get("signatures"), dict):
+        raise EcholiaError("server_invalid", "expected a device log entry")
+    try:
+        signatures = {str(signer): unb64(str(value)) for signer, value in fields["signatures"].items()}
+        return SignedEntry(bytes_of(fields, "entry"), signatures)
+    except EcholiaError:
+        raise EcholiaError("server_invalid", "expected a device log entry") from None

@@ -1,0 +1,126 @@
+"""Making an account: secrets on disk first, then the server; interrupted anywhere, it goes on from there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
+from typing import Any, Final
+
+from echolia.client.environment import Environment
+from echolia.client.home import Home
+from echolia.client.opening import OpenHome, check_free, create_database, locked, with_database
+from echolia.client.session import MemoryTokens, Refused, Session
+from echolia.client.transport import Transport
+from echolia.client.vault import Vault
+from echolia.core.collections import Collection
+from echolia.core.device_log import RECOVERY, SignedEntry, entry_bytes
+from echolia.core.errors import EcholiaError
+from echolia.core.ids import account_id, b64
+from echolia.core.messages import device_log_message, key_box_message
+from echolia.e2ee.keys import SECRET_BYTES, AccountSecrets, KeyPairs, seal_key_box
+from echolia.e2ee.recovery import phrase_of, recovery_keys
+
+_MOST_BITS: Final = 28  # some minutes of work; more is not what an honest server asks
+_ROUNDS: Final = 3
+
+
+async def make_account(
+    home: Home, server: str, transport: Transport, collections: Iterable[Collection], environment: Environment
+) -> tuple[OpenHome, str]:
+    """A registered home and its phrase. Raises `home_exists`, `home_locked`, `server_unreachable`."""
+    home.prepare()
+    lock = await locked(home, environment)
+    try:
+        vault = _begun(home, server, environment)
+        assert vault.entropy is not None, "an interrupted setup still has its phrase"
+        if not vault.registered:
+            await _register(vault, transport, environment)
+            vault = vault.confirmed()
+            vault.save(home.vault)
+        opened = with_database(home, lock, vault, collections, environment)
+        return opened, phrase_of(vault.entropy or b"")
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _begun(home: Home, server: str, environment: Environment) -> Vault:
+    """The vault of a setup that was interrupted, or else of a new account; then the database is there too."""
+    if home.vault.exists():
+        vault = Vault.load(home.vault)
+        if vault.entropy is None or vault.genesis is None:
+            raise EcholiaError("home_exists")
+        if not vault.registered and vault.server != server:
+            vault = vault.moved(server)
+            vault.save(home.vault)
+        elif vault.server != server:
+            raise EcholiaError("home_exists")
+    else:
+        check_free(home)
+        vault = _new_vault(server, environment)
+        # The vault comes first: whatever the server may learn of this account, its secrets are on disk.
+        vault.save(home.vault)
+    if not vault.registered:
+        assert vault.genesis is not None, "an account begins with its genesis"
+        create_database(home, [vault.genesis])
+    return vault
+
+
+def _new_vault(server: str, environment: Environment) -> Vault:
+    dice = environment.dice
+    keys = KeyPairs(dice(SECRET_BYTES), dice(SECRET_BYTES))
+    entropy = dice(SECRET_BYTES)
+    recovery = recovery_keys(phrase_of(entropy))
+    fields = {"suite": 1, "nonce": dice(16), "recovery": recovery.public(), "device": keys.public()}
+    entry = entry_bytes("genesis", None, fields)
+    message = device_log_message(entry)
+    genesis = SignedEntry(entry, {RECOVERY: recovery.sign(message), b64(keys.device): keys.sign(message)})
+    secrets = AccountSecrets(account_id(entry), 1, {1: dice(SECRET_BYTES)}, dice(SECRET_BYTES))
+    return Vault(server, keys, secrets, registered=False, genesis=genesis, entropy=entropy)
+
+
+async def _register(vault: Vault, transport: Transport, environment: Environment) -> None:
+    session = Session(transport, vault.keys, MemoryTokens(), environment)
+    body = _registration(vault)
+    for _ in range(_ROUNDS):
+        try:
+            await session.open("POST", "/auth/register", body)
+            return
+        except Refused as refused:
+            if refused.code == "account_exists":
+                return  # the answer to an earlier try was lost
+            if refused.code not in {"proof_of_work_required", "proof_of_work_invalid"}:
+                raise
+            solved = _solved(refused.members) if refused.code == "proof_of_work_required" else None
+        body = {**_registration(vault), **({"proof_of_work": solved} if solved else {})}
+    raise EcholiaError("server_unreachable", "the server keeps asking for another puzzle")
+
+
+def _registration(vault: Vault) -> dict[str, Any]:
+    assert vault.genesis is not None and vault.entropy is not None, "an account is registered with both"
+    recovery = recovery_keys(phrase_of(vault.entropy)).box_public
+    box = seal_key_box(vault.secrets, recovery)
+    generation = vault.secrets.generation
+    signature = vault.keys.sign(key_box_message(vault.secrets.account, generation, recovery, box))
+    key_box = {"recipient": RECOVERY, "generation": generation, "box": b64(box), "signature": b64(signature)}
+    return {"genesis": entry_json(vault.genesis), "key_boxes": [key_box]}
+
+
+def entry_json(signed: SignedEntry) -> dict[str, Any]:
+    """A device log entry as JSON carries it."""
+    signatures = {signer: b64(signature) for signer, signature in signed.signatures.items()}
+    return {"entry": b64(signed.entry), "signatures": signatures}
+
+
+def _solved(puzzle: Mapping[str, Any]) -> dict[str, str]:
+    """The nonce that the server's puzzle asks for (`spec/auth.md#register`)."""
+    challenge, bits = puzzle.get("challenge"), puzzle.get("bits")
+    if not isinstance(challenge, str) or type(bits) is not int or not 0 <= bits <= _MOST_BITS:
+        raise EcholiaError("server_invalid", "the puzzle has another form")
+    start, below, nonce = sha256(challenge.encode() + b":"), 1 << (256 - bits), 0
+    while True:
+        attempt = start.copy()
+        attempt.update(b"%d" % nonce)
+        if int.from_bytes(attempt.digest(), "big") < below:
+            return {"challenge": challenge, "nonce": str(nonce)}
+        nonce += 1

@@ -1,0 +1,124 @@
+"""What this device has verified of its account: the log, each device's chain, the device log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+import cbor2
+
+from echolia.client.database import Database
+from echolia.client.verifier import Head, Known, VerifiedRun
+from echolia.core.device_log import DeviceLog, SignedEntry
+from echolia.core.positions import NOTHING_SEEN, LogPosition, log_start
+from echolia.core.runs import chain_start
+
+
+@dataclass(frozen=True, slots=True)
+class LocalHead:
+    """The last change written here, sent or not."""
+
+    counter: int
+    chain: bytes
+
+
+def position(database: Database, account: bytes) -> LogPosition:
+    """How far the log is verified; `NOTHING_SEEN` before the first answer."""
+    epoch = database.get("epoch")
+    if epoch is None:
+        return NOTHING_SEEN
+    row = database.row("SELECT seq, log FROM runs ORDER BY seq DESC LIMIT 1")
+    return LogPosition(epoch, *row) if row else log_start(account, epoch)
+
+
+def log_at(database: Database, account: bytes, epoch: int, seq: int) -> bytes | None:
+    """The log's hash after position `seq`, if a run ends there."""
+    if seq == 0:
+        return log_start(account, epoch).log
+    found: bytes | None = database.value("SELECT log FROM runs WHERE seq = ?", seq)
+    return found
+
+
+def received_ms(database: Database, device: bytes, counter: int) -> int | None:
+    """When the server logged a change, ms since 1970; None if that is not verified here."""
+    found: int | None = database.value(
+        "SELECT received_ms FROM runs WHERE device = ? AND last >= ? ORDER BY last LIMIT 1", device, counter
+    )
+    return found
+
+
+def heads(database: Database) -> dict[bytes, Head]:
+    """Each device's last change in the verified log."""
+    rows = database.rows("SELECT device, counter, chain FROM heads")
+    return {device: Head(counter, chain) for device, counter, chain in rows}
+
+
+def known(database: Database, account: bytes) -> Known:
+    """Everything a page is verified against."""
+    at = position(database, account)
+    last = database.value("SELECT received_ms FROM runs ORDER BY seq DESC LIMIT 1")
+    return Known(
+        account=account,
+        position=at,
+        received_ms=last or 0,
+        heads=heads(database),
+        devices=device_log(database).devices,
+        log_at=lambda seq: log_at(database, account, at.epoch, seq),
+    )
+
+
+def advance(database: Database, run: VerifiedRun) -> None:
+    """Take a verified run into the record."""
+    header, after = run.header, run.after
+    database.put("epoch", after.epoch)
+    database.run(
+        "INSERT INTO runs VALUES (?, ?, ?, ?, ?)",
+        after.seq, after.log, header.device, header.last, run.received_ms,
+    )  # fmt: skip
+    if header.last > (database.value("SELECT counter FROM heads WHERE device = ?", header.device) or 0):
+        database.run("INSERT OR REPLACE INTO heads VALUES (?, ?, ?)", header.device, header.last, run.chain)
+
+
+def note_written(database: Database, device: bytes, counter: int, object_: bytes) -> None:
+    """Remember which object a change is about, should its device's changes be cut off later."""
+    database.run("INSERT OR IGNORE INTO written VALUES (?, ?, ?)", device, counter, object_)
+
+
+def cut_off(database: Database, device: bytes, last: int) -> None:
+    """A device was revoked: of the objects it wrote about after `last`, those changes no longer count."""
+    database.run(
+        "INSERT OR IGNORE INTO rebuilding SELECT object FROM written WHERE device = ? AND counter > ?",
+        device,
+        last,
+    )
+    database.run("DELETE FROM quarantine WHERE device = ? AND counter > ?", device, last)
+
+
+def local_head(database: Database, account: bytes, device: bytes) -> LocalHead:
+    """This device's last change, wherever it is by now."""
+    row = database.row("SELECT counter, chain FROM outbox ORDER BY counter DESC LIMIT 1") or database.row(
+        "SELECT counter, chain FROM heads WHERE device = ?", device
+    )
+    return LocalHead(*row) if row else LocalHead(0, chain_start(account, device))
+
+
+def chained(chain: bytes, change: bytes) -> bytes:
+    """A device's chain hash after one more change."""
+    return sha256(chain + sha256(change).digest()).digest()
+
+
+def device_log(database: Database) -> DeviceLog:
+    """The verified device log, verified again: signatures cost little, and a damaged home shows early."""
+    return DeviceLog.replay(device_entries(database))
+
+
+def device_entries(database: Database) -> list[SignedEntry]:
+    """The entries of the device log."""
+    rows = database.rows("SELECT entry, signatures FROM device_log ORDER BY n")
+    return [SignedEntry(entry, cbor2.loads(signatures)) for entry, signatures in rows]
+
+
+def add_device_entry(database: Database, n: int, entry: SignedEntry) -> None:
+    """Keep one more verified entry of the device log."""
+    signatures = cbor2.dumps(dict(entry.signatures))
+    database.run("INSERT OR IGNORE INTO device_log VALUES (?, ?, ?)", n, entry.entry, signatures)

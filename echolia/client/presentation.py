@@ -1,0 +1,100 @@
+"""What people see of an object, prepared when it changes so that lists and searches open no text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import cbor2
+
+from echolia.client.reports import Choice, Record
+from echolia.core.collections import Collection
+from echolia.core.errors import EcholiaError
+from echolia.core.merge import ObjectState, Value, view
+from echolia.core.merge.fields import parts_of
+from echolia.core.merge.registers import Dotted
+
+_TITLES = ("title", "name", "content")
+
+
+@dataclass(frozen=True, slots=True)
+class Presentation:
+    """`fields` as a `Record` has them; `conflicts`: by field the [value, device, counter]s that compete."""
+
+    fields: Mapping[str, Value] = field(repr=False)
+    conflicts: Mapping[str, list[tuple[Value, bytes, int]]] = field(repr=False)
+
+    def encode(self) -> bytes:
+        """The form kept in the database."""
+        return cbor2.dumps([self.fields, self.conflicts])
+
+    @classmethod
+    def decode(cls, raw: bytes) -> Presentation:
+        """What `encode` wrote; raises `home_damaged`."""
+        try:
+            fields, conflicts = cbor2.loads(raw)
+        except Exception:  # noqa: BLE001  # whatever a parser meets in damaged bytes has one answer
+            raise EcholiaError("home_damaged", "an object cannot be read") from None
+        return cls(fields, conflicts)
+
+    @property
+    def created(self) -> int | str | None:
+        """What the `created` field says, for sorting."""
+        created = self.fields.get("created")
+        return created if isinstance(created, int | str) else None
+
+    def words(self) -> tuple[str, str]:
+        """The text to find it by: its title, and all its other text."""
+        title = next((name for name in _TITLES if isinstance(self.fields.get(name), str)), "")
+        chosen = [value for name, value in self.fields.items() if name != title]
+        sides = [value for choices in self.conflicts.values() for value, _, _ in choices]
+        return " ".join(_texts(self.fields.get(title))), "\n".join(_texts([*chosen, *sides]))
+
+
+def present(state: ObjectState, collection: Collection | None) -> Presentation:
+    """The presentation of a state; `collection` is its declaration, if this device has one."""
+    shown = view(state, collection)
+    conflicts = {name: _choices(state, name) for name in shown["conflicts"]}
+    fields = dict(shown["fields"])
+    for name, choices in conflicts.items():
+        if choices:
+            fields[name] = choices[0][0]
+    return Presentation(fields, conflicts)
+
+
+def record(id_: bytes, row: Mapping[str, Any], presentation: Presentation) -> Record:
+    """The record of an object's row."""
+    conflicts = {
+        name: tuple(Choice(value, device.hex(), counter) for value, device, counter in choices)
+        for name, choices in presentation.conflicts.items()
+    }
+    return Record(
+        id_.hex(),
+        row["collection"],
+        presentation.fields,
+        bool(row["alive"]),
+        bool(row["recovered"]),
+        conflicts,
+        row["updated_ms"],
+        bool(row["pending"]),
+        bool(row["quarantined"]),
+    )
+
+
+def _choices(state: ObjectState, name: str) -> list[tuple[Value, bytes, int]]:
+    dotted = [
+        part for part in parts_of(state.fields[name]) if isinstance(part, Dotted) and part.tag == "multi"
+    ]
+    return [(part.live[write], write[0], write[1]) for part in dotted for write in sorted(part.live)]
+
+
+def _texts(value: Value) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)

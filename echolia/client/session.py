@@ -1,0 +1,239 @@
+"""A session with a server: signed in when needed, retried when it helps, answers checked for their form."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Protocol
+
+from echolia.client.environment import Environment
+from echolia.client.transport import Answer, Request, Transport
+from echolia.core.errors import CODES, EcholiaError
+from echolia.core.ids import b64, unb64
+from echolia.core.messages import login_message
+from echolia.e2ee.keys import KeyPairs
+
+_ATTEMPTS: Final = 5
+_FIRST_WAIT_S: Final = 0.2
+_LONGEST_WAIT_S: Final = 20.0
+_EARLY_MS: Final = 30_000
+_RETRIED: Final = {
+    "rate_limited",
+    "unavailable",
+    "internal",
+    "storage_busy",
+    "body_too_slow",
+    "listeners_full",
+}
+_SIGN_IN_AGAIN: Final = {"unauthorized", "token_expired", "token_reused"}
+
+
+class Refused(EcholiaError):
+    """An error that the server answered; `members` are further members of its document."""
+
+    def __init__(self, code: str, detail: str, members: Mapping[str, Any]) -> None:
+        super().__init__(code, detail)
+        self.members = members
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What a sign-in gave; `expires_ms` by this device's clock."""
+
+    access: str = field(repr=False)
+    refresh: str = field(repr=False)
+    expires_ms: int
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any], now_ms: int) -> Tokens:
+        """The tokens in a server's answer; raises `server_invalid`."""
+        access, refresh, expires_in = (fields.get(name) for name in ("access", "refresh", "expires_in"))
+        if not isinstance(access, str) or not isinstance(refresh, str) or type(expires_in) is not int:
+            raise EcholiaError("server_invalid", "expected tokens")
+        return cls(access, refresh, now_ms + expires_in * 1000)
+
+
+class TokenStore(Protocol):
+    """Where tokens stay between sessions."""
+
+    async def load(self) -> Tokens | None:
+        """The tokens that were kept last."""
+
+    async def keep(self, tokens: Tokens) -> None:
+        """Keep these instead."""
+
+
+class MemoryTokens:
+    """Tokens for as long as the process lives."""
+
+    def __init__(self) -> None:
+        self._tokens: Tokens | None = None
+
+    async def load(self) -> Tokens | None:
+        """See `TokenStore`."""
+        return self._tokens
+
+    async def keep(self, tokens: Tokens) -> None:
+        """See `TokenStore`."""
+        self._tokens = tokens
+
+
+class Session:
+    """Asks one server on behalf of one device. Everything it asks may be asked twice without harm."""
+
+    def __init__(
+        self, transport: Transport, keys: KeyPairs, tokens: TokenStore, environment: Environment
+    ) -> None:
+        self.transport, self._keys, self._tokens = transport, keys, tokens
+        self._environment = environment
+        self._signing_in = asyncio.Lock()
+
+    async def open(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, authorization: str = ""
+    ) -> dict[str, Any]:
+        """Ask where the device's token is not wanted; gives the JSON answer ({} for none)."""
+        return _object(await self._retried(_with(_request(method, path, body), authorization)))
+
+    async def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Ask as the device; gives the JSON answer ({} for none). Raises what the server refused with."""
+        return _object(await self._as_device(_request(method, path, body)))
+
+    async def push(self, path: str, body: bytes, content_type: str) -> dict[str, Any]:
+        """Send bytes as the device; gives the JSON answer."""
+        return _object(await self._as_device(Request("POST", path, body, content_type, timeout_s=120)))
+
+    async def pull(self, path: str, body: Mapping[str, Any], accept: str) -> bytes:
+        """Ask as the device for bytes."""
+        request = Request("POST", path, json.dumps(body).encode(), accept=accept, timeout_s=120)
+        return (await self._as_device(request)).body
+
+    async def authorization(self) -> str:
+        """The header that speaks for the device."""
+        tokens = await self._tokens.load()
+        if tokens is None or tokens.expires_ms - _EARLY_MS <= self._environment.now_ms():
+            tokens = await self._sign_in(tokens)
+        return f"Bearer {tokens.access}"
+
+    async def keep(self, fields: Mapping[str, Any]) -> None:
+        """Keep the tokens that an answer brought."""
+        await self._tokens.keep(Tokens.of(fields, self._environment.now_ms()))
+
+    async def fresh_challenge(self) -> bytes:
+        """A challenge to sign."""
+        answer = await self.open("POST", "/auth/challenge", {"device": b64(self._keys.device)})
+        return bytes_of(answer, "challenge")
+
+    async def _as_device(self, request: Request) -> Answer:
+        authorization = await self.authorization()
+        try:
+            return await self._retried(_with(request, authorization))
+        except Refused as refused:
+            if refused.code not in _SIGN_IN_AGAIN:
+                raise
+        used = await self._tokens.load()
+        tokens = await self._sign_in(used)
+        return await self._retried(_with(request, f"Bearer {tokens.access}"))
+
+    async def _sign_in(self, former: Tokens | None) -> Tokens:
+        async with self._signing_in:
+            tokens = await self._tokens.load()
+            if tokens is not None and tokens != former:
+                return tokens  # somebody else did it while this one waited
+            fields = await self._refreshed(former) if former else None
+            fresh = Tokens.of(fields or await self._challenged(), self._environment.now_ms())
+            await self._tokens.keep(fresh)
+            return fresh
+
+    async def _refreshed(self, former: Tokens) -> dict[str, Any] | None:
+        try:
+            return await self.open("POST", "/auth/refresh", {"refresh": former.refresh})
+        except Refused as refused:
+            if refused.code in {"device_revoked", "account_unknown"}:
+                raise
+            return None
+
+    async def _challenged(self) -> dict[str, Any]:
+        try:
+            return await self._challenged_once()
+        except Refused as refused:
+            if refused.code != "challenge_invalid":
+                raise
+        # The answer to a signed challenge was lost, and asking again found it spent.
+        return await self._challenged_once()
+
+    async def _challenged_once(self) -> dict[str, Any]:
+        device, challenge = self._keys.device, await self.fresh_challenge()
+        signature = self._keys.sign(login_message(device, challenge))
+        asked = {"device": b64(device), "challenge": b64(challenge), "signature": b64(signature)}
+        return await self.open("POST", "/auth/token", asked)
+
+    async def _retried(self, request: Request) -> Answer:
+        wait_s = _FIRST_WAIT_S
+        for attempt in range(_ATTEMPTS):
+            answer = await self._attempt(request)
+            if answer is not None and answer.status < 300:
+                return answer
+            refused = None if answer is None else _refused(answer)
+            if refused is not None and refused.code not in _RETRIED:
+                raise refused
+            asked_s = 0.0 if answer is None else answer.retry_after_s
+            if attempt + 1 == _ATTEMPTS or asked_s > _LONGEST_WAIT_S:
+                break
+            await self._environment.sleep(max(asked_s, wait_s * (0.5 + self._environment.jitter())))
+            wait_s *= 2
+        raise EcholiaError("server_unreachable", "" if refused is None else refused.code)
+
+    async def _attempt(self, request: Request) -> Answer | None:
+        try:
+            return await self.transport.ask(request)
+        except EcholiaError as error:
+            if error.code != "server_unreachable":
+                raise
+            return None
+
+
+def _request(method: str, path: str, body: Mapping[str, Any] | None) -> Request:
+    return Request(method, path, b"" if body is None else json.dumps(body).encode())
+
+
+def _with(request: Request, authorization: str) -> Request:
+    return replace(request, authorization=authorization)
+
+
+def _object(answer: Answer) -> dict[str, Any]:
+    if answer.status == 204 or not answer.body:
+        return {}
+    try:
+        fields = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict):
+        raise EcholiaError("server_invalid", "expected a JSON object")
+    return fields
+
+
+def _refused(answer: Answer) -> Refused:
+    """The error of an answer; a server's words are not repeated, only codes that are known."""
+    if answer.status < 400:
+        raise EcholiaError("server_invalid", f"unexpected status {answer.status}")
+    try:
+        fields = _object(answer)
+    except EcholiaError:
+        fields = {}
+    code = fields.pop("code", None)
+    if isinstance(code, str) and code in CODES:
+        return Refused(code, f"the server answered {answer.status}", fields)
+    if answer.status in {429, 502, 503, 504}:
+        return Refused("unavailable", f"the server answered {answer.status}", {})
+    return Refused("server_invalid", f"the server answered {answer.status} without a known code", {})
+
+
+def bytes_of(fields: Mapping[str, Any], name: str, length: int | None = None) -> bytes:
+    """The bytes in a member of a server's JSON; raises `server_invalid`."""
+    value = fields.get(name)
+    try:
+        return unb64(value if isinstance(value, str) else "=", length)
+    except EcholiaError:
+        raise EcholiaError("server_invalid", f"expected bytes in {name}") from None

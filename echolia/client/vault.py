@@ -1,0 +1,110 @@
+"""The vault: a home's secrets in one small file, replaced whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Self
+
+from echolia.client.faults import home_faults
+from echolia.core import canonical
+from echolia.core.device_log import SignedEntry
+from echolia.core.errors import EcholiaError
+from echolia.e2ee.keys import AccountSecrets, KeyPairs
+
+VERSION: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Vault:
+    """A device's secrets and where its account lives.
+
+    `registered` is False until the server has confirmed the account; `genesis` is what registers it.
+    `entropy` is the recovery phrase's, until the person has it.
+    """
+
+    server: str
+    keys: KeyPairs = field(repr=False)
+    secrets: AccountSecrets = field(repr=False)
+    registered: bool = True
+    genesis: SignedEntry | None = field(default=None, repr=False)
+    entropy: bytes | None = field(default=None, repr=False)
+
+    def confirmed(self) -> Self:
+        """The vault of an account that the server knows."""
+        return replace(self, registered=True)
+
+    def moved(self, server: str) -> Self:
+        """The vault of an account that registers elsewhere after all."""
+        return replace(self, server=server)
+
+    def without_phrase(self) -> Self:
+        """The vault once the person has the phrase."""
+        return replace(self, entropy=None, genesis=None)
+
+    def save(self, path: Path) -> None:
+        """Write the vault so that a crash leaves the former one or this one; raises `disk_full`."""
+        fresh = path.with_suffix(".new")
+        with home_faults():
+            fresh.unlink(missing_ok=True)
+            handle = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(self._encode())
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(path)
+            sync_folder(path.parent)
+
+    @classmethod
+    def load(cls, path: Path) -> Vault:
+        """The vault at `path`; raises `home_missing`, `home_damaged` or `home_newer`."""
+        try:
+            fields = canonical.decode(path.read_bytes())
+            version = fields["v"]
+            vault = cls._decode(fields) if version == VERSION else None
+        except FileNotFoundError:
+            raise EcholiaError("home_missing") from None
+        except NotADirectoryError:
+            raise EcholiaError("home_missing") from None
+        except (ValueError, KeyError, TypeError, IndexError, EcholiaError):
+            raise EcholiaError("home_damaged", "its vault cannot be read") from None
+        if vault is None:
+            raise EcholiaError("home_newer")
+        return vault
+
+    def _encode(self) -> bytes:
+        genesis = self.genesis and [self.genesis.entry, dict(self.genesis.signatures)]
+        return canonical.encode(
+            {
+                "v": VERSION,
+                "server": self.server,
+                "sign": self.keys.sign_secret,
+                "box": self.keys.box_secret,
+                "secrets": self.secrets.encode(),
+                "registered": self.registered,
+                "genesis": genesis,
+                "entropy": self.entropy,
+            }
+        )
+
+    @classmethod
+    def _decode(cls, fields: dict[str, Any]) -> Vault:
+        genesis = fields["genesis"]
+        return cls(
+            fields["server"],
+            KeyPairs(fields["sign"], fields["box"]),
+            AccountSecrets.decode(fields["secrets"]),
+            fields["registered"],
+            SignedEntry(*genesis) if genesis else None,
+            fields["entropy"],
+        )
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a folder's names durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,221 @@
+"""What a device verifies of a pulled page, in the order of `spec/sync.md#what-a-device-verifies`; pure.
+
+A server that rolls back, forks, reorders, omits, replays or invents is met here: `verify_page` gives back
+what the page adds to what is known, or raises the code of what it caught. It never touches the bodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import NamedTuple
+
+from echolia.core import runs
+from echolia.core.device_log import LoggedDevice
+from echolia.core.errors import EcholiaError
+from echolia.core.positions import LogPosition, log_after, log_start
+from echolia.core.push import ELIDED, WHOLE, Item, Page, read_parts
+from echolia.core.runs import Change, RunHeader
+from echolia.core.signing import verify
+
+_CHAIN_BYTES = 32
+
+
+class Head(NamedTuple):
+    """A device's last known change and its chain hash there."""
+
+    counter: int
+    chain: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a device knows before a page: `position` (epoch 0: nothing yet) and `received_ms` of its last run,
+    each device's head, the devices of the verified device log, and `log_at(seq)`: the log's hash after a run
+    that ended there in this epoch, or None.
+    """
+
+    account: bytes
+    position: LogPosition
+    received_ms: int
+    heads: Mapping[bytes, Head]
+    devices: Mapping[bytes, LoggedDevice]
+    log_at: Callable[[int], bytes | None]
+
+    def head(self, device: bytes) -> Head:
+        """The head of a device, that of nothing included."""
+        return self.heads.get(device) or Head(0, runs.chain_start(self.account, device))
+
+    def in_epoch(self, epoch: object) -> Known:
+        """What is known, for an answer of this epoch; raises `must_rebase` or `server_invalid`."""
+        if type(epoch) is not int or not 1 <= epoch <= runs.MAX_COUNTER:
+            raise EcholiaError("server_invalid", "epoch out of range")
+        if self.position.epoch == 0:
+            start = log_start(self.account, epoch)
+            return replace(self, position=start, log_at=lambda seq: start.log if seq == 0 else None)
+        if self.position.epoch != epoch:
+            raise EcholiaError("must_rebase", "the answer is of another epoch")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedRun:
+    """A run that holds: `after` is the log's position behind it, `chain` its device's hash after it.
+
+    `changes` are those with a body that are new and count: not known before, not beyond a revoked device's
+    cut-off; `form` is the item's.
+    """
+
+    header: RunHeader
+    received_ms: int
+    form: int
+    chain: bytes
+    after: LogPosition
+    changes: tuple[Change, ...]
+
+
+class VerifiedPage(NamedTuple):
+    """A page's runs in log order, what is known after them, and whether there is more."""
+
+    runs: list[VerifiedRun]
+    known: Known
+    more: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """An item taken apart: chain hashes by counter as far as they follow from it, and its changes."""
+
+    header: RunHeader
+    chains: Mapping[int, bytes]
+    chain: bytes
+    changes: tuple[Change, ...]
+
+
+def verify_page(known: Known, page: Page) -> VerifiedPage:
+    """What a cursor page from `known.position` adds.
+
+    Raises `server_invalid`, `must_rebase`, `ghost_device`, `log_rewritten`, `log_rolled_back`, `chain_broken`
+    or `history_forked`; then nothing of the page counts.
+    """
+    known = known.in_epoch(page.head.epoch)
+    recent: dict[int, bytes] = {}
+    before = known.log_at
+    known = replace(known, log_at=lambda seq: recent.get(seq) or before(seq))
+    if page.head.seq < known.position.seq:
+        raise EcholiaError(
+            "log_rolled_back", f"at {page.head.seq}, this device verified {known.position.seq}"
+        )
+    found: list[VerifiedRun] = []
+    for item in page.items:
+        run = verify_item(known, item)
+        recent[run.after.seq] = run.after.log
+        known = _after(known, run)
+        found.append(run)
+    _check_head(known.position, page)
+    return VerifiedPage(found, known, page.more)
+
+
+def _check_head(at: LogPosition, page: Page) -> None:
+    if at.seq > page.head.seq or (at.seq == page.head.seq and at.log != page.head.log):
+        raise EcholiaError("log_rewritten", f"the head at {page.head.seq} is not what the runs add up to")
+    if page.more != (at.seq < page.head.seq) or (page.more and not page.items):
+        raise EcholiaError("server_invalid", "the page ends before the head it names")
+
+
+def verify_item(known: Known, item: Item) -> VerifiedRun:
+    """One run of a page, against what is known before it."""
+    content = _read(item)
+    header = content.header
+    device = known.devices.get(header.device)
+    if device is None:
+        raise EcholiaError("ghost_device", f"at {item.seq}")
+    if item.seq != known.position.seq + 1:
+        raise EcholiaError("log_rewritten", f"expected position {known.position.seq + 1}")
+    if not known.received_ms < item.received_ms <= runs.MAX_COUNTER:
+        raise EcholiaError("log_rewritten", f"times do not increase at {item.seq}")
+    _check_chain(known, content, device)
+    after = log_after(
+        known.position, header.count, header.device, header.last, content.chain, item.received_ms
+    )  # fmt: skip
+    _check_seen(known, header.seen, item.seq)
+    return VerifiedRun(
+        header, item.received_ms, item.form, content.chain, after, _counting(known, content, device)
+    )
+
+
+def _read(item: Item) -> _Content:
+    try:
+        header = runs.read_header(item.content)
+        if item.form == WHOLE:
+            return _read_whole(item.content, header)
+        return (
+            _read_elided(item.content, header) if item.form == ELIDED else _read_partial(item.content, header)
+        )
+    except EcholiaError as error:
+        if error.code == "unsupported_version":
+            raise
+        raise EcholiaError("server_invalid", f"at {item.seq}: {error.code}") from None
+
+
+def _read_whole(frame: bytes | memoryview, header: RunHeader) -> _Content:
+    ends = runs.change_ends(frame, header)
+    chains = dict(enumerate(runs.chains(frame, header, ends), header.first))
+    changes = tuple(runs.read_changes(frame, header, ends))
+    return _Content(header, chains, chains[header.last], changes)
+
+
+def _read_elided(content: bytes | memoryview, header: RunHeader) -> _Content:
+    chain = bytes(content[runs.RUN_HEADER_BYTES :])
+    if len(chain) != _CHAIN_BYTES:
+        raise EcholiaError("malformed_binary", "an elided run holds its header and one hash")
+    return _Content(header, {header.last: chain}, chain, ())
+
+
+def _read_partial(content: bytes | memoryview, header: RunHeader) -> _Content:
+    chain, chains, changes = header.prev, dict[int, bytes](), list[Change]()
+    for counter, part in enumerate(read_parts(bytes(content), header), header.first):
+        if isinstance(part, Change):
+            changes.append(part)
+        leaf = sha256(part.header + part.body).digest() if isinstance(part, Change) else part
+        chain = chains[counter] = sha256(chain + leaf).digest()
+    return _Content(header, chains, chain, tuple(changes))
+
+
+def _check_chain(known: Known, content: _Content, device: LoggedDevice) -> None:
+    header, head = content.header, known.head(content.header.device)
+    if header.first == head.counter + 1:
+        follows = header.prev == head.chain
+    elif header.first <= head.counter:
+        # Known changes again: fine if they are the same ones, which the hash at the known head proves.
+        follows = content.chains.get(head.counter) == head.chain
+    else:
+        follows = False
+    if not follows:
+        raise EcholiaError("chain_broken", f"counter {header.first} does not continue {head.counter}")
+    if not verify(device.sign, header.message(known.account, content.chain), header.signature):
+        raise EcholiaError("chain_broken", f"the signature up to counter {header.last} does not hold")
+    cutoff = device.revoked
+    if cutoff and content.chains.get(cutoff.last, cutoff.chain) != cutoff.chain:
+        raise EcholiaError("chain_broken", f"counter {cutoff.last} is not what its revocation names")
+
+
+def _check_seen(known: Known, seen: LogPosition, seq: int) -> None:
+    if seen.epoch != known.position.epoch:
+        return
+    # An honest server takes no run that has seen what its log has not, so it cannot come before it either.
+    if seen.seq >= seq or known.log_at(seen.seq) != seen.log:
+        raise EcholiaError("history_forked", f"the writer of {seq} saw another log at {seen.seq}")
+
+
+def _counting(known: Known, content: _Content, device: LoggedDevice) -> tuple[Change, ...]:
+    after = known.head(device.device).counter
+    until = device.revoked.last if device.revoked else runs.MAX_COUNTER
+    return tuple(change for change in content.changes if after < change.counter <= until)
+
+
+def _after(known: Known, run: VerifiedRun) -> Known:
+    head = Head(run.header.last, run.chain)
+    heads = {**known.heads, run.header.device: head}
+    return replace(known, position=run.after, received_ms=run.received_ms, heads=heads)

@@ -1,0 +1,279 @@
+"""Syncing over a network that loses things, with a server that restarts, says no, or says it twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+
+import pytest
+
+from echolia.client import Device, EcholiaError, Progress
+from echolia.client.transport import Answer, Request
+from tests.support.devices import World
+
+
+async def caught(device: Device) -> str:
+    """The code that a sync ends with."""
+    with pytest.raises(EcholiaError) as error:
+        await device.sync()
+    return error.value.code
+
+
+async def write(device: Device, count: int = 1, prefix: str = "note") -> list[str]:
+    """Some entries."""
+    return await device.collection("entries").create_many({"title": f"{prefix} {n}"} for n in range(count))
+
+
+def losing(world: World, path: str, times: int) -> None:
+    """The laptop's next answers at a path are lost after the server has done what was asked."""
+    left = [times]
+
+    def meddle(request: Request, answer: Answer) -> Answer:
+        world.pass_s(0.01)
+        if request.path.startswith(path) and left[0]:
+            left[0] -= 1
+            raise EcholiaError("server_unreachable")
+        return answer
+
+    world.transport("laptop").meddle = meddle
+
+
+async def test_while_the_server_is_away_edits_are_kept(world: World) -> None:
+    device = await world.first()
+    await write(device, 3)
+    world.transport("laptop").down = True
+    assert await caught(device) == "server_unreachable"
+    assert (await device.status()).pending == 3
+    world.transport("laptop").down = False
+    assert (await device.sync()).pushed == 3
+    assert (await device.status()).pending == 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/sync/push",
+        "/sync/pull",
+        "/sync/ack",
+        "/sync/status",
+        "/auth/devices",
+        "/auth/token",
+        "/auth/refresh",
+    ],
+)
+@pytest.mark.parametrize("times", [1, 20])
+async def test_answers_that_are_lost(world: World, path: str, times: int) -> None:
+    laptop = await world.first()
+    phone = await world.added(laptop)
+    await write(phone)
+    await phone.sync()
+    await write(laptop, 2)
+    sign_in = "DELETE FROM tokens" if path == "/auth/token" else "UPDATE tokens SET expires_ms = 0"
+    laptop._replica.database.run(sign_in)
+    losing(world, path, times)
+    if times > 1:
+        assert await caught(laptop) == "server_unreachable"
+        world.transport("laptop").meddle = None
+    await laptop.sync()
+    status = await laptop.status()
+    assert (status.pending, status.seq, status.evidence) == (0, 3, ())
+    await phone.sync()
+    assert (await phone.collection("entries").count()) == 3
+
+
+async def test_what_was_stored_is_not_sent_again(world: World) -> None:
+    laptop = await world.first()
+    phone = await world.added(laptop)
+    await write(phone)
+    await phone.sync()
+    await write(laptop, 5)
+    # Somebody else's run lies in between, so only a pull can confirm; that pull is lost.
+    losing(world, "/sync/pull", 20)
+    assert await caught(laptop) == "server_unreachable"
+    assert (await laptop.status()).pending == 5
+    world.transport("laptop").meddle = None
+    world.transport("laptop").asked.clear()
+    await laptop.sync()
+    assert "/sync/push" not in {request.path for request in world.transport("laptop").asked}
+    assert (await laptop.status()).pending == 0
+
+
+async def test_a_large_outbox_goes_in_portions(world: World) -> None:
+    laptop = await world.first()
+    phone = await world.added(laptop)
+    for _ in range(3):
+        await laptop.collection("entries").create_many({"body": f"{n} " * 1500} for n in range(400))
+    seen: list[Progress] = []
+    report = await laptop.sync(seen.append)
+    assert report.pushed == 1200
+    assert [one.done for one in seen if one.phase == "push"][-1] == 1200
+    pushes = [request for request in world.transport("laptop").asked if request.path == "/sync/push"]
+    assert len(pushes) > 1
+    assert max(len(request.body) for request in pushes) < 5 << 20
+    got: list[Progress] = []
+    assert (await phone.sync(got.append)).pulled == 1200
+    pulls = [one for one in got if one.phase == "pull"]
+    assert len(pulls) > 2
+    assert [one.done for one in pulls] == sorted(one.done for one in pulls)
+    assert pulls[-1].done == pulls[-1].total == 1200
+    assert pulls[-1].bytes > 1200 * 3000
+
+
+async def test_a_pull_that_is_cut_off_goes_on_where_it_was(world: World) -> None:
+    laptop = await world.first()
+    phone = await world.added(laptop)
+    for _ in range(3):
+        await laptop.collection("entries").create_many({"body": f"{n} " * 1500} for n in range(400))
+    await laptop.sync()
+    pulled: list[Request] = []
+
+    def meddle(request: Request, answer: Answer) -> Answer:
+        if request.path == "/sync/pull":
+            pulled.append(request)
+            if len(pulled) > 1:
+                raise EcholiaError("server_unreachable")
+        return answer
+
+    world.transport("phone").meddle = meddle
+    assert await caught(phone) == "server_unreachable"
+    some = await phone.collection("entries").count()
+    assert 0 < some < 1200
+    world.transport("phone").meddle = None
+    assert (await phone.sync()).pulled == 1200 - some
+
+
+@pytest.mark.parametrize("code", ["rate_limited", "unavailable"])
+async def test_a_busy_server_is_asked_again_as_late_as_it_says(world: World, code: str) -> None:
+    device = await world.first()
+    left = [3]
+
+    def meddle(request: Request, answer: Answer) -> Answer:
+        if left[0]:
+            left[0] -= 1
+            return Answer(429, json.dumps({"code": code}).encode(), 7.0)
+        return answer
+
+    world.transport("laptop").meddle = meddle
+    await device.sync()
+    world.transport("laptop").meddle = lambda request, answer: Answer(
+        429, json.dumps({"code": code}).encode(), 600
+    )
+    assert await caught(device) == "server_unreachable"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (500, b"oops", "server_invalid"),
+        (400, b'{"code": "no_such_code"}', "server_invalid"),
+        (302, b"", "server_invalid"),
+        (200, b"[]", "server_invalid"),
+        (200, b"{", "server_invalid"),
+        (502, b"bad gateway", "server_unreachable"),
+        (401, b'{"code": "device_revoked"}', "device_revoked"),
+        (401, b'{"code": "account_unknown"}', "account_unknown"),
+    ],
+)
+async def test_answers_that_help_nobody(world: World, status: int, body: bytes, code: str) -> None:
+    device = await world.first()
+    world.transport("laptop").meddle = lambda request, answer: Answer(status, body)
+    assert await caught(device) == code
+
+
+async def test_tokens_end_and_are_renewed(world: World) -> None:
+    device = await world.first()
+    await device.sync()
+    world.pass_s(1000)
+    await device.sync()
+    world.pass_s(70 * 86_400)
+    await device.sync()
+    device._replica.database.run("UPDATE tokens SET refresh = access, expires_ms = 0")
+    await device.sync()
+    device._replica.database.run("UPDATE tokens SET access = 'x.y.z', refresh = 'zzz'")
+    await device.sync()
+
+
+async def test_a_home_that_was_copied_is_told_that_it_forked(world: World) -> None:
+    laptop = await world.first()
+    await write(laptop)
+    await laptop.sync()
+    await laptop.aclose()
+    shutil.copytree(world.folder / "laptop", world.folder / "copy")
+    laptop = await Device.open(world.folder / "laptop", **world.around("laptop again"))
+    copy = await Device.open(world.folder / "copy", **world.around("copy"))
+    await write(laptop, 1, "here")
+    await write(copy, 1, "there")
+    await laptop.sync()
+    for _ in range(2):
+        assert await caught(copy) == "device_fork"
+    assert {record.title for record in await copy.collection("entries").list()} == {"note 0", "there 0"}
+    assert (await copy.status()).pending == 1
+    await laptop.sync()
+    for device in (laptop, copy):
+        await device.aclose()
+
+
+async def test_a_copy_that_wrote_nothing_is_told_too(world: World) -> None:
+    laptop = await world.first()
+    await write(laptop)
+    await laptop.sync()
+    await laptop.aclose()
+    shutil.copytree(world.folder / "laptop", world.folder / "copy")
+    laptop = await Device.open(world.folder / "laptop", **world.around("laptop again"))
+    await write(laptop, 1, "here")
+    await laptop.sync()
+    await laptop.aclose()
+    copy = await Device.open(world.folder / "copy", **world.around("copy"))
+    assert await caught(copy) == "device_fork"
+    await copy.aclose()
+
+
+async def test_two_syncs_at_once_are_one_after_the_other(world: World) -> None:
+    device = await world.first()
+    await write(device, 3)
+    reports = await asyncio.gather(device.sync(), device.sync())
+    assert sorted(report.pushed for report in reports) == [0, 3]
+
+
+async def test_edits_during_a_sync_wait_for_the_next(world: World) -> None:
+    device = await world.first()
+    await write(device, 3)
+    syncing = asyncio.create_task(device.sync())
+    ids = [(await write(device))[0] for _ in range(20)]
+    await syncing
+    await device.sync()
+    assert (await device.status()).pending == 0
+    assert set(ids) <= {record.id for record in await device.collection("entries").list()}
+
+
+async def test_watching(world: World) -> None:
+    laptop = await world.first()
+    phone = await world.added(laptop)
+    changes = phone.watch()
+    async with asyncio.timeout(20):
+        [sent] = await write(laptop)
+        await laptop.sync()
+        while sent not in (await anext(changes)).objects:
+            pass
+        [own] = await write(phone)
+        while own not in (await anext(changes)).objects:
+            pass
+        while (await phone.status()).pending:
+            await anext(changes)
+        await laptop.collection("entries").update(sent, {"title": "news"})
+        await laptop.sync()
+        while sent not in (await anext(changes)).objects:
+            pass
+    await changes.aclose()  # type: ignore[attr-defined]  # it is a generator
+    assert (await phone.collection("entries").get(sent)).title == "news"
+
+
+async def test_watching_ends_when_the_server_lies(world: World) -> None:
+    laptop = await world.first()
+    world.transport("laptop").meddle = lambda request, answer: (
+        Answer(401, b'{"code": "device_revoked"}') if request.path.startswith("/sync") else answer
+    )
+    async with asyncio.timeout(20):
+        with pytest.raises(EcholiaError, match="device_revoked"):
+            await anext(laptop.watch())

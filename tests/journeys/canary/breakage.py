@@ -1,0 +1,108 @@
+"""Failures that need a broken machine: each account's database is broken in a way of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from tests.journeys.canary.person import Person
+from tests.journeys.canary.watched import Watched
+
+Break = Callable[[Watched, Person], None]
+
+# Codes of the table that no request can bring about on any machine we can make:
+NOT_BROUGHT: Final[Mapping[str, str]] = {
+    "quota_exceeded": "no quota exists in this release",
+    "storage_exists": "of two creations of one database the second waits until the first has answered",
+}
+
+
+def database_of(server: Watched, person: Person) -> Path:
+    """The file of a person's database."""
+    name = person.account.id.hex()
+    return server.data / "users" / name[:2] / f"{name}.db"
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _use(person: Person) -> None:
+    person.push_new()
+    person.ask("POST", "/sync/pull", {})
+    person.ask("GET", "/sync/status")
+
+
+def _damaged(server: Watched, person: Person) -> None:
+    database_of(server, person).write_bytes(b"no database at all" * 500)
+    _use(person)
+
+
+def _missing(server: Watched, person: Person) -> None:
+    database_of(server, person).unlink()
+    _use(person)
+
+
+def _refusing(server: Watched, person: Person) -> None:
+    with _opened(database_of(server, person)) as database:
+        # A trigger's message would quote the row if anybody told it.
+        database.execute(
+            "CREATE TRIGGER refuse BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
+        )
+    _use(person)
+
+
+def _failing(server: Watched, person: Person) -> None:
+    with _opened(database_of(server, person)) as database:
+        database.execute("DROP TABLE acks")
+        database.execute("ALTER TABLE runs RENAME COLUMN frame TO other")
+    _use(person)
+
+
+def _busy(server: Watched, person: Person) -> None:
+    with _opened(database_of(server, person)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        database.execute("BEGIN IMMEDIATE")
+        person.push_new()
+
+
+def _full(server: Watched, person: Person) -> None:
+    process = server.process.pid
+    before = resource.prlimit(process, resource.RLIMIT_FSIZE)
+    # Its log must still fit, and its databases; three sealed bodies of a MiB do not.
+    resource.prlimit(process, resource.RLIMIT_FSIZE, (2 << 20, before[1]))
+    try:
+        person.write(3, 1 << 20)
+        person.push(person.writer.run(seen=person.seen()))
+    finally:
+        resource.prlimit(process, resource.RLIMIT_FSIZE, before)
+
+
+def _unforeseen(server: Watched, person: Person) -> None:
+    """What no line of the server expects: an epoch of no log, and a key box that no answer may hold."""
+    with _opened(database_of(server, person)) as database:
+        database.execute("UPDATE account SET epoch = -1")
+    _use(person)
+    with _opened(server.data / "directory.db") as database:
+        database.execute("UPDATE key_boxes SET generation = -1 WHERE account = ?", (person.account.id,))
+    person.ask("GET", "/auth/key-boxes")
+
+
+BREAK: Final[Mapping[str, Break]] = {
+    "storage_damaged": _damaged,
+    "storage_missing": _missing,
+    "storage_constraint": _refusing,
+    "storage_failed": _failing,
+    "storage_busy": _busy,
+    "storage_full": _full,
+    "internal": _unforeseen,
+}

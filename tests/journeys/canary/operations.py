@@ -1,0 +1,88 @@
+"""One request that each operation of the OpenAPI document would understand: what planting starts from.
+
+Those that would end an account, a device or a pairing are understood and then refused.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from echolia.core.ids import b64
+from tests.journeys.canary.flock import DEVICE, HASH, MESSAGE
+from tests.journeys.canary.person import Person
+from tests.journeys.canary.wire import PUBLIC
+from tests.support.accounts import Keys
+
+Operation = tuple[str, str]
+# Bytes of the right length are kept of these alone, by operation and field: the others' requests are refused.
+KEPT: dict[tuple[str, str], bytes] = {
+    ("POST /auth/challenge", "device"): DEVICE,
+    ("POST /auth/pair-device", "token_hash"): HASH,
+    ("POST /auth/pair-device/{id}/messages", "message"): MESSAGE,
+    ("POST /sync/push", "runs.0.device"): DEVICE,
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """An operation with values for all that it takes; `query` holds every parameter it declares."""
+
+    operation: Operation
+    path: str
+    body: Any = None
+    query: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The operation in words."""
+        return " ".join(self.operation)
+
+    def with_body(self, body: Any) -> Request:
+        """The same with another body."""
+        return replace(self, body=body)
+
+
+def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
+    """A request for each operation; `mailbox` is an open one of the person's."""
+    stranger = Keys(f"{person.name} stranger")
+    wrong = b64(bytes(64))
+    login = {"device": b64(stranger.id), "challenge": b64(bytes(32)), "signature": wrong}
+    ack = {**person.acknowledgement(), "signature": wrong}
+    # An entry that is signed by nobody of the account.
+    entry = {"entry": b64(b"\xa1\x61\x76\x01"), "signatures": {b64(stranger.id): wrong}}
+    box = {"recipient": b64(stranger.id), "generation": 1, "box": b64(bytes(96)), "signature": wrong}
+    boxes = "/auth/pair-device/{id}"
+    listed = [
+        *(Request(("GET", path), path) for path in PUBLIC),
+        Request(
+            ("POST", "/auth/register"), "/auth/register",
+            {"genesis": entry, "key_boxes": [box], "proof_of_work": {"challenge": "c", "nonce": "n"}},
+        ),
+        Request(("POST", "/auth/challenge"), "/auth/challenge", {"device": b64(stranger.id)}),
+        Request(("POST", "/auth/token"), "/auth/token", login),
+        Request(("POST", "/auth/refresh"), "/auth/refresh", {"refresh": b64(bytes(32))}),
+        Request(("GET", "/auth/devices"), "/auth/devices", query=(("after", "0"),)),
+        Request(("DELETE", "/auth/device/{id}"), f"/auth/device/{b64(stranger.id)}", entry),
+        Request(("GET", "/auth/key-boxes"), "/auth/key-boxes", query=(("recipient", "recovery"),)),
+        Request(
+            ("DELETE", "/auth/account"), "/auth/account",
+            {"confirm": b64(person.account.id), "challenge": b64(bytes(32)), "signature": wrong},
+        ),
+        Request(("POST", "/auth/pair-device"), "/auth/pair-device", {"token_hash": b64(bytes(32))}),
+        Request(("POST", f"{boxes}/messages"), f"/auth/pair-device/{mailbox}/messages",
+                {"side": "owner", "n": 0, "message": b64(bytes(64))}),
+        Request(("GET", f"{boxes}/messages"), f"/auth/pair-device/{mailbox}/messages",
+                query=(("side", "owner"), ("n", "0"), ("wait", "0"))),
+        Request(("POST", f"{boxes}/confirm"), f"/auth/pair-device/{mailbox}/confirm",
+                {**entry, "key_boxes": [box], "message": b64(bytes(64))}),
+        Request(("DELETE", boxes), f"/auth/pair-device/{b64(bytes(16))}"),
+        Request(("POST", "/sync/push"), "/sync/push", {"runs": [person.json_run()]}),
+        Request(("POST", "/sync/pull"), "/sync/pull",
+                {"cursor": {"epoch": ack["epoch"], "seq": 0}, "vector": None, "stream": b64(bytes(16)),
+                 "max_bytes": 4096, "elide_own": False}),
+        Request(("POST", "/sync/ack"), "/sync/ack", ack),
+        Request(("GET", "/sync/status"), "/sync/status"),
+        Request(("GET", "/sync/live"), "/sync/live"),
+    ]  # fmt: skip
+    return {request.operation: request for request in listed}

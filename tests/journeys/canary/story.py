@@ -1,0 +1,194 @@
+"""What two devices do by the command line: everything they write is a canary, everything they say is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mnemonic import Mnemonic
+
+from echolia.client.database import Database
+from echolia.client.home import Home
+from echolia.client.vault import Vault
+from echolia.core.ids import unb64
+from echolia.e2ee.pairing import Code
+from echolia.e2ee.recovery import recovery_keys
+from tests.journeys.canary.flock import Flock
+from tests.journeys.canary.notes import day_one, markdown
+from tests.journeys.canary.places import Place
+from tests.support.command_line import echolia, finished, in_process, next_step, started
+
+
+@dataclass
+class Said:
+    """A command and what it said; `asked` are the words of its own, without what was given to it."""
+
+    asked: str
+    code: int
+    out: str
+    errors: str
+
+
+@dataclass
+class Story:
+    """Two homes, what was said, and the secrets that nobody chose, by name."""
+
+    folder: Path
+    flock: Flock
+    said: list[Said] = field(default_factory=list)
+    secrets: dict[str, bytes] = field(default_factory=dict)
+    digits: list[str] = field(default_factory=list)
+
+    @property
+    def laptop(self) -> Path:
+        """The first device's home."""
+        return self.folder / "laptop"
+
+    @property
+    def phone(self) -> Path:
+        """The second device's home."""
+        return self.folder / "phone"
+
+    def run(self, asked: str, *given: str, home: Path | None = None, stdin: str = "") -> Said:
+        """Run a command in this process: its own words, then what is given to it."""
+        done = in_process(*asked.split(), *given, home=home or self.laptop, stdin=stdin)
+        self.said.append(Said(asked, done.exit_code, done.stdout, done.stderr))
+        return self.said[-1]
+
+    def fail(self, asked: str, *given: str, home: Path | None = None, stdin: str = "") -> None:
+        """Run a command that must fail, as a process of its own, for people and for programs."""
+        for words in (asked.split(), _for_programs(asked).split()):
+            done = echolia(*words, *given, home=home or self.laptop, stdin=stdin)
+            self.said.append(Said(asked, done.returncode, done.stdout.decode(), done.stderr.decode()))
+            assert done.returncode in (1, 2), (asked, done.returncode)
+
+    def told(self, asked: str, *given: str, home: Path | None = None) -> dict[str, Any]:
+        """The JSON of a command that must not fail."""
+        said = self.run(_for_programs(asked), *given, home=home)
+        assert said.code == 0, said.errors
+        loaded: dict[str, Any] = json.loads(said.out)
+        return loaded
+
+    # --- what happens ---
+
+    def begin(self, server: str) -> None:
+        """An account; its phrase is a secret in every form it has."""
+        phrase = self.told("init --server", server)["phrase"]
+        entropy, keys = bytes(Mnemonic("english").to_entropy(phrase)), recovery_keys(phrase)
+        self.secrets |= {"phrase": phrase.encode(), "entropy": entropy}
+        words = phrase.split()
+        self.secrets |= {f"words {n}": " ".join(words[n : n + 4]).encode() for n in range(0, 24, 4)}
+        self.secrets |= {"recovery sign": keys.sign_secret, "recovery box": keys.box_secret}
+        self.learn(self.laptop)
+
+    def learn(self, home: Path) -> None:
+        """The secrets that a home keeps, its tokens aside."""
+        vault = Vault.load(Home(home).vault)
+        self.secrets |= {
+            f"{home.name} sign": vault.keys.sign_secret,
+            f"{home.name} box": vault.keys.box_secret,
+        }
+        self.secrets |= {"index key": vault.secrets.index}
+        self.secrets |= {f"account key {n}": key for n, key in vault.secrets.keys.items()}
+
+    def tokens(self) -> dict[str, bytes]:
+        """The tokens that the homes keep now: the server gave them out, but must keep none."""
+        found: dict[str, bytes] = {}
+        for home in (self.laptop, self.phone):
+            database = Database.open(Home(home).database)
+            try:
+                row = database.row("SELECT access, refresh FROM tokens")
+                assert row is not None
+                access, refresh = row
+            finally:
+                database.close()
+            found |= {f"{home.name} access": access.encode(), f"{home.name} refresh": unb64(refresh)}
+        return found
+
+    def write(self) -> list[str]:
+        """Entries, memories, tags, imports, edits, searches; gives the ids of three entries."""
+        text = self.flock.text
+        made = [
+            self.told("add --title", text("title"), "--tag", text("tag"), "--", text("entry"))["id"]
+            for _ in range(3)
+        ]
+        self.told("add --collection memories", text("memory"))
+        self.told(
+            "edit", made[0], "--title", text("new title"), "--tag", text("tag"), "--star", text("edited")
+        )
+        self.run("add -", stdin=text("from standard input"))
+        self.run("search", text("query"))
+        self.run("search", text("query").split()[0])
+        for asked in ("list", "list --collection memories", "status", "devices"):
+            self.run(asked)
+        self.run("import", str(markdown(self.folder / "diary", self.flock)))
+        self.run("import", str(day_one(self.folder / "export.zip", self.flock)))
+        self.run("show", made[0])
+        return made
+
+    def pair(self) -> None:
+        """Add the phone; the first digits are wrong."""
+        pairing = started("pair", "--json", home=self.laptop)
+        code = next_step(pairing)["code"]
+        joining = started("join", code, "--json", home=self.phone)
+        digits = next_step(joining)["digits"]
+        assert next_step(pairing)["step"] == "guest"
+        assert pairing.stdin is not None
+        pairing.stdin.write(f"{self.flock.word('wrong digits')}\n{digits}\n")
+        pairing.stdin.flush()
+        assert next_step(pairing)["step"] == "digits_wrong"
+        for process, asked in ((joining, "join"), (pairing, "pair")):
+            next_step(process)
+            ended, errors = finished(process)
+            self.said.append(Said(asked, ended, "", errors))
+            assert ended == 0, errors
+        self.secrets |= {"code": code.encode(), "code's secret": Code.decode(code).secret}
+        self.digits.append(digits)
+        self.learn(self.phone)
+
+    def sync(self, *homes: Path) -> None:
+        """Sync these homes, one after the other."""
+        for home in homes:
+            self.told("sync", home=home)
+
+    def disagree(self, ids: list[str]) -> None:
+        """Both devices edit, delete and restore the same things, each unaware of the other."""
+        laptop, phone, text = self.laptop, self.phone, self.flock.text
+        self.sync(laptop, phone)
+        for home in (laptop, phone):
+            self.told("edit", ids[0], "--title", text("conflicting title"), text("merged text"), home=home)
+        self.told("rm --yes", ids[1], home=laptop)
+        self.told("edit", ids[1], text("edit against deletion"), home=phone)
+        self.told("rm --yes", ids[2], home=laptop)
+        self.told("restore", ids[2], home=laptop)
+        self.sync(laptop, phone, laptop)
+        assert self.told("show", ids[0])["conflicts"]
+        for asked in ("list --conflicts", "list --trash", "status"):
+            self.run(asked, home=phone)
+
+    def watch(self) -> None:
+        """The phone follows while the laptop writes."""
+        watching = started("watch", "--json", "--count", "1", home=self.phone)
+        self.told("add", self.flock.text("watched"))
+        self.sync(self.laptop)
+        assert next_step(watching)["changed"]
+        ended, errors = finished(watching)
+        self.said.append(Said("watch", ended, "", errors))
+
+    def places(self) -> Iterator[Place]:
+        """What the commands said, standard output of those that failed included."""
+        for said in self.said:
+            name = said.asked.split()[0]
+            yield Place(f"errors {name}", said.errors.encode())
+            if said.code:
+                yield Place(f"output of failed {name}", said.out.encode())
+
+
+def _for_programs(asked: str) -> str:
+    """The command with --json, before any option that awaits its value."""
+    words = asked.split()
+    after = 2 if words[0] == "account" else 1
+    return " ".join([*words[:after], "--json", *words[after:]])

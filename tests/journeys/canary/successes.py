@@ -1,0 +1,92 @@
+"""What goes well: each operation answered as its caller hopes, with canaries in everything that is sealed."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Final
+
+from echolia.core.ids import b64
+from tests.journeys.canary.flock import MESSAGE, SECRET
+from tests.journeys.canary.operations import understood
+from tests.journeys.canary.person import Person
+from tests.journeys.canary.planting import plantings
+from tests.journeys.canary.wire import Wire
+from tests.support.accounts import Keys
+
+_STREAM: Final = ("GET", "/sync/live")
+
+
+def plant_everywhere(person: Person) -> int:
+    """Ask every operation with a canary in each part of it in turn; returns how many requests that were."""
+    count = 0
+    for operation in understood(person, _mailbox(person)):
+        # Planting closes and replaces mailboxes: each operation starts with an open one.
+        request = understood(person, _mailbox(person))[operation]
+        for method, target, headers, body in plantings(request, person.flock):
+            streams = (method, target.partition("?")[0]) == _STREAM
+            person.wire(method, target, body=body, headers=headers, token="" if streams else person.access)
+            count += 1
+    return count
+
+
+def _mailbox(person: Person) -> str:
+    mailbox: str = person.open_mailbox().json()["mailbox"]
+    return mailbox
+
+
+def live_well(wire: Wire, name: str) -> Person:
+    """An account's life: devices come and go, changes go in and out in every form; all of it succeeds."""
+    person = Person(wire, name).register()
+    assert person.push_new(3).json()["runs"][0]["status"] == "stored"
+    big = len(person.writer.changes) + 1
+    person.write(1, 64 * 1024)
+    assert person.push(person.writer.run(big)).json()["runs"][0]["status"] == "stored"
+    _read(person)
+    _ok(person, "DELETE", f"/auth/pair-device/{_mailbox(person)}")
+    phone = Keys(f"{name} phone")
+    assert person.add(phone).status == 204
+    tokens = person.sign_in(phone).json()
+    with wire.listening(tokens["access"]) as came:
+        assert b"event: head" in came
+        _ok(person, "DELETE", f"/auth/device/{b64(phone.id)}", person.revocation(phone))
+    person.take(wire("POST", "/auth/refresh", {"refresh": person.refresh}).json())
+    _ok(person, "POST", "/sync/ack", person.acknowledgement())
+    for path in ("/sync/status", "/auth/devices", "/auth/key-boxes", "/auth/key-boxes?recipient=recovery"):
+        _ok(person, "GET", path)
+    _converse(person)  # what is in the open mailbox stays there for the search
+    gone = Person(wire, f"{name} gone").register()
+    gone.push_new(2)
+    assert gone.ask("DELETE", "/auth/account", gone.deletion()).status == 204
+    return person
+
+
+def _read(person: Person) -> None:
+    stream = b64(person.writer.changes[0][21:37])
+    for form in ("application/vnd.echolia.page", "application/json"):
+        bodies: tuple[dict[str, object], ...] = (
+            {}, {"stream": stream}, {"elide_own": True}, {"vector": {}}, {"max_bytes": 1},
+        )  # fmt: skip
+        for body in bodies:
+            answer = person.wire("POST", "/sync/pull", body, headers={"Accept": form}, token=person.access)
+            assert answer.status == 200, answer.body
+    # The same run again, in the form for people.
+    run = {"runs": [person.json_run()]}
+    assert person.ask("POST", "/sync/push", run).json()["runs"][0]["status"] == "duplicate"
+
+
+def _converse(person: Person) -> None:
+    """Both sides put a message and take the other's; the guest knows a token, whose hash is no canary."""
+    token = person.flock.raw("guest's token", SECRET, 32)
+    opened = person.ask("POST", "/auth/pair-device", {"token_hash": b64(sha256(token).digest())})
+    path = f"/auth/pair-device/{opened.json()['mailbox']}/messages"
+    guest = {"Authorization": f"Mailbox {b64(token)}"}
+    for side, headers in (("owner", {"Authorization": f"Bearer {person.access}"}), ("guest", guest)):
+        message = {"side": side, "n": 0, "message": person.flock.coded(f"message of {side}", MESSAGE, 300)}
+        assert person.wire("POST", path, message, headers=headers).status == 204
+    for side, headers in (("owner", {"Authorization": f"Bearer {person.access}"}), ("guest", guest)):
+        assert person.wire("GET", f"{path}?side={side}&n=0", headers=headers).status == 200
+
+
+def _ok(person: Person, method: str, path: str, body: object = None) -> None:
+    answer = person.ask(method, path, body)
+    assert answer.status < 300, answer.body
