@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Self
 
 from tests.support.server import GENEROUS
 
@@ -65,7 +66,7 @@ class ServerProcess:
         raise TimeoutError("the server did not listen")
 
     def kill(self) -> None:
-        """kill -9: no handler runs, nothing is flushed."""
+        """End it by SIGKILL: no handler runs, nothing is flushed."""
         self._end(signal.SIGKILL)
 
     def stop(self) -> None:
@@ -84,7 +85,7 @@ class ServerProcess:
             self._process.wait(15)
             self._process = None
 
-    def __enter__(self) -> ServerProcess:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
