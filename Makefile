@@ -25,6 +25,8 @@ check: .venv/ready ## format, lint, types, import rules, house rules
 
 bench: .venv/ready ## measure this machine, print markdown tables
 	@$(BIN)/python bench/run.py $(ARGS)
+	@$(BIN)/python bench/device_memory.py
+	@$(BIN)/python bench/databases.py
 
 format: .venv/ready ## rewrite the code in the house's format
 	@$(BIN)/ruff format .

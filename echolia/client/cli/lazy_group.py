@@ -67,9 +67,22 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # click ends quietly when the reader of a pipe has gone
+        except click.UsageError as error:
+            raise _without_what_was_typed(error) from None
         except (EcholiaError, OSError) as error:
             report(error)
             ctx.exit(1)
         except (KeyboardInterrupt, click.Abort):
             click.echo("", err=True)
             ctx.exit(130)
+
+
+def _without_what_was_typed(error: click.UsageError) -> click.UsageError:
+    """The same error where click would repeat words that were not expected: they may be of a note."""
+    if isinstance(error, click.NoSuchOption):
+        close = f" Did you mean {', '.join(sorted(error.possibilities))}?" if error.possibilities else ""
+        message = f"No such option; before a text that begins with a dash write --.{close}"
+        return click.UsageError(message, error.ctx)
+    if error.message.startswith("Got unexpected extra argument"):
+        return click.UsageError("These are more words than it takes; put a text into quotes.", error.ctx)
+    return error

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from tests.journeys.canary.flock import BODY, BOX
 from tests.journeys.canary.person import Person
 from tests.journeys.canary.watched import Watched
 
@@ -54,7 +55,6 @@ def _missing(server: Watched, person: Person) -> None:
 
 def _refusing(server: Watched, person: Person) -> None:
     with _opened(database_of(server, person)) as database:
-        # A trigger's message would quote the row if anybody told it.
         database.execute(
             "CREATE TRIGGER refuse BEFORE INSERT ON runs BEGIN SELECT RAISE(ABORT, 'refused by a test'); END"
         )
@@ -62,9 +62,15 @@ def _refusing(server: Watched, person: Person) -> None:
 
 
 def _failing(server: Watched, person: Person) -> None:
+    person.push_new()
     with _opened(database_of(server, person)) as database:
         database.execute("DROP TABLE acks")
-        database.execute("ALTER TABLE runs RENAME COLUMN frame TO other")
+        # Python's message quotes a text that is not UTF-8: whoever told the message would tell the row.
+        text = person.flock.word("row", BODY).encode() + b"\xff"
+        database.execute("CREATE TABLE loose AS SELECT * FROM runs")
+        database.execute("UPDATE loose SET frame = CAST(? AS TEXT)", (text,))
+        database.execute("DROP TABLE runs")
+        database.execute("ALTER TABLE loose RENAME TO runs")
     _use(person)
 
 
@@ -92,9 +98,13 @@ def _unforeseen(server: Watched, person: Person) -> None:
     with _opened(database_of(server, person)) as database:
         database.execute("UPDATE account SET epoch = -1")
     _use(person)
+    account = person.account.id
     with _opened(server.data / "directory.db") as database:
-        database.execute("UPDATE key_boxes SET generation = -1 WHERE account = ?", (person.account.id,))
-    person.ask("GET", "/auth/key-boxes")
+        # pydantic's message quotes what does not fit the answer's model.
+        recipient = person.flock.raw("no recipient", BOX, 24)
+        database.execute("UPDATE key_boxes SET recipient = ? WHERE account = ?", (recipient, account))
+        person.ask("GET", "/auth/key-boxes")
+        database.execute("DELETE FROM key_boxes WHERE account = ?", (account,))
 
 
 BREAK: Final[Mapping[str, Break]] = {

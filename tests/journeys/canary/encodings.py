@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
+from urllib.parse import quote_from_bytes
 
 from tests.journeys.canary.flock import KINDS, PREFIX_BYTES, Flock
 
@@ -40,8 +42,8 @@ def _base64(encode: Encoder, offset: int) -> Encoder:
     return encoder
 
 
-# What JSON, URLs and Python leave alone is met as "plain" within escaped text; the escaped forms are
-# those of a writer who escapes everything.
+# What JSON, URLs and Python leave alone is met as "plain" in escaped text; the "escaped" forms are those of a
+# writer who escapes everything.
 FORMS: Final[dict[str, Encoder]] = {
     "plain": lambda raw: raw,
     "utf-16-le": _utf_16("le"),
@@ -57,6 +59,10 @@ FORMS: Final[dict[str, Encoder]] = {
     "python-escaped": _escaped("\\x{:02x}"),
     "octal-escaped": _escaped("\\{:03o}"),
     "latin-1-as-utf-8": lambda raw: raw.decode("latin-1").encode(),
+    # Secrets are bytes of any value: encoders write some as they are and escape the others.
+    "python-repr": lambda raw: repr(raw)[2:-1].encode(),
+    "json-mixed": lambda raw: json.dumps(raw.decode("latin-1"))[1:-1].encode(),
+    "percent-mixed": lambda raw: quote_from_bytes(raw).encode(),
     "decimal-list": lambda raw: ", ".join(str(byte) for byte in raw).encode(),
     "decimal-list-dense": lambda raw: ",".join(str(byte) for byte in raw).encode(),
 }
@@ -65,12 +71,16 @@ FORMS: Final[dict[str, Encoder]] = {
 class Searcher:
     """Finds a flock's canaries in any bytes: each form of the two prefixes, in compressed streams too.
 
-    `values` are further bytes to find, by the kind to report: secrets that nobody could choose.
+    `values` are further bytes to find, by the kind to report: secrets that nobody could choose. Half of one
+    is found too.
     """
 
     def __init__(self, flock: Flock, values: Mapping[str, bytes] | None = None) -> None:
         self._needles: dict[bytes, tuple[str, bytes, str]] = {}
-        wanted = [("", flock.text_prefix), ("", flock.binary_prefix), *(values or {}).items()]
+        address = str(flock.address).encode()
+        wanted = [("", flock.text_prefix), ("", flock.binary_prefix), ("address", flock.address.packed)]
+        wanted += [("address", part) for part in _halves(address)]
+        wanted += [(kind, part) for kind, value in (values or {}).items() for part in _halves(value)]
         for kind, value in wanted:
             assert len(value) >= PREFIX_BYTES
             for form, encode in FORMS.items():
@@ -90,6 +100,11 @@ class Searcher:
         if streams:
             for form, unpacked in compressed(data):
                 yield from (hit._replace(form=f"{form}:{hit.form}") for hit in self.hits(unpacked, False))
+
+
+def _halves(value: bytes) -> tuple[bytes, ...]:
+    middle = len(value) // 2
+    return (value[:middle], value[middle:]) if middle >= PREFIX_BYTES else (value,)
 
 
 def _around(data: bytes, offset: int) -> bytes:

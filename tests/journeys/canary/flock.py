@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import string
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from typing import Final
 
 from echolia.core.ids import b64
@@ -47,6 +48,10 @@ class Flock:
         default_factory=lambda: "".join(secrets.choice(ALPHABET) for _ in range(PREFIX_BYTES)).encode()
     )
     binary_prefix: bytes = field(default_factory=_binary_prefix)
+    # The client's, as a trusted proxy tells it: nobody may write down where a request came from.
+    address: IPv6Address = field(
+        default_factory=lambda: IPv6Address(b"\xfd" + bytes(17 + secrets.randbelow(239) for _ in range(15)))
+    )
     labels: list[str] = field(default_factory=list)
 
     def word(self, label: str, kind: bytes = TEXT) -> str:

@@ -35,6 +35,10 @@ def _deflated(raw: bytes) -> bytes:
     return packer.compress(raw * 3) + packer.flush()
 
 
+def _within(encode: Callable[[bytes], bytes], offset: int) -> Callable[[bytes], bytes]:
+    return lambda raw: encode(b"x" * offset + raw + b"y")
+
+
 def _as_text(raw: bytes) -> str:
     return raw.decode("latin-1")
 
@@ -45,14 +49,8 @@ ENCODERS: Final[Mapping[str, Callable[[bytes], bytes]]] = {
     "upper-case": lambda raw: raw.upper(),
     "utf-16-le": lambda raw: _as_text(raw).encode("utf-16-le"),
     "utf-16-be": lambda raw: _as_text(raw).encode("utf-16-be"),
-    **{
-        f"base64-{n}": lambda raw, n=n: base64.b64encode(b"x" * n + raw + b"y")  # type: ignore[misc]
-        for n in range(3)
-    },
-    **{
-        f"base64url-{n}": lambda raw, n=n: base64.urlsafe_b64encode(b"x" * n + raw + b"y")  # type: ignore[misc]
-        for n in range(3)
-    },
+    **{f"base64-{n}": _within(base64.b64encode, n) for n in range(3)},
+    **{f"base64url-{n}": _within(base64.urlsafe_b64encode, n) for n in range(3)},
     "hex": lambda raw: raw.hex().encode(),
     "hex-upper": lambda raw: raw.hex().upper().encode(),
     "json": lambda raw: json.dumps({"said": _as_text(raw)}).encode(),

@@ -83,7 +83,9 @@ def _columns(database: Path, name: str) -> Iterator[Place]:
     try:
         listed = connection.execute("SELECT name, sql FROM sqlite_schema ORDER BY name").fetchall()
         yield Place(f"schema {name}", repr(listed).encode())
-        for (table,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
+        tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        connection.text_factory = bytes  # a text need not be UTF-8
+        for (table,) in tables:
             cursor = connection.execute(f'SELECT * FROM "{table}"')
             columns = [column for column, *_ in cursor.description]
             for row in cursor:

@@ -53,7 +53,7 @@ def live_well(wire: Wire, name: str) -> Person:
     _ok(person, "POST", "/sync/ack", person.acknowledgement())
     for path in ("/sync/status", "/auth/devices", "/auth/key-boxes", "/auth/key-boxes?recipient=recovery"):
         _ok(person, "GET", path)
-    _converse(person)  # what is in the open mailbox stays there for the search
+    converse(person)  # what is in the open mailbox stays there for the search
     gone = Person(wire, f"{name} gone").register()
     gone.push_new(2)
     assert gone.ask("DELETE", "/auth/account", gone.deletion()).status == 204
@@ -74,7 +74,7 @@ def _read(person: Person) -> None:
     assert person.ask("POST", "/sync/push", run).json()["runs"][0]["status"] == "duplicate"
 
 
-def _converse(person: Person) -> None:
+def converse(person: Person) -> None:
     """Both sides put a message and take the other's; the guest knows a token, whose hash is no canary."""
     token = person.flock.raw("guest's token", SECRET, 32)
     opened = person.ask("POST", "/auth/pair-device", {"token_hash": b64(sha256(token).digest())})

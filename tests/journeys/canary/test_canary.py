@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from echolia.core.ids import b64
 from echolia.web.error_responses import STATUS
 from tests.journeys.canary.breakage import BREAK, NOT_BROUGHT
 from tests.journeys.canary.encodings import Searcher
@@ -17,13 +19,19 @@ from tests.journeys.canary.failures import BRING, BRING_NARROW, NARROW, solved
 from tests.journeys.canary.flock import Flock
 from tests.journeys.canary.malformed import send_malformed
 from tests.journeys.canary.person import Person
-from tests.journeys.canary.places import STRACE_CALLS, Find, search, written
+from tests.journeys.canary.places import STRACE_CALLS, Find, Place, search, written
 from tests.journeys.canary.promises import leaks, unmet
-from tests.journeys.canary.successes import live_well, plant_everywhere
+from tests.journeys.canary.successes import converse, live_well, plant_everywhere
 from tests.journeys.canary.watched import Watched, found_in, watched
 from tests.journeys.canary.wire import PUBLIC, Wire
+from tests.support.accounts import Keys
 from tests.support.asgi import Asker
 from tests.support.server import served
+
+pytestmark = pytest.mark.slow
+
+# Read by other people than the account's own.
+TOLD_TO_OPERATORS = ("log", "answer /metrics", "answer refused", "answer /readyz")
 
 
 @dataclass
@@ -35,6 +43,10 @@ class Driven:
     asked: set[tuple[str, str, int]] = field(default_factory=set)
     document: dict[str, Any] = field(default_factory=dict)
     log: str = ""
+    left: dict[Find, bytes] = field(default_factory=dict)
+    ids: dict[str, bytes] = field(default_factory=dict)
+    told: list[Place] = field(default_factory=list)
+    devices: list[Place] = field(default_factory=list)
 
     def note(self, code: str, wire: Wire, bring: Callable[[], object]) -> None:
         """Bring a failure about, and note whether the server answered that code."""
@@ -43,21 +55,41 @@ class Driven:
         if code in wire.codes:
             self.brought.add(code)
 
+    def know(self, person: Person) -> Person:
+        """Note whose ids nobody may tell to those who run the server."""
+        self.ids[f"account of {person.name}"] = person.account.id
+        self.ids[f"device of {person.name}"] = person.account.first.id
+        return person
+
 
 def drive(driven: Driven, server: Watched) -> None:
     """Every operation, every failure of a healthy server, then each of a broken one."""
     wire = server.wire
-    person = live_well(wire, "anna")
+    person = driven.know(live_well(wire, "anna"))
     plant_everywhere(person)
     send_malformed(wire, person.access)
     for code, bring in BRING.items():
-        someone = Person(wire, f"meets {code}").register()
-        driven.note(code, wire, lambda bring=bring, someone=someone: bring(someone))  # type: ignore[misc]
+        driven.note(code, wire, partial(bring, driven.know(Person(wire, f"meets {code}").register())))
     for code, break_it in BREAK.items():
-        someone = Person(wire, f"meets {code}").register()
-        driven.note(code, wire, lambda go=break_it, someone=someone: go(server, someone))  # type: ignore[misc]
+        someone = driven.know(Person(wire, f"meets {code}").register())
+        driven.note(code, wire, partial(break_it, server, someone))
     driven.document = wire("GET", "/openapi.json").json()
     wire("GET", "/metrics")
+    gone = Wire(wire.port, Flock())
+    delete(Person(gone, "gwen").register())
+    driven.left = found_in(server.folder, gone.flock)
+    gone.close()
+
+
+def delete(person: Person) -> None:
+    """Leave something in every table, and then delete the account."""
+    person.push_new(20)
+    converse(person)
+    phone = Keys("gwen's phone")
+    assert person.add(phone).status == 204
+    assert person.ask("POST", "/sync/ack", person.acknowledgement()).status == 204
+    assert person.ask("DELETE", f"/auth/device/{b64(phone.id)}", person.revocation(phone)).status == 204
+    assert person.ask("DELETE", "/auth/account", person.deletion()).status == 204
 
 
 def drive_narrow(driven: Driven, server: Watched) -> None:
@@ -66,7 +98,7 @@ def drive_narrow(driven: Driven, server: Watched) -> None:
     body = {**person.registration(), "proof_of_work": solved(person)}
     person.take(server.wire("POST", "/auth/register", body).json()["tokens"])
     for code, bring in BRING_NARROW.items():
-        driven.note(code, server.wire, lambda bring=bring: bring(person))  # type: ignore[misc]
+        driven.note(code, server.wire, partial(bring, person))
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +115,8 @@ def driven(tmp_path_factory: pytest.TempPathFactory) -> Driven:
             go(everything, server)
             everything.found |= found_in(server.folder, flock, server.wire)
             everything.asked |= server.wire.asked
+            everything.devices += (one for one in server.wire.places() if one.name == "answer devices")
+            everything.told += (one for one in server.places() if one.name in TOLD_TO_OPERATORS)
         everything.found |= found_in(folder / name, flock)
         everything.log += (folder / name / "server.log").read_text()
     return everything
@@ -117,6 +151,18 @@ def _operations(driven: Driven) -> Iterator[tuple[tuple[str, str], int]]:
 
 def test_nothing_is_kept_or_repeated(driven: Driven) -> None:
     assert leaks(driven.found) == []
+
+
+def test_nobody_is_named_in_log_metrics_and_refusals(driven: Driven) -> None:
+    assert len(driven.ids) > 60
+    assert len(driven.told) > 500
+    assert search(Searcher(Flock(), driven.ids), driven.told) == {}
+    # The ids are the right ones: where devices are told of each other, they are met.
+    assert search(Searcher(Flock(), driven.ids), driven.devices)
+
+
+def test_nothing_stays_of_a_deleted_account(driven: Driven) -> None:
+    assert driven.left == {}
 
 
 def test_what_may_be_kept_is_met_where_it_may(driven: Driven) -> None:

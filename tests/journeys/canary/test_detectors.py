@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -16,6 +17,8 @@ from tests.journeys.canary.places import STRACE_CALLS, Find, Place, search, writ
 from tests.journeys.canary.promises import MAY, leaks, unmet
 from tests.journeys.canary.watched import left_in
 from tests.journeys.canary.wire import Wire
+
+pytestmark = pytest.mark.slow
 
 # How the leaking server writes → how the search may call it, where it calls it otherwise. Base64 without "+"
 # and "/" is the same in both alphabets, hex without letters in both cases, and what an encoder leaves alone.
@@ -130,6 +133,24 @@ def test_every_kind_is_a_leak_where_it_is_not_listed(kind: str) -> None:
 def test_a_list_of_places_that_nothing_reaches_is_told() -> None:
     assert {kind for kind, _ in unmet([], traced=False)} == set(MAY)
     assert {kind for kind, _ in unmet([], traced=True)} == set(MAY)
+
+
+def test_an_address_is_found_as_people_and_as_machines_write_it() -> None:
+    flock = Flock()
+    network = str(flock.address).encode()[:19]
+    for form in (str(flock.address).encode(), flock.address.packed, network):
+        hits = list(Searcher(flock).hits(b'{"client": "' + form + b'"}'))
+        assert {hit.kind for hit in hits} == {"address"}
+
+
+def test_secrets_of_any_bytes_are_found() -> None:
+    flock, dice = Flock(), Random(5)
+    for _ in range(40):
+        secret = dice.randbytes(32)
+        searcher = Searcher(flock, {"key": secret})
+        for name, encode in leaky.ENCODERS.items():
+            if name != "upper-case":  # bytes have no case
+                assert {hit.kind for hit in searcher.hits(encode(secret))} == {"key"}, name
 
 
 def test_each_kind_is_told_from_the_others() -> None:

@@ -18,6 +18,8 @@ from tests.journeys.canary.story import Said, Story
 from tests.journeys.canary.watched import Watched, left_in, watched
 from tests.support.command_line import finished, started
 
+pytestmark = pytest.mark.slow
+
 # So many entries make a push that can be cut in two.
 MANY = 300
 
@@ -47,7 +49,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
             tokens = story.tokens()
             _fail(story)
             server_side += left_in(server.folder)
-        story.fail("sync")
+        story.run("sync")  # the server is gone
         server_side += left_in(folder / "server")
     finally:
         relay.close()
@@ -94,7 +96,9 @@ def _fail(story: Story) -> None:
     story.fail("add", text("first"), text("second"), text("third"))
     story.fail("add --collection memories", text("memory"), "--title", text("title"))
     story.fail("add -", stdin=text("long") * 60_000)
-    story.fail("list --collection", text("collection"))
+    story.fail("add", f"--{text('dashes')}")
+    story.fail("edit", f"-{text('dash')}")
+    story.fail("list --collection", word("collection", NAME))
     story.fail("join", text("code"), home=nowhere)
     story.fail("join -", stdin=text("code"), home=nowhere)
     story.fail("join", story.secrets["code"].decode(), home=nowhere)
@@ -130,7 +134,7 @@ def test_nothing_but_tokens_is_readable_on_the_way(told: Told) -> None:
 def test_a_failure_repeats_no_word_and_shows_no_secret(told: Told) -> None:
     secret = {**told.story.secrets, **told.tokens}
     found = search(Searcher(told.story.flock, secret), told.story.places())
-    # Names of files and folders are told: a person must know which one is meant.
+    # Names of files, folders and collections are told: a person must know which one is meant.
     assert [find for find in found if find.kind != "name"] == []
     assert Find("name", "errors import", "plain") in found
 

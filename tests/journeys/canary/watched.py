@@ -22,6 +22,8 @@ _LIMITS: Final = (
     "pull",
 )  # fmt: skip
 GENEROUS: Final = {f"{name}_per_minute": "1000000" for name in _LIMITS}
+# A proxy that is believed, so that the server works with the address that requests name.
+BEHIND: Final = {"trusted_proxies": "127.0.0.1/32"}
 
 
 @dataclass
@@ -56,7 +58,10 @@ def left_in(folder: Path, wire: Wire | None = None) -> Iterator[Place]:
     """Log, data folder, databases and temporary files of a server that has its `folder`, and its answers."""
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
-    yield Place("log", (folder / "server.log").read_bytes())
+    for path in sorted(folder.iterdir()):  # a dump of the process would lie here as well
+        if path.is_file():
+            name = "log" if path.name == "server.log" else f"beside {path.name}"
+            yield Place(name, path.read_bytes())
     yield from files(folder / "data")
     yield from tables(folder / "data", scratch)
     for place in (*files(folder / "tmp"), *files(folder / "home")):
@@ -89,11 +94,14 @@ def watched(
     port = port or free_port()
     command = [*before, str(BIN / "echolia"), "serve", "--port", str(port)]
     command += ["--data", str(folder / "data"), "--log-level", "debug"]
+    named = {**GENEROUS, **BEHIND, **(settings or {})}
+    temporary = str(folder / "tmp")
     environment = clean_environment(
-        TMPDIR=str(folder / "tmp"), SQLITE_TMPDIR=str(folder / "tmp"), HOME=str(folder / "home"),
-        PYTHONDONTWRITEBYTECODE="1",
-        **{f"ECHOLIA_{name.upper()}": value for name, value in {**GENEROUS, **(settings or {})}.items()},
-    )  # fmt: skip
+        TMPDIR=temporary,
+        SQLITE_TMPDIR=temporary,
+        HOME=str(folder / "home"),
+        **{f"ECHOLIA_{name.upper()}": value for name, value in named.items()},
+    )
     with running(command, port, folder / "server.log", environment, folder) as process:
         server = Watched(folder, Wire(port, flock), process)
         try:

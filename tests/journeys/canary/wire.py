@@ -50,6 +50,7 @@ class Wire:
         """One request with canaries in its query and its idle headers; `headers` win over these."""
         label = f"{method} {target.partition('?')[0]}"
         named: dict[str, str] = {name: self.flock.word(f"{label} {name}") for name in IDLE_HEADERS}
+        named["X-Forwarded-For"] += f", {self.flock.address}"
         if json_body is not None:
             body, named["Content-Type"] = json.dumps(json_body).encode(), "application/json"
         if token:
