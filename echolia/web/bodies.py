@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator, Mapping, MutableMapping
+from contextlib import suppress
 from types import coroutine
-from typing import Any
+from typing import Any, Final
 
 from echolia.core.errors import EcholiaError
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
+
+
+# A refused body up to this size is taken in all the same, for so long.
+_DRAINED_BYTES: Final = 64 * 1024
+_DRAINED_SECONDS: Final = 1.0
+
+
+async def drain(receive: Receive, headers: Mapping[bytes, bytes]) -> None:
+    """Take in a small body that nobody wants.
+
+    Who is still sending when the refusal comes may find its connection broken and never read it; proxies do.
+    """
+    declared = headers.get(b"content-length", b"0")
+    if not declared.isdigit() or not 0 < int(declared) <= _DRAINED_BYTES:
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAINED_SECONDS):
+            while (await receive()).get("more_body"):
+                pass
 
 
 async def read_body(

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from echolia.core.errors import EcholiaError
 from echolia.web.admission import Admission
 from echolia.web.asked import SCOPE_KEY, Asked
-from echolia.web.bodies import read_body, replayed
+from echolia.web.bodies import drain, read_body, replayed
 from echolia.web.error_responses import problem
 from echolia.web.lean import JSON_BODY_BYTES, LeanRequest, LeanResponse, LeanRoute
 from echolia.web.limits import Limits, Origins
@@ -128,16 +128,18 @@ class Gate:
     async def _by_lean(
         self, route: LeanRoute, scope: Scope, receive: Receive, exchange: Exchange
     ) -> LeanResponse:
+        headers, unread = dict(scope["headers"]), True
         try:
-            headers = dict(scope["headers"])
             caller = self._known(headers.get(b"authorization"), scope)
             self._charge(route.limit, caller.account.hex())
-            body = b""
+            body, unread = b"", False
             if route.method != "GET":
                 body = await read_body(receive, headers, route.max_body_bytes, self._rules.body_seconds)
                 exchange.bytes_in = len(body)
             return await route.endpoint(LeanRequest(caller, headers, body))
         except EcholiaError as error:
+            if unread:
+                await drain(receive, headers)
             return _refused(error, exchange)
         except Exception as error:  # noqa: BLE001  # whatever it was, the client gets an answer
             log_failure(exchange.request_id, exchange.route, "internal", error)
@@ -154,9 +156,10 @@ class Gate:
     async def _by_api(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope["method"], UNMATCHED)
         outgoing = _decorated(exchange, send)
+        headers, unread = dict(scope["headers"]), True
         try:
-            headers = dict(scope["headers"])
             scope[SCOPE_KEY] = self._asked(scope, headers, exchange)
+            unread = False
             if b"content-length" in headers or b"transfer-encoding" in headers:
                 body = await read_body(receive, headers, JSON_BODY_BYTES, self._rules.body_seconds)
                 exchange.bytes_in = len(body)
@@ -165,6 +168,8 @@ class Gate:
             if exchange.status and not exchange.complete:  # a stream cut short, by us or by its reader
                 await outgoing({"type": "http.response.body", "body": b"", "more_body": False})
         except EcholiaError as error:
+            if unread:
+                await drain(receive, headers)
             await _send(_refused(error, exchange), exchange, send)
         except Exception as error:
             log_failure(exchange.request_id, exchange.route, "internal", error)

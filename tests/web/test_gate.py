@@ -219,6 +219,30 @@ async def test_a_lean_route_has_its_own_limit_by_account(house: House, clock: Cl
     assert (await ask("POST", "/lean", body=b"")).status == 200
 
 
+@pytest.mark.parametrize(("path", "status"), [("/lean", 401), ("/plain/x", 429)])
+async def test_a_small_body_is_taken_in_before_it_is_refused(house: House, path: str, status: int) -> None:
+    """Who is still sending when the answer comes may never read it."""
+    app = house.gate(ok, anonymous=1 if status == 401 else 0).app
+    parts = [b"one", b"two", b"three"]
+    happened: list[str] = []
+
+    async def receive() -> Message:
+        happened.append("received")
+        return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+    async def send(message: Message) -> None:
+        happened.append(str(message.get("status", "sent")))
+
+    headers = [(b"content-length", b"11"), (b"content-type", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
+    await app(
+        {**scope, "headers": headers, "client": ("127.0.0.1", 1), "server": None, "root_path": ""},
+        receive,
+        send,
+    )
+    assert happened == ["received"] * 3 + [str(status), "sent"]
+
+
 async def test_another_method_names_those_there_are(house: House) -> None:
     answer = await house.gate(ok)("DELETE", "/lean")
     assert (answer.status, answer.code, answer.headers["allow"]) == (405, "method_not_allowed", "GET, POST")
