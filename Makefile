@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 UV_VERSION := 0.13.8
+# Processes that share the tests, a file to one of them; 0 runs all in one, as a debugger wants it.
+JOBS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -14,7 +16,7 @@ demo: .venv/ready ## two devices, one server and a thief, played out in one term
 	@$(BIN)/echolia demo $(ARGS)
 
 test: .venv/ready ## run the tests; ARGS='-k sync' narrows them
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: .venv/ready ## format, lint, types, import rules, house rules
 	@$(BIN)/ruff format --check .

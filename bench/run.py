@@ -45,6 +45,8 @@ TABLES = {
         "pushes/s": "w4_pps",
         "p50 ms": "w4_p50",
         "p99 ms": "w4_p99",
+        "pushes/s after each user's first": "w4_later_pps",
+        "p99 ms of those": "w4_later_p99",
         "CPU µs/push": "w4_cpu_us_per_push",
         "failed attempts": "w4_errors",
         "acknowledged": "w4_n",
@@ -62,6 +64,8 @@ RATIOS = [
     ("W3 pull", "w3_pull_p50", -1),
     ("W4", "w4_pps", 1),
     ("W4 p99", "w4_p99", -1),
+    ("W4 after the first", "w4_later_pps", 1),
+    ("its p99", "w4_later_p99", -1),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 
 import click
@@ -42,11 +43,31 @@ def serve(**given: str | int | None) -> None:
 
 def main() -> None:
     """The entry of the console script."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a letter shows its number; no command fails because of it.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    cli(prog_name="echolia")
+    try:
+        cli(prog_name="echolia")
+    finally:
+        _forget_what_nobody_takes()
+
+
+def _open_what_is_closed() -> None:
+    """Put nothing in the place of closed standard streams: the next file to be opened gets their number."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is None and os.open(os.devnull, os.O_RDWR) == number:
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def _forget_what_nobody_takes() -> None:
+    """Drop what a full disk did not take; it was told, and Python would tell it again as it exits."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
 
 
 if __name__ == "__main__":

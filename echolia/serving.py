@@ -42,7 +42,8 @@ def serve(settings: Settings) -> None:
         ):
             runner.run(_serve(settings, listener))
     except EcholiaError as error:
-        sys.stderr.write(f"echolia: {error.meaning}{f' ({error.detail})' if error.detail else ''}\n")
+        detail = f" ({error.detail})" if error.detail else ""
+        sys.stderr.write(f"echolia: {error.meaning}{detail} [{error.code}]\n")
         raise SystemExit(1) from None
 
 

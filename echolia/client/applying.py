@@ -24,12 +24,16 @@ _UNREADABLE = {"body_unreadable", "body_invalid", "key_missing"}
 
 @dataclass(slots=True)
 class _Working:
-    """An object while a page is applied; `pending`: own changes are, or were, on top of what is confirmed."""
+    """An object while a page is applied; `pending`: own changes are, or were, on top of what is confirmed.
+
+    `trial` is all of it joined, so that a change which does not fit the pending ones is met when it is taken.
+    """
 
     row: ObjectRow
     confirmed: ObjectState | None = field(repr=False)
     conflicts: frozenset[str]
     pending: bool
+    trial: ObjectState | None = field(default=None, repr=False)
     touched: bool = False
     anew: bool = False
 
@@ -116,7 +120,8 @@ class Applier:
     def _confirm(self, run: VerifiedRun) -> None:
         header = run.header
         sent = self._database.rows(
-            "SELECT counter, object, chain, plaintext FROM outbox WHERE counter <= ? ORDER BY counter",
+            "SELECT counter, object, chain, plaintext, change FROM outbox WHERE counter <= ?"
+            " ORDER BY counter",
             header.last,
         )
         head = ledger.heads(self._database).get(self._identity.device)
@@ -125,11 +130,21 @@ class Applier:
             # It is signed by this device's key and not written here: another copy of this home is in use.
             raise EcholiaError("device_fork", f"counter {header.last}")
         self._database.run("DELETE FROM outbox WHERE counter <= ?", header.last)
-        for counter, id_, _, plaintext in sent:
-            working = self._work(id_, "")
-            state = self._clamped(decode(plaintext), self._identity.device, counter, run.received_ms, run)
-            self._join(working, state)
+        for counter, id_, _, plaintext, raw in sent:
+            working, state = self._work(id_, ""), objects.read_state(plaintext)
+            state = self._clamped(state, self._identity.device, counter, run.received_ms, run)
+            self._join_own(working, state, read_change(raw, counter), run.received_ms)
         self._own += len(sent)
+
+    def _join_own(self, working: _Working, state: ObjectState, change: Change, received_ms: int) -> None:
+        working.touched = True
+        try:
+            working.confirmed = _joined(working.confirmed, state)
+        except EcholiaError as error:
+            if error.code not in _UNREADABLE:
+                raise
+            # What was logged before contradicts it: every other device sets it aside, so this one has to.
+            self._set_aside(self._identity.device, change, error.code, received_ms)
 
     def _take(self, device: bytes, change: Change, received_ms: int) -> None:
         self._changes += 1
@@ -184,7 +199,7 @@ class Applier:
         working = self._working.get(id_)
         if working is None:
             row = objects.load(self._database, id_)
-            confirmed = decode(row.confirmed) if row and row.confirmed is not None else None
+            confirmed = objects.read_state(row.confirmed) if row and row.confirmed is not None else None
             pending = row is not None and row.shown is not None
             conflicts = objects.conflicts_in(row)
             working = _Working(row or ObjectRow(id_, collection), confirmed, conflicts, pending)
@@ -192,12 +207,11 @@ class Applier:
         return working
 
     def _join(self, working: _Working, state: ObjectState) -> None:
-        before = working.confirmed
-        if before is not None and before.collection != state.collection:
-            raise EcholiaError("body_invalid", "an object stays in its collection")
-        after = state if before is None else join(before, state)
+        after = _joined(working.confirmed, state)
         if working.pending:
-            _joined(after, self._pending(working.row.id))  # raises here, where it harms one change alone
+            # Raises here, where it harms one change alone. One join a change: the pending ones may be many.
+            trial = working.trial or _all_joined(working.confirmed, self._pending(working.row.id))
+            working.trial = state if trial is None else join(trial, state)
         working.confirmed, working.touched = after, True
 
     def _set_aside(self, device: bytes, change: Change, code: str, received_ms: int) -> None:
@@ -210,12 +224,15 @@ class Applier:
     def _save(self, working: _Working) -> bool:
         confirmed = working.confirmed
         pending = self._pending(working.row.id) if working.pending else []
-        shown = _joined(confirmed, pending)
+        shown = _all_joined(confirmed, pending)
         if shown is None:
             objects.remove(self._database, working.row)
             return False
         raw = None if confirmed is None else encode(confirmed)
         row = replace(working.row, confirmed=raw, collection=shown.collection)
+        if not pending and self._last_ms:
+            # A clock that was ahead when this was written counts no more now that the log has it all.
+            row = replace(row, updated_ms=min(row.updated_ms, self._last_ms))
         row = row.with_pending(shown if pending else None)
         declared = self._identity.declared.get(row.collection)
         presentation = objects.save(self._database, row, shown, declared)
@@ -223,10 +240,16 @@ class Applier:
 
     def _pending(self, id_: bytes) -> list[ObjectState]:
         rows = self._database.rows("SELECT plaintext FROM outbox WHERE object = ? ORDER BY counter", id_)
-        return [decode(plaintext) for (plaintext,) in rows]
+        return [objects.read_state(plaintext) for (plaintext,) in rows]
 
 
-def _joined(confirmed: ObjectState | None, pending: Iterable[ObjectState]) -> ObjectState | None:
+def _joined(before: ObjectState | None, state: ObjectState) -> ObjectState:
+    if before is not None and before.collection != state.collection:
+        raise EcholiaError("body_invalid", "an object stays in its collection")
+    return state if before is None else join(before, state)
+
+
+def _all_joined(confirmed: ObjectState | None, pending: Iterable[ObjectState]) -> ObjectState | None:
     shown = confirmed
     for state in pending:
         shown = state if shown is None else join(shown, state)

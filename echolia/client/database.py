@@ -93,6 +93,13 @@ class Database:
         """Set a value of the `meta` table."""
         self.run("INSERT OR REPLACE INTO meta VALUES (?, ?)", name, value)
 
+    def shrink(self) -> None:
+        """Give the room of what was deleted back to the disk; a sent outbox is most of a home otherwise."""
+        if self.value("PRAGMA freelist_count"):
+            with home_faults():
+                # `execute` would free one page; and the write-ahead log stays as long as it ever was.
+                self._connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE);")
+
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
@@ -110,6 +117,8 @@ def _configure(connection: sqlite3.Connection) -> None:
         raise EcholiaError("home_damaged", "its database belongs to another program")
     if version > len(MIGRATIONS):
         raise EcholiaError("home_newer")
+    if not connection.execute("PRAGMA page_count").fetchone()[0]:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only possible before anything is in the file
     for pragma in (
         "journal_mode = WAL",
         "synchronous = FULL",

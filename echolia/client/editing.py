@@ -97,6 +97,10 @@ class Editor:
         """What to seal and as what: a whole state for a first write, a deletion, or outgrown deltas."""
         if part is shown:
             plaintext = encode(part)
+            if row.present is not None and len(plaintext) > sealing.MAX_PLAINTEXT_BYTES:
+                # Nobody should have to keep an object because it has grown too large to be carried whole.
+                plaintext = encode(replace(part, fields={}))
+                return plaintext, DELTA, replace(row, delta_bytes=row.delta_bytes + len(plaintext))
             return plaintext, STATE, replace(row, state_bytes=len(plaintext), delta_bytes=0)
         delta = encode(part)
         grown = row.delta_bytes + len(delta)

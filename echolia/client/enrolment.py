@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final
@@ -22,6 +23,7 @@ from echolia.e2ee.recovery import phrase_of, recovery_keys
 
 _MOST_BITS: Final = 28  # some minutes of work; more is not what an honest server asks
 _ROUNDS: Final = 3
+_TRIES_AT_ONCE: Final = 20_000
 
 
 async def make_account(
@@ -91,7 +93,7 @@ async def _register(vault: Vault, transport: Transport, environment: Environment
                 return  # the answer to an earlier try was lost
             if refused.code not in {"proof_of_work_required", "proof_of_work_invalid"}:
                 raise
-            solved = _solved(refused.members) if refused.code == "proof_of_work_required" else None
+            solved = await _solved(refused.members) if refused.code == "proof_of_work_required" else None
         body = {**_registration(vault), **({"proof_of_work": solved} if solved else {})}
     raise EcholiaError("server_unreachable", "the server keeps asking for another puzzle")
 
@@ -112,10 +114,12 @@ def entry_json(signed: SignedEntry) -> dict[str, Any]:
     return {"entry": b64(signed.entry), "signatures": signatures}
 
 
-def _solved(puzzle: Mapping[str, Any]) -> dict[str, str]:
+async def _solved(puzzle: Mapping[str, Any]) -> dict[str, str]:
     """The nonce that the server's puzzle asks for (`spec/auth.md#register`)."""
     challenge, bits = puzzle.get("challenge"), puzzle.get("bits")
-    if not isinstance(challenge, str) or type(bits) is not int or not 0 <= bits <= _MOST_BITS:
+    if not isinstance(challenge, str) or not challenge.isascii():
+        raise EcholiaError("server_invalid", "the puzzle has another form")
+    if type(bits) is not int or not 0 <= bits <= _MOST_BITS:
         raise EcholiaError("server_invalid", "the puzzle has another form")
     start, below, nonce = sha256(challenge.encode() + b":"), 1 << (256 - bits), 0
     while True:
@@ -124,3 +128,5 @@ def _solved(puzzle: Mapping[str, Any]) -> dict[str, str]:
         if int.from_bytes(attempt.digest(), "big") < below:
             return {"challenge": challenge, "nonce": str(nonce)}
         nonce += 1
+        if nonce % _TRIES_AT_ONCE == 0:
+            await asyncio.sleep(0)  # so that it can be cancelled, and whoever waits can show that it goes on

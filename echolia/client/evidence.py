@@ -6,6 +6,7 @@ from typing import Final
 
 from echolia.client.database import Database
 from echolia.client.reports import Evidence
+from echolia.client.session import Refused
 from echolia.core.errors import EcholiaError
 
 # What no honest server does, whatever happened to it. A restored one says so by its epoch instead.
@@ -30,8 +31,8 @@ def check(database: Database) -> None:
 
 
 def keep(database: Database, error: EcholiaError, answer: bytes, now_ms: int) -> None:
-    """Keep the answer that shows it, if the error is one that a server is caught at."""
-    if error.code not in CAUGHT or len(kept(database)) >= _MOST_ROWS:
+    """Keep the answer that shows it, if the error is one that a server is caught at, not that it tells."""
+    if error.code not in CAUGHT or isinstance(error, Refused) or len(kept(database)) >= _MOST_ROWS:
         return
     with database.transaction():
         database.run(

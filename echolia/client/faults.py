@@ -28,6 +28,9 @@ def home_faults() -> Iterator[None]:
         yield
     except sqlite3.ProgrammingError:
         raise
+    except UnicodeDecodeError:
+        # A damaged schema: SQLite quotes it in its message, and `sqlite3` cannot read that.
+        raise EcholiaError("home_damaged") from None
     except sqlite3.Error as error:
         # Without a cause: SQLite's messages may quote what was bound.
         raise EcholiaError(_code(getattr(error, "sqlite_errorcode", 0))) from None

@@ -48,6 +48,7 @@ class HttpTransport:
     async def lines(self, request: Request) -> AsyncIterator[str]:
         """See `Transport.lines`."""
         import aiohttp  # noqa: PLC0415
+        from aiohttp.http_exceptions import HttpProcessingError  # noqa: PLC0415  # a line without end
 
         # The stream says something every 15 s; silence of three times that is a broken connection.
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=45)
@@ -57,7 +58,7 @@ class HttpTransport:
                     raise EcholiaError("server_unreachable", f"live answered {response.status}")
                 async for line in response.content:
                     yield line.decode("utf-8", "replace").rstrip("\r\n")
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        except (aiohttp.ClientError, HttpProcessingError, OSError, TimeoutError, ValueError):
             raise EcholiaError("server_unreachable") from None
 
     async def close(self) -> None:

@@ -9,7 +9,9 @@ import cbor2
 
 from echolia.client.database import Database
 from echolia.client.verifier import Head, Known, VerifiedRun
+from echolia.core import canonical
 from echolia.core.device_log import DeviceLog, SignedEntry
+from echolia.core.errors import EcholiaError
 from echolia.core.positions import NOTHING_SEEN, LogPosition, log_start
 from echolia.core.runs import chain_start
 
@@ -113,9 +115,19 @@ def device_log(database: Database) -> DeviceLog:
 
 
 def device_entries(database: Database) -> list[SignedEntry]:
-    """The entries of the device log."""
+    """The entries of the device log; raises `home_damaged`."""
     rows = database.rows("SELECT entry, signatures FROM device_log ORDER BY n")
-    return [SignedEntry(entry, cbor2.loads(signatures)) for entry, signatures in rows]
+    return [SignedEntry(entry, _signatures(raw)) for entry, raw in rows]
+
+
+def _signatures(raw: bytes) -> dict[str, bytes]:
+    try:
+        signatures = canonical.parse(raw)
+    except ValueError:
+        signatures = None
+    if not isinstance(signatures, dict):
+        raise EcholiaError("home_damaged", "its device log cannot be read")
+    return signatures
 
 
 def add_device_entry(database: Database, n: int, entry: SignedEntry) -> None:

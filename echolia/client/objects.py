@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from echolia.client.database import Database
 from echolia.client.presentation import Presentation, present
 from echolia.core.collections import Collection
+from echolia.core.errors import EcholiaError
 from echolia.core.merge import ObjectState, decode, encode
 
 _COLUMNS = (
@@ -52,11 +53,19 @@ class ObjectRow:
     def state(self) -> ObjectState | None:
         """The state that is shown."""
         raw = self.present
-        return None if raw is None else decode(raw)
+        return None if raw is None else read_state(raw)
 
     def with_pending(self, state: ObjectState | None, raw: bytes | None = None) -> ObjectRow:
         """The row that shows this state on top of what is confirmed; None: just what is confirmed."""
         return replace(self, shown=None if state is None else raw or encode(state))
+
+
+def read_state(raw: bytes) -> ObjectState:
+    """A state that this device wrote into its own database; raises `home_damaged`."""
+    try:
+        return decode(raw)
+    except EcholiaError:
+        raise EcholiaError("home_damaged", "an object cannot be read") from None
 
 
 def load(database: Database, id_: bytes) -> ObjectRow | None:

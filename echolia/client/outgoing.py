@@ -8,12 +8,12 @@ from typing import Any, Final
 from echolia.client import ledger
 from echolia.client.database import Database
 from echolia.client.identity import Identity
-from echolia.client.verifier import VerifiedRun
-from echolia.core.errors import EcholiaError
-from echolia.core.ids import unb64
+from echolia.client.session import bytes_of
+from echolia.client.verifier import LATEST_MS, VerifiedRun
+from echolia.core.errors import NEVER_ANSWERED, EcholiaError
 from echolia.core.positions import LogPosition, log_after
 from echolia.core.push import ELIDED
-from echolia.core.runs import MAX_COUNTER, SUITE, RunHeader, chain_start
+from echolia.core.runs import SUITE, RunHeader, chain_start
 
 MAX_RUN_CHANGES: Final = 500
 MAX_RUN_BYTES: Final = 1 << 20
@@ -101,6 +101,8 @@ def refusal(outcomes: list[dict[str, Any]]) -> EcholiaError | None:
     if refused is None:
         return None
     try:
+        if refused["code"] in NEVER_ANSWERED:
+            raise ValueError
         return EcholiaError(refused["code"], "the server refused what this device sent")
     except (KeyError, ValueError, TypeError):
         return EcholiaError("server_invalid", "a refusal without a known code")
@@ -115,13 +117,13 @@ def acknowledged(
     """
     if outcome["status"] != "stored" or outcome.get("duplicates") != 0 or outcome.get("seq") != at.seq + 1:
         return None
-    at_ms, log = outcome.get("received_ms"), outcome.get("log")
-    if type(at_ms) is not int or not isinstance(log, str):
+    at_ms, log = outcome.get("received_ms"), bytes_of(outcome, "log", 32)
+    if type(at_ms) is not int or at_ms > LATEST_MS:
         raise EcholiaError("server_invalid", "a stored run without its place")
     header = sent.header
-    if not received_ms < at_ms <= MAX_COUNTER:
+    if at_ms <= received_ms:
         raise EcholiaError("log_rewritten", f"times do not increase at {at.seq + 1}")
     after = log_after(at, header.count, header.device, header.last, sent.chain, at_ms)
-    if unb64(log) != after.log:
+    if log != after.log:
         raise EcholiaError("log_rewritten", f"the answer's hash at {after.seq} is not what it adds up to")
     return VerifiedRun(header, at_ms, ELIDED, sent.chain, after, ())

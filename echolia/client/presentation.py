@@ -16,6 +16,7 @@ from echolia.core.merge.fields import parts_of
 from echolia.core.merge.registers import Dotted
 
 _TITLES = ("title", "name", "content")
+_MOST_CREATED = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Presentation:
     def created(self) -> int | str | None:
         """What the `created` field says, for sorting."""
         created = self.fields.get("created")
+        if isinstance(created, int) and abs(created) > _MOST_CREATED:
+            return None  # the database could not keep it
         return created if isinstance(created, int | str) else None
 
     def words(self) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from echolia.client import ledger
 from echolia.client.applying import Applier
+from echolia.client.device_entries import fetch_device_log
 from echolia.client.pages import pull_page, read_served
 from echolia.client.replica import Replica
 from echolia.client.reports import Changed
@@ -27,11 +28,14 @@ class _Reading:
     applier: Applier
     known: Known
     until: LogPosition
+    device_log_length: int
 
     def take(self, page: Page) -> None:
         """Verify a page like any other, and against the first reading."""
         first = self.known.log_at
         verified = verify_page(self.known, page)
+        if page.head.seq < self.until.seq:  # else this would ask for the rest for ever
+            raise EcholiaError("log_rolled_back", f"at {page.head.seq}, verified {self.until.seq} before")
         self.known = replace(verified.known, log_at=first)
         for run in verified.runs:
             if run.after.seq <= self.until.seq:
@@ -45,6 +49,17 @@ class _Reading:
 
 async def rebuild_cut_off(replica: Replica, session: Session) -> None:
     """Join anew what has to be; interrupted, it begins again at the next sync."""
+    try:
+        await _rebuild(replica, session)
+    except EcholiaError as error:
+        # A device may have been added between the device log fetched before and these pages.
+        if error.code != "ghost_device":
+            raise
+        await fetch_device_log(replica, session)
+        await _rebuild(replica, session)
+
+
+async def _rebuild(replica: Replica, session: Session) -> None:
     reading = await replica.run(_begun, replica)
     if reading is None:
         return
@@ -64,13 +79,14 @@ def _begun(replica: Replica) -> _Reading | None:
     known = ledger.known(database, identity.account)
     start = log_start(identity.account, known.position.epoch)
     anew = replace(known, position=start, received_ms=0, heads={})
-    return _Reading(applier, anew, known.position)
+    return _Reading(applier, anew, known.position, ledger.device_log(database).length)
 
 
 def _finished(replica: Replica, reading: _Reading) -> Changed:
     with replica.database.transaction():
         reading.applier.refresh()
         applied = reading.applier.finish()
-        replica.database.run("DELETE FROM rebuilding")
+        if ledger.device_log(replica.database).length == reading.device_log_length:
+            replica.database.run("DELETE FROM rebuilding")  # else another cut-off may have come meanwhile
     conflicts = frozenset(id_.hex() for id_ in applied.conflicts)
     return Changed(frozenset(id_.hex() for id_ in applied.changed), conflicts)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
 from echolia.client.environment import Environment
 from echolia.client.transport import Answer, Request, Transport
-from echolia.core.errors import CODES, EcholiaError
+from echolia.core.errors import CODES, NEVER_ANSWERED, EcholiaError
 from echolia.core.ids import b64, unb64
 from echolia.core.messages import login_message
 from echolia.e2ee.keys import KeyPairs
@@ -19,6 +20,9 @@ _ATTEMPTS: Final = 5
 _FIRST_WAIT_S: Final = 0.2
 _LONGEST_WAIT_S: Final = 20.0
 _EARLY_MS: Final = 30_000
+_TOKEN: Final = re.compile(r"[!-~]{1,8192}")
+_LONGEST_TOKEN_S: Final = 366 * 86_400
+_CHALLENGES: Final = 4
 _RETRIED: Final = {
     "rate_limited",
     "unavailable",
@@ -50,7 +54,9 @@ class Tokens:
     def of(cls, fields: Mapping[str, Any], now_ms: int) -> Tokens:
         """The tokens in a server's answer; raises `server_invalid`."""
         access, refresh, expires_in = (fields.get(name) for name in ("access", "refresh", "expires_in"))
-        if not isinstance(access, str) or not isinstance(refresh, str) or type(expires_in) is not int:
+        if not (isinstance(access, str) and isinstance(refresh, str) and type(expires_in) is int):
+            raise EcholiaError("server_invalid", "expected tokens")
+        if not all(map(_TOKEN.fullmatch, (access, refresh))) or not 0 <= expires_in <= _LONGEST_TOKEN_S:
             raise EcholiaError("server_invalid", "expected tokens")
         return cls(access, refresh, now_ms + expires_in * 1000)
 
@@ -155,13 +161,14 @@ class Session:
             return None
 
     async def _challenged(self) -> dict[str, Any]:
-        try:
-            return await self._challenged_once()
-        except Refused as refused:
-            if refused.code != "challenge_invalid":
-                raise
-        # The answer to a signed challenge was lost, and asking again found it spent.
-        return await self._challenged_once()
+        for _ in range(_CHALLENGES):
+            try:
+                return await self._challenged_once()
+            except Refused as refused:
+                if refused.code != "challenge_invalid":
+                    raise
+            # The answer to a signed challenge was lost, and asking again found it spent.
+        raise EcholiaError("server_unreachable", "signing in does not come through")
 
     async def _challenged_once(self) -> dict[str, Any]:
         device, challenge = self._keys.device, await self.fresh_challenge()
@@ -223,7 +230,7 @@ def _refused(answer: Answer) -> Refused:
     except EcholiaError:
         fields = {}
     code = fields.pop("code", None)
-    if isinstance(code, str) and code in CODES:
+    if isinstance(code, str) and code in CODES and code not in NEVER_ANSWERED:
         return Refused(code, f"the server answered {answer.status}", fields)
     if answer.status in {429, 502, 503, 504}:
         return Refused("unavailable", f"the server answered {answer.status}", {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -76,7 +77,10 @@ class Syncing:
 
     async def _steps(self, tally: _Tally, report: OnProgress) -> None:
         report(Progress("devices", 0, None, 0))
-        acks = witnesses.read_acks(await self._session.ask("GET", "/sync/status"))
+        status = await self._session.ask("GET", "/sync/status")
+        self._page = json.dumps(status).encode()
+        await self._replica.run(witnesses.check_head, self._replica, status)
+        acks = witnesses.read_acks(status)
         await fetch_device_log(self._replica, self._session)
         await rebuild_cut_off(self._replica, self._session)
         await self._push(tally, report)
@@ -86,6 +90,7 @@ class Syncing:
 
     def _reported(self, tally: _Tally) -> SyncReport:
         self._database.put("last_sync_ms", self._replica.environment.now_ms())
+        self._database.shrink()
         at = ledger.position(self._database, self._identity.account)
         changed = Changed(tally.changed, tally.conflicts)
         return SyncReport(tally.pushed, tally.pulled, tally.quarantined, changed, at.epoch, at.seq)
@@ -128,10 +133,18 @@ class Syncing:
                     applier.apply(verified)
                     at, received_ms = verified.after, verified.received_ms
             applied = applier.finish()
-        refused = outgoing.refusal(outcomes)
+            refused = outgoing.refusal(outcomes)
+            if refused is not None and refused.code == "run_gap":
+                self._database.put("stored", 0)
         if refused is not None:
             raise refused
         return applied
+
+    def _doubt(self) -> None:
+        """Send again what the server said it has, if the log that it served to its end does not hold it."""
+        stored = self._database.get("stored") or 0
+        if self._database.value("SELECT 1 FROM outbox WHERE counter <= ? LIMIT 1", stored):
+            self._database.put("stored", 0)
 
     async def _pull(self, tally: _Tally, report: OnProgress) -> None:
         at = await self._replica.run(ledger.position, self._database, self._identity.account)
@@ -146,6 +159,7 @@ class Syncing:
                 self._replica.tell(changed)
             tally.pulled_bytes += len(raw)
             report(Progress("pull", at.seq - start, page.head.seq - start, tally.pulled_bytes))
+        await self._replica.run(self._doubt)
 
     async def _applied(self, page: Page) -> tuple[Applied, LogPosition]:
         try:

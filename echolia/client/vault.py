@@ -14,6 +14,7 @@ from echolia.core.errors import EcholiaError
 from echolia.e2ee.keys import AccountSecrets, KeyPairs
 
 VERSION: Final = 1
+_MOST_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Vault:
     def load(cls, path: Path) -> Vault:
         """The vault at `path`; raises `home_missing`, `home_damaged` or `home_newer`."""
         try:
-            fields = canonical.decode(path.read_bytes())
+            fields = canonical.decode(_content(path))
             version = fields["v"]
             vault = cls._decode(fields) if version == VERSION else None
         except FileNotFoundError:
@@ -99,6 +100,13 @@ class Vault:
             SignedEntry(*genesis) if genesis else None,
             fields["entropy"],
         )
+
+
+def _content(path: Path) -> bytes:
+    if path.exists() and not path.is_file():
+        raise ValueError("no file")  # reading a pipe or a device in its place would never end
+    with path.open("rb") as file:
+        return file.read(_MOST_BYTES)
 
 
 def sync_folder(folder: Path) -> None:

@@ -20,6 +20,8 @@ from echolia.core.runs import Change, RunHeader
 from echolia.core.signing import verify
 
 _CHAIN_BYTES = 32
+# Times of arrival bound the clocks of all devices: one near 2^53 would leave them no later time to write at.
+LATEST_MS = 2**48 - 1
 
 
 class Head(NamedTuple):
@@ -133,7 +135,9 @@ def verify_item(known: Known, item: Item) -> VerifiedRun:
         raise EcholiaError("ghost_device", f"at {item.seq}")
     if item.seq != known.position.seq + 1:
         raise EcholiaError("log_rewritten", f"expected position {known.position.seq + 1}")
-    if not known.received_ms < item.received_ms <= runs.MAX_COUNTER:
+    if item.received_ms > LATEST_MS:
+        raise EcholiaError("server_invalid", f"the time at {item.seq} is out of range")
+    if item.received_ms <= known.received_ms:
         raise EcholiaError("log_rewritten", f"times do not increase at {item.seq}")
     _check_chain(known, content, device)
     after = log_after(

@@ -72,13 +72,21 @@ async def _listen(replica: Replica, session: Session, moved: asyncio.Event) -> N
     """One connection's events; returns when the server ends it, as it does when a token expires."""
     authorization = await session.authorization()
     request = Request("GET", "/sync/live", accept="text/event-stream", authorization=authorization)
-    async for line in session.transport.lines(request):
-        if line.startswith("event: head"):
-            moved.set()
+    try:
+        async for line in session.transport.lines(request):
+            if line.startswith("event: head"):
+                moved.set()
+    except EcholiaError:
+        moved.set()  # a sync finds out what is wrong, a token that has ended for one, and fetches what is new
+        raise
     await replica.environment.sleep(_FIRST_WAIT_S)
 
 
 async def _follow(syncing: Syncing, moved: asyncio.Event) -> None:
     await moved.wait()
     moved.clear()
-    await syncing.sync()
+    try:
+        await syncing.sync()
+    except EcholiaError:
+        moved.set()  # what it was about still waits, and there may be no other event for long
+        raise

@@ -58,6 +58,20 @@ def _number(value: object) -> int:
     return value
 
 
+def check_head(replica: Replica, status: Mapping[str, Any]) -> None:
+    """Compare the log's length in `GET /sync/status` with what this device verified before, in this epoch.
+
+    A server that lost the end of its log refuses pushes and cursors (`seen_unknown`, `cursor_ahead`): this is
+    met first, and by its name. Raises `log_rolled_back`.
+    """
+    at, head = ledger.position(replica.database, replica.identity.account), status.get("head")
+    if not isinstance(head, dict):
+        raise EcholiaError("server_invalid", "expected the log's head")
+    seq = _number(head.get("seq"))
+    if status.get("epoch") == at.epoch and seq < at.seq:
+        raise EcholiaError("log_rolled_back", f"at {seq}, this device verified {at.seq}")
+
+
 def check(replica: Replica, acks: list[Ack]) -> None:
     """Compare what others verified with what this device was shown after they said so.
 
@@ -73,9 +87,9 @@ def check(replica: Replica, acks: list[Ack]) -> None:
         _check_devices(replica, log, ack)
         if ack.verified.epoch == at.epoch:
             _check_log(replica, at, ack)
-            database.run(
-                "INSERT OR REPLACE INTO acks VALUES (?, ?, ?)", ack.device, at.epoch, ack.verified.seq
-            )  # fmt: skip
+            told = (at.epoch, ack.verified.seq)
+            if database.row("SELECT epoch, seq FROM acks WHERE device = ?", ack.device) != told:
+                database.run("INSERT OR REPLACE INTO acks VALUES (?, ?, ?)", ack.device, *told)
 
 
 def _signed(log: DeviceLog, ack: Ack) -> bool:

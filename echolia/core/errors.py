@@ -106,6 +106,21 @@ CODES: Final[dict[str, str]] = {
     "settings_invalid": "A setting has a value it cannot have.",
 }
 
+# What only the side that finds it can say: an answer with one of these says nothing.
+NEVER_ANSWERED: Final = frozenset(
+    {
+        "body_unreadable", "body_invalid", "key_missing", "phrase_invalid",
+        "chain_broken", "log_rewritten", "log_rolled_back", "history_forked", "ghost_device",
+        "home_missing", "home_exists", "home_damaged", "home_locked", "home_newer",
+        "server_unreachable", "server_invalid",
+        "object_unknown", "object_exists", "object_ambiguous", "object_quarantined", "object_in_trash",
+        "collection_unknown", "collection_invalid", "field_unknown", "field_policy", "value_invalid",
+        "import_unreadable", "import_outside", "import_edited",
+        "pairing_code_invalid", "pairing_failed", "pairing_check_failed", "usage", "disk_full",
+        "storage_owned", "migration_changed", "migration_ahead", "settings_invalid",
+    }
+)  # fmt: skip
+
 
 class EcholiaError(Exception):
     """An expected failure.

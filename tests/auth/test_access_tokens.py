@@ -177,6 +177,16 @@ def test_a_key_of_thirty_days_gives_way_and_verifies_until_its_tokens_are_gone(t
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.parametrize("rubbish", [b"", b"rubbish", bytes(119)])
+def test_a_key_that_is_none_is_named(tmp_path: Path, rubbish: bytes) -> None:
+    load_keys(tmp_path, NOW_MS, LIFE_MS)
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(rubbish)
+    with pytest.raises(EcholiaError, match="settings_invalid") as error:
+        load_keys(tmp_path, NOW_MS, LIFE_MS)
+    assert path.name in error.value.detail
+
+
 # --- in use ---
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 # A few points in every run; continuous integration asks for many more.
-POINTS = os.environ.get("ECHOLIA_CRASH_POINTS", "6")
+POINTS = os.environ.get("ECHOLIA_CRASH_POINTS", "4")
 
 
 @pytest.mark.slow

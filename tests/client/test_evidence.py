@@ -151,6 +151,21 @@ async def test_a_log_that_was_rolled_back(world: World) -> None:
     assert await caught(phone) == "log_rolled_back"
 
 
+async def test_a_server_that_lost_the_end_of_its_log_is_named_before_anything_is_sent(world: World) -> None:
+    _, phone, transport = await two_devices(world)
+    await phone.sync()
+    await phone.collection("entries").create({"title": "unsent too"})
+
+    def shorten(fields: dict[str, Any]) -> None:
+        fields["head"]["seq"] -= 1
+
+    transport.meddle = documents("/sync/status", shorten)
+    assert await caught(phone) == "log_rolled_back"
+    status = await phone.status()
+    assert [each.code for each in status.evidence] == ["log_rolled_back"]
+    assert status.pending == 1
+
+
 async def test_news_that_another_device_has_acknowledged_are_withheld(world: World) -> None:
     laptop, phone, transport = await two_devices(world)
     await phone.sync()

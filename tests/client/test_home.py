@@ -156,8 +156,43 @@ async def test_a_damaged_database(home: Path, damage: str) -> None:
     assert await code_of_opening(home) == "home_damaged"
 
 
+@pytest.mark.parametrize("signatures", ["61ff", "01", "ff"])
+async def test_a_device_log_that_is_damaged(home: Path, signatures: str) -> None:
+    with sqlite3.connect(home / "echolia.db") as connection:
+        connection.execute("UPDATE device_log SET signatures = ?", (bytes.fromhex(signatures),))
+    connection.close()
+    assert await code_of_opening(home) == "home_damaged"
+
+
+async def test_an_object_that_is_damaged(home: Path) -> None:
+    with sqlite3.connect(home / "echolia.db") as connection:
+        connection.execute("UPDATE objects SET shown = x'00', view = x'ff'")
+    connection.close()
+    async with await Device.open(home) as device:
+        entries = device.collection("entries")
+        with pytest.raises(EcholiaError, match="home_damaged"):
+            await entries.list()
+        [(id_,)] = device._replica.database.rows("SELECT id FROM objects")
+        with pytest.raises(EcholiaError, match="home_damaged"):
+            await entries.update(id_.hex(), {"title": "x"})
+
+
 async def test_a_damaged_vault(home: Path) -> None:
     (home / "vault").write_bytes(b"\xa1\x00")
+    assert await code_of_opening(home) == "home_damaged"
+
+
+async def test_a_vault_that_is_no_file(home: Path) -> None:
+    (home / "vault").unlink()
+    os.mkfifo(home / "vault")
+    assert await code_of_opening(home) == "home_damaged"
+
+
+async def test_a_database_whose_schema_is_no_text(home: Path) -> None:
+    with sqlite3.connect(home / "echolia.db") as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_master SET sql = CAST(x'43524541544520ff' AS TEXT)")
+    connection.close()
     assert await code_of_opening(home) == "home_damaged"
 
 

@@ -103,28 +103,40 @@ async def test_a_large_outbox_goes_in_portions(world: World) -> None:
     laptop = await world.first()
     phone = await world.added(laptop)
     for _ in range(3):
-        await laptop.collection("entries").create_many({"body": f"{n} " * 1500} for n in range(400))
+        await laptop.collection("entries").create_many({"body": f"{n} " * 3000} for n in range(200))
     seen: list[Progress] = []
     report = await laptop.sync(seen.append)
-    assert report.pushed == 1200
-    assert [one.done for one in seen if one.phase == "push"][-1] == 1200
+    assert report.pushed == 600
+    assert [one.done for one in seen if one.phase == "push"][-1] == 600
     pushes = [request for request in world.transport("laptop").asked if request.path == "/sync/push"]
     assert len(pushes) > 1
     assert max(len(request.body) for request in pushes) < 5 << 20
     got: list[Progress] = []
-    assert (await phone.sync(got.append)).pulled == 1200
+    assert (await phone.sync(got.append)).pulled == 600
     pulls = [one for one in got if one.phase == "pull"]
     assert len(pulls) > 2
     assert [one.done for one in pulls] == sorted(one.done for one in pulls)
-    assert pulls[-1].done == pulls[-1].total == 1200
-    assert pulls[-1].bytes > 1200 * 3000
+    assert pulls[-1].done == pulls[-1].total == 600
+    assert pulls[-1].bytes > 600 * 6000
+
+
+async def test_what_was_sent_takes_no_room_any_more(world: World) -> None:
+    laptop = await world.first()
+    await laptop.collection("entries").create_many({"body": f"{n} " * 3000} for n in range(100))
+    [(before,)] = laptop._replica.database.rows("PRAGMA page_count")
+    await laptop.sync()
+    [(after,)] = laptop._replica.database.rows("PRAGMA page_count")
+    assert after < before * 0.7
+    assert laptop._replica.database.value("PRAGMA freelist_count") == 0
+    waiting = world.folder / "laptop" / "echolia.db-wal"
+    assert waiting.stat().st_size < 100_000
 
 
 async def test_a_pull_that_is_cut_off_goes_on_where_it_was(world: World) -> None:
     laptop = await world.first()
     phone = await world.added(laptop)
     for _ in range(3):
-        await laptop.collection("entries").create_many({"body": f"{n} " * 1500} for n in range(400))
+        await laptop.collection("entries").create_many({"body": f"{n} " * 3000} for n in range(200))
     await laptop.sync()
     pulled: list[Request] = []
 
@@ -138,9 +150,9 @@ async def test_a_pull_that_is_cut_off_goes_on_where_it_was(world: World) -> None
     world.transport("phone").meddle = meddle
     assert await caught(phone) == "server_unreachable"
     some = await phone.collection("entries").count()
-    assert 0 < some < 1200
+    assert 0 < some < 600
     world.transport("phone").meddle = None
-    assert (await phone.sync()).pulled == 1200 - some
+    assert (await phone.sync()).pulled == 600 - some
 
 
 @pytest.mark.parametrize("code", ["rate_limited", "unavailable"])

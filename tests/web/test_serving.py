@@ -121,7 +121,7 @@ def test_its_data_is_for_its_user_alone(tmp_path: Path) -> None:
 def test_a_second_server_on_the_same_data_is_told_so(tmp_path: Path) -> None:
     with running(tmp_path / "data"):
         code, words = refused(tmp_path / "data")
-    assert (code, words) == (1, "echolia: Another server process owns this data folder.\n")
+    assert (code, words) == (1, "echolia: Another server process owns this data folder. [storage_owned]\n")
 
 
 def test_a_port_in_use_is_one_clear_line(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -72,9 +73,13 @@ def _make(folder: Path, now_ms: int) -> str:
 
 
 def _read(path: Path) -> Ed25519PrivateKey:
-    key = load_pem_private_key(path.read_bytes(), password=None)
+    try:
+        key: object = load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise EcholiaError("settings_invalid", "a signing key is not an Ed25519 key")
+        # Nothing is lost with it: without the file the server makes a new one, and devices sign in again.
+        raise EcholiaError("settings_invalid", f"{path.name} is no Ed25519 key; remove it")
     return key
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import click
 
@@ -29,9 +30,7 @@ async def init(session: Session, server: str) -> None:
     """
     from echolia.client import Device  # noqa: PLC0415 - see session
 
-    address = urlsplit(server)
-    if address.scheme not in {"http", "https"} or not address.hostname:
-        raise click.BadParameter("an address looks like https://notes.example", param_hint="--server")
+    address = _address(server)
     if address.scheme == "http" and address.hostname not in LOOPBACK:
         session.out.aside(
             "Without https others on the way see who talks to the server; still not your notes."
@@ -43,6 +42,18 @@ async def init(session: Session, server: str) -> None:
         if at_terminal() and not (session.out.json or session.out.quiet):
             asked("Press Enter once they are written down.")
         await device.phrase_kept()
+
+
+def _address(server: str) -> SplitResult:
+    """The parts of a server's address; a usage error for what is none."""
+    try:
+        address = urlsplit(server)
+        whole = address.scheme in {"http", "https"} and bool(address.hostname) and address.port != 0
+        if whole and address.username is None and not address.query and not address.fragment:
+            return address
+    except ValueError:
+        pass  # half a bracket, or a port that is no number
+    raise click.BadParameter("an address looks like https://notes.example", param_hint="--server")
 
 
 def _welcome(session: Session, device: Device, phrase: str) -> str:
@@ -58,7 +69,7 @@ def _welcome(session: Session, device: Device, phrase: str) -> str:
             "",
             *(f"  {line.rstrip()}" for line in lines),
             "",
-            f"Next: echolia add 'A first note' --home {session.home}",
+            f"Next: echolia add 'A first note' --home {quote(str(session.home))}",
         ]
     )
 

@@ -23,6 +23,11 @@ def report(error: EcholiaError | OSError) -> None:
         click.echo(f"echolia: {message} [{code}]", err=True)
 
 
+def report_usage(error: click.ClickException) -> None:
+    """Write to standard error in JSON what click would tell in its own words."""
+    click.echo(json.dumps({"error": {"code": "usage", "message": error.format_message()}}), err=True)
+
+
 def describe(error: EcholiaError | OSError) -> tuple[str, str]:
     """A failure's stable code and what to tell people: what happened and what to do."""
     if isinstance(error, OSError):

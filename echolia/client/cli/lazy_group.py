@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from echolia.client.cli.failures import report
+from echolia.client.cli.failures import JSON_KEY, report, report_usage
 from echolia.core.errors import EcholiaError
 
 
@@ -61,14 +61,23 @@ class LazyGroup(click.Group):
             hint = f" Did you mean `{close[0]}`?" if close else ""
             raise click.UsageError(f"There is no such command.{hint}", ctx) from None
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Note whether JSON is asked for: words that are wrong are told before a command has read its own."""
+        ctx.meta[JSON_KEY] = "--json" in args
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; failures that people can do something about never show a traceback."""
         try:
             return super().invoke(ctx)
         except BrokenPipeError:
             raise  # click ends quietly when the reader of a pipe has gone
-        except click.UsageError as error:
-            raise _without_what_was_typed(error) from None
+        except click.ClickException as error:
+            told = _without_what_was_typed(error) if isinstance(error, click.UsageError) else error
+            if not ctx.meta[JSON_KEY]:
+                raise told from None
+            report_usage(told)
+            ctx.exit(told.exit_code)
         except (EcholiaError, OSError) as error:
             report(error)
             ctx.exit(1)

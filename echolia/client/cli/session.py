@@ -45,7 +45,7 @@ def with_session(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[
     @click.option(
         "--home",
         type=click.Path(path_type=Path, file_okay=False),
-        default=lambda: Path("~/.echolia").expanduser(),
+        default=_own_home,
         envvar="ECHOLIA_HOME",
         show_envvar=True,
         help="This device's folder.  [default: ~/.echolia]",
@@ -60,6 +60,13 @@ def with_session(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[
         asyncio.run(command(Session(home, Output(as_json, quiet)), **words))
 
     return run
+
+
+def _own_home() -> Path:
+    try:
+        return Path("~/.echolia").expanduser()
+    except RuntimeError:  # a user without a home folder, as in a container
+        raise click.UsageError("There is no home folder for this user; give --home.") from None
 
 
 def _check_text(word: object) -> None:

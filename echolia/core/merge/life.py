@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from echolia.core.dots import Vector, covers, join_vectors
+from echolia.core.errors import EcholiaError
 from echolia.core.merge.plaintext import expect_int, expect_list, expect_vector
 
 _MAX_LENGTH: Final = 2**53 - 1
@@ -45,6 +46,8 @@ BORN: Final = Life(1, {})
 def deleted(life: Life | None, seen: Vector) -> Life:
     """The life after a deletion by one who had seen `seen`; deleting again confirms with what is seen now."""
     length = (life or BORN).length
+    if length == _MAX_LENGTH:  # no honest device has brought it there, and no length is left
+        raise EcholiaError("value_invalid", "length of life")
     return Life(length + length % 2, seen)
 
 
