@@ -51,9 +51,15 @@ class Replica:
     async def run(
         self, work: Callable[Arguments, Result], *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> Result:
-        """Do this work on the replica's thread; once begun it is not cancelled halfway."""
+        """Do this work on the replica's thread; cancelled, it still waits until what was begun has ended."""
         loop = asyncio.get_running_loop()
-        return await asyncio.shield(loop.run_in_executor(self._thread, partial(work, *args, **kwargs)))
+        begun = loop.run_in_executor(self._thread, partial(work, *args, **kwargs))
+        try:
+            return await asyncio.shield(begun)
+        except asyncio.CancelledError:
+            # Else the thread might report to a loop that is gone by then.
+            await asyncio.wait({begun})
+            raise
 
     async def edit(self, orders: Sequence[Order]) -> list[Put]:
         """Make these edits in one transaction, all or none; what each came to."""

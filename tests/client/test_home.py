@@ -7,6 +7,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -252,3 +253,22 @@ async def test_what_is_no_address(tmp_path: Path, address: str) -> None:
     with pytest.raises(EcholiaError, match="server_unreachable"):
         await Device.init(tmp_path / "new", address)
     assert not (tmp_path / "new").exists()
+
+
+async def test_a_cancelled_unit_of_work_is_waited_for(world: World, home: Path) -> None:
+    """A thread that outlives its caller would report to an event loop that may be gone."""
+    begun, released, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert released.wait(20)
+        ended.set()
+
+    async with await Device.open(home, **world.around("home")) as device:
+        task = asyncio.create_task(device._replica.run(work))
+        await asyncio.to_thread(begun.wait, 20)
+        task.cancel()
+        asyncio.get_running_loop().call_later(0.05, released.set)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ended.is_set()
