@@ -116,6 +116,16 @@ def test_what_leads_outside_is_named_and_not_read(
     assert report["skipped"][0]["code"] == "import_outside"
 
 
+def test_an_import_of_which_nothing_came_is_a_failure(tmp_path: Path, run: Run) -> None:
+    folder = tmp_path / "torn"
+    folder.mkdir()
+    (folder / "torn.md").write_bytes(b"\xff\xfe no text")
+    done = run("import", str(folder))
+    assert done.exit_code == 1
+    assert "0 new, 0 updated, 0 unchanged, 1 skipped." in done.stdout
+    assert done.stderr.splitlines()[-1].endswith("[import_unreadable]")
+
+
 def test_a_day_one_export_and_a_later_one(tmp_path: Path, run_json: Json) -> None:
     (tmp_path / "Journal.json").write_bytes(journal(ENTRY))
     assert counts(run_json("import", str(tmp_path / "Journal.json"))) == (1, 0, 0, 0)

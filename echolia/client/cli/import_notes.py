@@ -10,11 +10,14 @@ import click
 from echolia.client.cli.output import plain_line
 from echolia.client.cli.progress import progress
 from echolia.client.cli.session import Session, with_session
+from echolia.core.errors import EcholiaError
 
 if TYPE_CHECKING:
     from echolia.client.importing import Format, Report
 
 MOST_NAMED: Final = 20
+# Where nothing else came of an import, these make it a failure; a note left in the trash does not.
+UNTAKEN: Final = frozenset({"import_unreadable", "import_outside"})
 
 
 @click.command("import", epilog="Example: echolia import ./diary")
@@ -36,7 +39,8 @@ async def import_notes(session: Session, path: Path, wanted: Format, name: str |
 
     An export may be the journal's .json, its folder or the .zip. It can be run again at any time: what is
     here already is left alone, and a file that changed since is an edit. What was edited here as well is left
-    as it is here and named. Links are not followed; hidden files are left out.
+    as it is here and named. Links are not followed; hidden files are left out. Files that cannot be taken are
+    named; where none can, the command fails.
     """
     from echolia.client.importing import bring_in, reader_for  # noqa: PLC0415 - see session
 
@@ -56,6 +60,8 @@ async def import_notes(session: Session, path: Path, wanted: Format, name: str |
         "skipped": len(report.skipped)
     }
     session.out.result(value, ", ".join(f"{count} {name}" for name, count in counts.items()) + ".")
+    if report.skipped and report.done == len(report.skipped) and report.skipped[0].code in UNTAKEN:
+        raise EcholiaError(report.skipped[0].code, "nothing was imported")
 
 
 def _name_skipped(session: Session, report: Report) -> None:
