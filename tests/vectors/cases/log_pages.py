@@ -89,6 +89,8 @@ def _holding() -> Iterator[Vector]:
     yield Vector("page", "whole", "Three whole runs of two devices.", _given(LOG.page()), _taken(LOG))
     note = "The second page of a log."
     yield Vector("page", "continues", note, _given(LOG.page(1), (first,)), _taken(LOG, 1))
+    latest = log_of(ONE).then(OTHER, 2**48 - 1)
+    yield Vector("page", "latest-time", "The last time there can be.", _given(latest.page()), _taken(latest))
     note = "Nothing new."
     yield Vector("page", "nothing-new", note, _given(LOG.page(3), (LOG.page(),)), _taken(LOG, 3))
     own, other, third = LOG.stored
@@ -153,7 +155,7 @@ def _malformed() -> dict[str, tuple[str, bytes]]:
         "version-2": ("A later version.", ref.page(LOG.head, [], version=2)),
         "head-out-of-range": ("Positions stay below 2^53.", ref.page(far, [])),
         "received-out-of-range": (
-            "Times stay below 2^53.",
+            "No number is 2^53 or beyond.",
             ref.page(LOG.head, [ref.item(1, 2**53, 0, ONE.frame)]),
         ),
         "form-3": ("A form nobody knows.", ref.page(LOG.head, [ref.item(1, 1, 3, ONE.frame)])),
@@ -170,6 +172,7 @@ def _log_lies() -> dict[str, Lie]:
     empty = (EPOCH, 0, seed("no log starts so"))
     swapped = [two, one, three]
     still = log_of(ONE).then(OTHER, LOG.stored[0].received_ms)
+    endless = log_of(ONE).then(OTHER, 2**48)
     return {
         "order-changed": Lie("Two runs changed places.", ref.page(head, swapped), "log_rewritten"),
         "run-omitted": Lie("A run is missing.", ref.page(head, [one, three]), "log_rewritten"),
@@ -179,6 +182,7 @@ def _log_lies() -> dict[str, Lie]:
             "The head's hash is another.", ref.page(changed, [one, two, three]), "log_rewritten"
         ),
         "empty-head-hash": Lie("The empty log's hash is another.", ref.page(empty, []), "log_rewritten"),
+        "time-too-late": Lie("Times stay below 2^48.", endless.page(), "server_invalid"),
         "time-stands-still": Lie("Times do not increase.", still.page(), "log_rewritten"),
         "time-changed": Lie(
             "A run was received at another time than the head says.",
