@@ -49,9 +49,7 @@ class Device:
 class Echolia(Peer):
     name = "Echolia"
     batch = 500
-    durable = (
-        "yes: SQLite WAL, synchronous=FULL, one transaction and one fdatasync a push (seen by strace)"
-    )
+    durable = "yes: SQLite WAL, synchronous=FULL, one transaction and one fdatasync a push (seen by strace)"
 
     async def start(self, d):
         self.dir, self.port = d / "data", free_port()

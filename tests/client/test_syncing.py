@@ -203,7 +203,8 @@ async def test_tokens_end_and_are_renewed(world: World) -> None:
     device._replica.database.run("UPDATE tokens SET refresh = access, expires_ms = 0")
     await device.sync()
     device._replica.database.run("UPDATE tokens SET access = 'x.y.z', refresh = 'zzz'")
-    await device.sync()
+    await write(device)
+    assert (await device.sync()).pushed == 1
 
 
 async def test_a_home_that_was_copied_is_told_that_it_forked(world: World) -> None:
