@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 
 import click
@@ -51,6 +52,8 @@ def main() -> None:
     try:
         cli(prog_name="echolia")
     finally:
+        # The command has ended: an impatient second Ctrl-C must not change what it ended with.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         _forget_what_nobody_takes()
 
 

@@ -81,11 +81,6 @@ class Problem(NamedTuple):
     body: bytes
 
 
-def status_of(code: str) -> int:
-    """The HTTP status of an error code; a code that no server should raise is the server's failure."""
-    return STATUS.get(code, 500)
-
-
 def problem(error: EcholiaError, request_id: str) -> Problem:
     """The answer to `error`, an RFC 9457 document with the stable `code`; a device's own codes become
     `internal`.
