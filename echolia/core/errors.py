@@ -50,7 +50,8 @@ CODES: Final[dict[str, str]] = {
     "device_fork": "This device wrote two different histories. It needs a new identity.",
     "seen_unknown": "The run says it saw a log position that this server never had.",
     "cursor_ahead": "The cursor is ahead of this server's log. It may have lost history.",
-    "must_rebase": "The cursor belongs to another epoch. Save unsent changes, then start again.",
+    "must_rebase": "The cursor's epoch or its history is over. Save unsent changes, then start again.",
+    "checkpoint_invalid": "The checkpoint breaks spec/checkpoints.md, or is not what the log adds up to.",
     "listeners_full": "Too many live listeners. Close some first.",
     "quota_exceeded": "The account's quota is used up. Delete or upgrade; reading still works.",
     # sealed data
@@ -65,6 +66,7 @@ CODES: Final[dict[str, str]] = {
     "log_rolled_back": "The server's log is shorter than this device saw before.",
     "history_forked": "Another device saw a different history at the same position.",
     "ghost_device": "The server served changes of a device that the account never added.",
+    "history_withheld": "The server left out changes that a checkpoint says still count.",
     # the device and its command line
     "home_missing": "There is no Echolia home here. Run `echolia init` or `echolia join` first.",
     "home_exists": "This folder already holds an Echolia home. Choose another with --home.",
@@ -111,6 +113,7 @@ NEVER_ANSWERED: Final = frozenset(
     {
         "body_unreadable", "body_invalid", "key_missing", "phrase_invalid",
         "chain_broken", "log_rewritten", "log_rolled_back", "history_forked", "ghost_device",
+        "history_withheld",
         "home_missing", "home_exists", "home_damaged", "home_locked", "home_newer",
         "server_unreachable", "server_invalid",
         "object_unknown", "object_exists", "object_ambiguous", "object_quarantined", "object_in_trash",

@@ -25,6 +25,12 @@ def log_start(account: bytes, epoch: int) -> LogPosition:
     return LogPosition(epoch, 0, sha256(b"echolia/1/log" + account + epoch.to_bytes(8, "big")).digest())
 
 
+def log_base(account: bytes, epoch: int, base: LogPosition) -> LogPosition:
+    """Where the log of `epoch` begins that goes on from a checkpoint of another epoch (`base`)."""
+    start = account + epoch.to_bytes(8, "big") + base.seq.to_bytes(8, "big") + base.log
+    return LogPosition(epoch, base.seq, sha256(b"echolia/1/log-base" + start).digest())
+
+
 def log_after(
     before: LogPosition, count: int, device: bytes, last: int, chain: bytes, received_ms: int
 ) -> LogPosition:
