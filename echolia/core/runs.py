@@ -207,6 +207,18 @@ def without_first(
     return rest, rest.pack() + bytes(frame[ends[known - 1] :])
 
 
+def read_mention(frame: bytes | memoryview, at: int) -> tuple[int, bytes, bytes]:
+    """Class, object and raw context of the change that starts at byte `at`, which was checked."""
+    kind, _, object_, _, entries = _unpack_fixed(frame, at)
+    start = at + _FIXED_BYTES
+    return kind, object_, bytes(frame[start : start + 24 * entries])
+
+
+def read_context(raw: bytes) -> dict[bytes, int]:
+    """The version vector in a change's raw context."""
+    return dict(_CONTEXT.iter_unpack(raw))
+
+
 def read_change(raw: bytes | memoryview, counter: int) -> Change:
     """One change from its exact bytes, which `change_ends` has checked."""
     kind, generation, object_, stream, entries = _FIXED.unpack_from(raw)
