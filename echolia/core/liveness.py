@@ -29,7 +29,7 @@ class Liveness:
 
     `cutoffs` are the last changes that count of revoked devices. `devices` are those that wrote anything:
     what contexts say of others is not kept. With `only`, the changes of other objects count as not live, so
-    that a long log can be walked in parts. `kept` is how many objects and counters are remembered.
+    that a long log can be walked in parts. `kept` is how many objects and counters are remembered at most.
     """
 
     def __init__(
@@ -75,16 +75,16 @@ class Liveness:
             pairs = runs.read_context(context).items()
             known = {device: counter for device, counter in pairs if device in self._devices}
             self._contexts[context] = known
-            self.kept += len(known)
         return known
 
     def _note(self, object_: bytes, former: _Past | None, new: _Past) -> None:
         if former is None:
-            self.kept += 1
+            self.kept += 1 + len(new.others)
             self._pasts[object_] = new
         elif not _is_within(new, former):
-            self.kept += len(former.others) + 1
-            self._pasts[object_] = _joined(former, new)
+            joined = _joined(former, new)
+            self.kept += len(joined.others) - len(former.others)
+            self._pasts[object_] = joined
 
 
 def _is_within(inner: _Past, outer: _Past) -> bool:
@@ -95,7 +95,7 @@ def _is_within(inner: _Past, outer: _Past) -> bool:
 
 
 def _joined(one: _Past, other: _Past) -> _Past:
-    most = {**one.others, one.device: one.counter}
-    for device, counter in ((other.device, other.counter), *other.others.items()):
+    most = dict(one.others)
+    for device, counter in ((one.device, one.counter), (other.device, other.counter), *other.others.items()):
         most[device] = max(counter, most.get(device, 0))
     return _Past(b"", 0, most)

@@ -194,9 +194,9 @@ def fold(prev: bytes, leaf_hashes: Sequence[bytes]) -> bytes:
     return prev
 
 
-def streams(frame: bytes | memoryview, ends: Sequence[int]) -> list[bytes]:
-    """The stream of each change of a frame."""
-    return [bytes(frame[at + 21 : at + 37]) for at in (RUN_HEADER_BYTES, *ends[:-1])]
+def stream_at(frame: bytes | memoryview, at: int) -> bytes:
+    """The stream of the change that starts at byte `at`."""
+    return bytes(frame[at + 21 : at + 37])
 
 
 def without_first(
