@@ -96,6 +96,10 @@ class Session:
         self._environment = environment
         self._signing_in = asyncio.Lock()
 
+    def become(self, keys: KeyPairs) -> None:
+        """Speak for another device from now on: the one that this one's new identity is."""
+        self._keys = keys
+
     async def open(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, authorization: str = ""
     ) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from echolia.client import ledger
+from echolia.client import ledger, rebasing
 from echolia.client.replica import Replica
 from echolia.client.session import bytes_of
 from echolia.core.device_log import DeviceLog, entry_hash
@@ -56,6 +56,15 @@ def _number(value: object) -> int:
     if type(value) is not int or not 0 <= value <= MAX_COUNTER:
         raise EcholiaError("server_invalid", "expected an acknowledgement")
     return value
+
+
+def check_epoch(replica: Replica, status: Mapping[str, Any]) -> None:
+    """A server that came back from a backup says so by its epoch: then the log has to be read again."""
+    database, account, epoch = replica.database, replica.identity.account, status.get("epoch")
+    if type(epoch) is not int or not 1 <= epoch <= MAX_COUNTER:
+        raise EcholiaError("server_invalid", "epoch out of range")
+    if ledger.position(database, account).epoch not in (0, epoch):
+        rebasing.begin(replica, "restored")
 
 
 def check_head(replica: Replica, status: Mapping[str, Any]) -> None:
@@ -111,5 +120,8 @@ def _check_log(replica: Replica, at: LogPosition, ack: Ack) -> None:
         raise EcholiaError(
             "log_rolled_back", f"another device verified {seen.seq}, this one was shown {at.seq}"
         )
-    if ledger.log_at(replica.database, replica.identity.account, at.epoch, seen.seq) != seen.log:
+    account = replica.identity.account
+    if seen.seq < ledger.base(replica.database, account, at.epoch).seq:
+        return  # forgotten here, since all who count have seen more
+    if ledger.log_at(replica.database, account, at.epoch, seen.seq) != seen.log:
         raise EcholiaError("history_forked", f"another device saw another log at {seen.seq}")
