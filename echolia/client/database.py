@@ -11,6 +11,7 @@ from typing import Any
 
 from echolia.client.faults import home_faults
 from echolia.client.schema import APPLICATION_ID, MIGRATIONS
+from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 
 
@@ -19,6 +20,7 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.device_log: DeviceLog | None = None  # as far as it was verified: `ledger.device_log`
 
     @classmethod
     def create(cls, path: Path) -> Database:
