@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from echolia.client import ledger
 from echolia.client.database import Database
-from echolia.client.environment import Environment
+from echolia.client.environment import Durably, Environment
 from echolia.client.home import Home, HomeLock
 from echolia.client.identity import Identity
 from echolia.client.replica import Replica
@@ -30,7 +30,7 @@ class OpenHome:
 
     def keep(self, vault: Vault) -> None:
         """Replace the vault."""
-        vault.save(self.home.vault)
+        vault.save(self.home.vault, self.replica.environment.durably)
         self.vault = vault
 
     async def close(self) -> None:
@@ -72,7 +72,7 @@ def with_database(
     home: Home, lock: HomeLock, vault: Vault, collections: Iterable[Collection], environment: Environment
 ) -> OpenHome:
     """The home of this vault with its database, which must be the same account's."""
-    database = Database.open(home.database)
+    database = Database.open(home.database, environment.durably)
     try:
         log = _own_log(database)
         identity = Identity.of(vault, collections)
@@ -99,10 +99,10 @@ def check_free(home: Home) -> None:
             raise EcholiaError("home_damaged", "its vault is missing")
 
 
-def create_database(home: Home, entries: list[SignedEntry]) -> None:
+def create_database(home: Home, entries: list[SignedEntry], durably: Durably) -> None:
     """A new database that holds this device log, in place of one that was left unfinished."""
     home.clear_unfinished()
-    database = Database.create(home.database)
+    database = Database.create(home.database, durably)
     try:
         with database.transaction():
             for n, entry in enumerate(entries):

@@ -37,6 +37,8 @@ class Standing(NamedTuple):
 
 
 OnEnd = Callable[[bytes, bytes | None], None]
+# Gives n secret random bytes.
+Dice = Callable[[int], bytes]
 
 
 class Devices(Protocol):
