@@ -85,10 +85,10 @@ class Joining(Generic[Opened]):
         entry = await self._approved(met)
         await self._mailbox.put(2, {"signature": self._keys.sign(device_log_message(entry))})
         signed, secrets = _received(met, entry, await self._mailbox.take(2))
-        create_database(self._home, [*met.entries, signed])
+        create_database(self._home, [*met.entries, signed], self._environment.durably)
         vault = Vault(self._server, self._keys, secrets)
         # The vault comes last: a home without one is no home, so whatever stopped before can be done again.
-        vault.save(self._home.vault)
+        vault.save(self._home.vault, self._environment.durably)
         opened = with_database(self._home, self._lock, vault, self._collections, self._environment)
         self._handed_over = True
         return self._opened(opened, self._transport)

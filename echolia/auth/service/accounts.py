@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -22,7 +21,7 @@ from echolia.core.messages import delete_account_message
 from echolia.core.signing import verify
 from echolia.storage.databases import owner
 from echolia.storage.engine import ConstraintViolated, Database, DatabaseExists, Statement
-from echolia.web.context import Caller
+from echolia.web.context import Caller, Dice
 
 
 class AccountDatabases(Protocol):
@@ -48,6 +47,7 @@ class Accounts:
     puzzles: Puzzles
     clock_ms: Callable[[], int]
     purge: Callable[[], Awaitable[None]]
+    dice: Dice
     _registering: set[bytes] = field(default_factory=set)
 
     async def register(self, asked: Register) -> Registered:
@@ -96,7 +96,7 @@ class Accounts:
         return Registered(account=log.account, device=device, tokens=tokens)
 
     async def _create(self, account: bytes) -> bool:
-        epoch = 1 + secrets.randbelow(2**53 - 1)
+        epoch = 1 + int.from_bytes(self.dice(8), "big") % (2**53 - 1)
         try:
             await self.databases.create(account, [owner(account, epoch)])
         except DatabaseExists:
