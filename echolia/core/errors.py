@@ -51,6 +51,7 @@ CODES: Final[dict[str, str]] = {
     "seen_unknown": "The run says it saw a log position that this server never had.",
     "cursor_ahead": "The cursor is ahead of this server's log. It may have lost history.",
     "must_rebase": "The cursor belongs to another epoch. Save unsent changes, then start again.",
+    "ticket_invalid": "The ticket is unknown, used or expired. Ask for another.",
     "listeners_full": "Too many live listeners. Close some first.",
     "quota_exceeded": "The account's quota is used up. Delete or upgrade; reading still works.",
     # sealed data

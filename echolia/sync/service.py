@@ -1,10 +1,10 @@
-"""What a device can ask of its account's log: push, pull, acknowledge, look, listen (`spec/sync.md`)."""
+"""What a device can ask of its account's log: push, pull, acknowledge, look (`spec/sync.md`)."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
@@ -18,12 +18,10 @@ from echolia.core.push import ELIDED, PARTIAL, WHOLE, Item, Page, write_parts
 from echolia.core.signing import verify
 from echolia.storage.engine import ConstraintViolated
 from echolia.sync import intake, store
-from echolia.sync.live import Listeners
 from echolia.sync.models import Ack, Outcome, PullRequest, ack_json, position_json
 from echolia.sync.store import Batches, LogState, StoredRun
 from echolia.web.context import Caller, Devices, Standing
 
-HEARTBEAT_S: Final = 15.0
 _REMEMBERED_POSITIONS: Final = 64
 # Beyond this many bytes a push is walked in a thread, so that it does not hold up other requests.
 _THREAD_BYTES: Final = 1 << 20
@@ -61,12 +59,12 @@ class _Log:
 
 @dataclass(frozen=True, slots=True)
 class SyncService:
-    """The log's rules over accounts' databases; `clock_ms` is the server's time."""
+    """The log's rules over accounts' databases; `clock_ms` is the server's time, `moved` tells listeners."""
 
     accounts: Accounts
     devices: Devices
     clock_ms: Callable[[], int]
-    listeners: Listeners = field(default_factory=Listeners)
+    moved: Callable[[bytes, LogPosition], None] = lambda _account, _position: None
 
     async def push(self, caller: Caller, frames: Sequence[bytes | memoryview]) -> dict[str, Any]:
         """Take the runs in these frames, each whole or not at all; what is answered as stored is on disk."""
@@ -81,7 +79,7 @@ class SyncService:
                 outcomes = await self._commit(db, log, read)
             position = log.state.position
         if any(outcome.status == "stored" for outcome in outcomes):
-            self.listeners.tell(caller.account, position)
+            self.moved(caller.account, position)
         told = [outcome.as_json() for outcome in outcomes]
         return {"epoch": position.epoch, "head": position_json(position), "runs": told}
 
@@ -174,24 +172,6 @@ class SyncService:
             "devices": [{"device": b64(d), "counter": h.last, "chain": b64(h.chain)} for d, h in heads],
             "acks": [ack_json(device, ack) for device, ack in acks],
         }
-
-    async def live(
-        self, caller: Caller, heartbeat_s: float = HEARTBEAT_S
-    ) -> AsyncGenerator[LogPosition | None]:
-        """The log's head now and whenever it moves; None after each `heartbeat_s` of silence.
-
-        Ends when the caller's token expires; raises `listeners_full`, and what `Devices.admits` raises.
-        """
-        with self.listeners.listening(caller.account, caller.device) as listener:
-            async with self.accounts.lease(caller.account) as db:
-                head: LogPosition | None = (await _log(db)).state.position
-            while True:
-                yield head
-                left_s = caller.expires - self.clock_ms() / 1000
-                if left_s <= 0:
-                    return
-                head = await listener.next(min(heartbeat_s, left_s))
-                self.devices.admits(caller)
 
 
 def _read_all(

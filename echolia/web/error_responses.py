@@ -52,6 +52,7 @@ STATUS: Final[dict[str, int]] = {
     "seen_unknown": 409,
     "cursor_ahead": 409,
     "must_rebase": 409,
+    "ticket_invalid": 401,
     "listeners_full": 429,
     "quota_exceeded": 403,
     # storage

@@ -25,7 +25,7 @@ _CODE: Final = re.compile(r"[a-z_]{1,40}")
 _REQUEST_ID: Final = re.compile(r"[0-9a-f]{16}")
 _VERSION: Final = re.compile(r"[0-9][0-9a-z.+]{0,30}")
 _LIBRARIES: Final = frozenset(
-    {"uvicorn", "asyncio", "fastapi", "starlette", "aiohttp", "limits", "py", "concurrent"}
+    {"uvicorn", "asyncio", "fastapi", "starlette", "aiohttp", "limits", "py", "concurrent", "redis"}
 )
 
 
@@ -44,6 +44,8 @@ EVENTS: Final[Mapping[str, Mapping[str, Check]]] = {
     "failure": {"request_id": _matches(_REQUEST_ID), "route": _matches(_ROUTE), "code": _matches(_CODE)},
     "swept": {"files": _number, "deletions": _number},
     "sweep_failed": {},
+    "notices_away": {},
+    "catch_up_failed": {},
     "library": {"library": lambda value: value in _LIBRARIES},
     UNLISTED: {},
 }
