@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from echolia.core.errors import EcholiaError
@@ -43,6 +43,17 @@ class Settings(BaseSettings):
     )
     threads: int = Field(8, ge=1, le=64, description="threads that read and write databases")
     open_databases: int = Field(512, ge=1, le=100_000, description="accounts' databases kept open at once")
+
+    live: Literal["auto", "memory", "database", "redis"] = Field(
+        "auto",
+        description="how server processes tell each other that a log moved; auto: redis if it has an address",
+    )
+    redis_url: str = Field(
+        "",
+        pattern=r"^$|^(rediss?|unix)://",
+        description="address of a Redis, such as redis://127.0.0.1:6379",
+        repr=False,
+    )
 
     max_devices: int = Field(32, ge=1, le=10_000, description="devices an account may have at a time")
     access_token_seconds: int = Field(900, ge=10, le=3600, description="life of an access token")
@@ -86,6 +97,12 @@ class Settings(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             raise EcholiaError("settings_invalid", ", ".join(sorted(set(_wrong(error))))) from None
+
+    @model_validator(mode="after")
+    def _redis_has_an_address(self) -> Self:
+        if self.live == "redis" and not self.redis_url:
+            raise ValueError("no address")
+        return self
 
 
 def _wrong(error: ValidationError) -> Iterator[str]:

@@ -52,6 +52,7 @@ CODES: Final[dict[str, str]] = {
     "cursor_ahead": "The cursor is ahead of this server's log. It may have lost history.",
     "must_rebase": "The cursor's epoch or its history is over. Save unsent changes, then start again.",
     "checkpoint_invalid": "The checkpoint breaks spec/checkpoints.md, or is not what the log adds up to.",
+    "ticket_invalid": "The ticket is unknown, used or expired. Ask for another.",
     "listeners_full": "Too many live listeners. Close some first.",
     "quota_exceeded": "The account's quota is used up. Delete or upgrade; reading still works.",
     # sealed data

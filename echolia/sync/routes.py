@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from typing import Any, Final
-
-from fastapi import APIRouter
-from starlette.responses import StreamingResponse
 
 from echolia.core import push
 from echolia.core.errors import EcholiaError
-from echolia.core.positions import LogPosition
 from echolia.sync import models
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.service import SyncService
-from echolia.web.asked import Member
 from echolia.web.lean import LeanRequest, LeanResponse, LeanRoute
 
 _JSON: Final = "application/json"
@@ -104,38 +98,3 @@ def _sync_routes(service: SyncService) -> list[LeanRoute]:
         LeanRoute("POST", "/sync/ack", put_ack, acked),
         LeanRoute("GET", "/sync/status", status, told),
     ]
-
-
-def router(service: SyncService) -> APIRouter:
-    """The route that stays open: live."""
-    found = APIRouter(tags=["sync"])
-
-    @found.get("/sync/live", response_class=StreamingResponse, responses=_gives("text/event-stream"))
-    async def live(caller: Member) -> StreamingResponse:
-        """Tell when the log's head moves, as server-sent events."""
-        heads = service.live(caller)
-        # Asked for before the answer starts, so that a refusal is still an error document.
-        first = await anext(heads)
-        return StreamingResponse(_events(first, heads), media_type="text/event-stream")
-
-    return found
-
-
-async def _events(
-    first: LogPosition | None, heads: AsyncGenerator[LogPosition | None]
-) -> AsyncIterator[bytes]:
-    async with aclosing(heads):
-        yield _event(first)
-        try:
-            async for head in heads:
-                yield _event(head)
-        except EcholiaError:
-            # Revoked or deleted: the stream ends, and the device learns why when it asks again.
-            return
-
-
-def _event(head: LogPosition | None) -> bytes:
-    if head is None:
-        return b": alive\n\n"
-    told = json.dumps({"epoch": head.epoch, "seq": head.seq})
-    return f"event: head\nid: {head.epoch}.{head.seq}\ndata: {told}\n\n".encode()

@@ -1,10 +1,10 @@
-"""What a device can ask of its account's log: push, pull, acknowledge, look, listen (`spec/sync.md`)."""
+"""What a device can ask of its account's log: push, pull, acknowledge, look (`spec/sync.md`)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from echolia.core import runs
@@ -17,27 +17,26 @@ from echolia.core.push import ELIDED, PARTIAL, WHOLE, Item, Page
 from echolia.core.signing import verify
 from echolia.storage.engine import ConstraintViolated
 from echolia.sync import history, intake, store
-from echolia.sync.live import Listeners
 from echolia.sync.models import Ack, Outcome, PullRequest, ack_json, position_json
 from echolia.sync.open_log import Accounts, Hears, OpenAccount, OpenLog, nobody_hears, open_log
 from echolia.sync.store import LogState, StoredRun
 from echolia.web.context import Caller, Devices, Standing
 
-HEARTBEAT_S: Final = 15.0
 # Beyond this many bytes a push is walked in a thread, so that it does not hold up other requests.
 _THREAD_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class SyncService:
-    """The log's rules over accounts' databases; `clock_ms` is the server's time, `acked` is told of each
-    acknowledgement.
+    """The log's rules over accounts' databases.
+
+    `clock_ms` is the server's time; `moved` tells listeners, `acked` hears of each acknowledgement.
     """
 
     accounts: Accounts
     devices: Devices
     clock_ms: Callable[[], int]
-    listeners: Listeners = field(default_factory=Listeners)
+    moved: Callable[[bytes, LogPosition], None] = lambda _account, _position: None
     acked: Hears = nobody_hears
 
     async def push(self, caller: Caller, frames: Sequence[bytes | memoryview]) -> dict[str, Any]:
@@ -53,7 +52,7 @@ class SyncService:
                 outcomes = await self._commit(db, log, read)
             position = log.state.position
         if any(outcome.status == "stored" for outcome in outcomes):
-            self.listeners.tell(caller.account, position)
+            self.moved(caller.account, position)
         told = [outcome.as_json() for outcome in outcomes]
         return {"epoch": position.epoch, "head": position_json(position), "runs": told}
 
@@ -153,24 +152,6 @@ class SyncService:
             "devices": [{"device": b64(d), "counter": h.last, "chain": b64(h.chain)} for d, h in heads],
             "acks": [ack_json(device, ack) for device, ack in acks],
         }
-
-    async def live(
-        self, caller: Caller, heartbeat_s: float = HEARTBEAT_S
-    ) -> AsyncGenerator[LogPosition | None]:
-        """The log's head now and whenever it moves; None after each `heartbeat_s` of silence.
-
-        Ends when the caller's token expires; raises `listeners_full`, and what `Devices.admits` raises.
-        """
-        with self.listeners.listening(caller.account, caller.device) as listener:
-            async with self.accounts.lease(caller.account) as db:
-                head: LogPosition | None = (await open_log(db)).state.position
-            while True:
-                yield head
-                left_s = caller.expires - self.clock_ms() / 1000
-                if left_s <= 0:
-                    return
-                head = await listener.next(min(heartbeat_s, left_s))
-                self.devices.admits(caller)
 
 
 def _read_all(

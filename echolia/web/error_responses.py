@@ -53,6 +53,7 @@ STATUS: Final[dict[str, int]] = {
     "cursor_ahead": 409,
     "must_rebase": 409,
     "checkpoint_invalid": 400,
+    "ticket_invalid": 401,
     "listeners_full": 429,
     "quota_exceeded": 403,
     # storage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from echolia.web.context import Caller
 
@@ -68,8 +68,24 @@ class LeanRoute(NamedTuple):
     max_body_bytes: int = JSON_BODY_BYTES
 
 
-def document(openapi: dict[str, Any], routes: Iterable[LeanRoute]) -> dict[str, Any]:
-    """The OpenAPI document with the lean routes in it; their `components` are merged."""
+class Documented(Protocol):
+    """A route that the framework does not know, as far as the OpenAPI document is concerned."""
+
+    @property
+    def method(self) -> str:
+        """The method."""
+
+    @property
+    def path(self) -> str:
+        """The path."""
+
+    @property
+    def openapi(self) -> Mapping[str, Any]:
+        """The operation; its `components` are merged with the document's."""
+
+
+def document(openapi: dict[str, Any], routes: Iterable[Documented]) -> dict[str, Any]:
+    """The OpenAPI document with these routes in it."""
     paths = openapi.setdefault("paths", {})
     components = openapi.setdefault("components", {})
     for route in routes:

@@ -25,7 +25,7 @@ _CODE: Final = re.compile(r"[a-z_]{1,40}")
 _REQUEST_ID: Final = re.compile(r"[0-9a-f]{16}")
 _VERSION: Final = re.compile(r"[0-9][0-9a-z.+]{0,30}")
 _LIBRARIES: Final = frozenset(
-    {"uvicorn", "asyncio", "fastapi", "starlette", "aiohttp", "limits", "py", "concurrent"}
+    {"uvicorn", "asyncio", "fastapi", "starlette", "aiohttp", "limits", "py", "concurrent", "redis"}
 )
 
 
@@ -45,6 +45,8 @@ EVENTS: Final[Mapping[str, Mapping[str, Check]]] = {
     "swept": {"files": _number, "deletions": _number},
     "sweep_failed": {},
     "compaction_failed": {"code": _matches(_CODE)},
+    "notices_away": {},
+    "catch_up_failed": {},
     "library": {"library": lambda value: value in _LIBRARIES},
     UNLISTED: {},
 }

@@ -47,8 +47,10 @@ class InProcess:
 
     async def lines(self, request: Request) -> AsyncIterator[str]:
         """See `Transport.lines`."""
+        self.asked.append(request)
         token = request.authorization.removeprefix("Bearer ")
-        async with self.ask_server.stream(request.path, token) as stream:
+        named = {"last-event-id": request.last_event_id} if request.last_event_id else {}
+        async with self.ask_server.stream(request.path, token, named) as stream:
             at = 0
             while not stream.ended:
                 await stream.news.wait()

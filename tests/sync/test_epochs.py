@@ -12,7 +12,7 @@ from echolia.core.positions import LogPosition, log_after, log_base, log_start
 from echolia.sync import epochs
 from tests.support.runs import Writer
 from tests.sync.conftest import ACCOUNT, EPOCH, Log, open_log
-from tests.sync.test_ack_status_live import ack
+from tests.sync.test_ack_status import ack
 from tests.sync.test_checkpoints import OBJECTS, STREAM, items_of, listed, place, point_at, put, write
 from tests.sync.test_compaction import base_items, compacted
 from tests.sync.test_pull import at, pull

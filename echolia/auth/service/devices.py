@@ -97,6 +97,14 @@ class AccountDevices:
         """The log on disk may be longer than the one remembered."""
         self._logs.pop(account, None)
 
+    async def look_again(self, account: bytes | None) -> None:
+        """Another process ended a device of this account (None: of any): learn it from the directory."""
+        await self.load()
+        if account is None:
+            self._logs.clear()
+        else:
+            self.forget(account)
+
     def revoked(self, account: bytes, device: bytes) -> None:
         """Refuse the device from now on and end its streams."""
         self._revoked[device] = self._clock_ms()
