@@ -14,6 +14,7 @@ from echolia.core.merge.edits import (
     whole,
     write,
 )
+from echolia.core.merge.losers import Loser, losers
 from echolia.core.merge.object import (
     ObjectState,
     Received,
@@ -28,6 +29,7 @@ from echolia.core.merge.object import (
     renewed,
 )
 from echolia.core.merge.plaintext import Value
+from echolia.core.merge.preview import merged_preview
 from echolia.core.merge.view import View, view
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "FieldEdit",
     "FieldEdits",
     "Increment",
+    "Loser",
     "ObjectState",
     "Received",
     "Remove",
@@ -51,6 +54,8 @@ __all__ = [
     "dominates",
     "encode",
     "join",
+    "losers",
+    "merged_preview",
     "newest_stamp",
     "renewed",
     "restore",
