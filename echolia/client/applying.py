@@ -6,9 +6,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from echolia.client import ledger, live_changes, objects
+from echolia.client import history, ledger, live_changes, objects
 from echolia.client.database import Database
 from echolia.client.environment import Environment
+from echolia.client.history import Occasion
 from echolia.client.identity import Identity
 from echolia.client.objects import ObjectRow
 from echolia.client.verifier import VerifiedRun
@@ -30,12 +31,13 @@ class _Working:
     """An object while a page is applied; `pending`: own changes are, or were, on top of what is confirmed.
 
     `trial` is all of it joined, so that a change which does not fit the pending ones is met when it is taken.
+    `device` wrote the last change that was taken.
     """
 
     row: ObjectRow
     confirmed: ObjectState | None = field(repr=False)
-    conflicts: frozenset[str]
     pending: bool
+    device: bytes
     trial: ObjectState | None = field(default=None, repr=False)
     touched: bool = False
 
@@ -66,7 +68,7 @@ class Applier:
         self._working: dict[bytes, _Working] = {}
         self._open: OrderedDict[bytes, _Working] = OrderedDict()
         self._changes = self._own = self._quarantined = 0
-        self._last_ms = 0
+        self._last_ms, self._in_order = 0, True
 
     def apply(self, run: VerifiedRun) -> None:
         """One run: another device's, or this device's own coming back."""
@@ -83,6 +85,7 @@ class Applier:
 
     def apply_base(self, run: VerifiedRun) -> None:
         """One run of those that a checkpoint starts from: the later ones came before it."""
+        self._in_order = False
         for change in run.changes:
             counts = live_changes.note_backwards(self._database, run.header.device, change)
             if counts or objects.is_quarantined(self._database, change.object):
@@ -149,14 +152,16 @@ class Applier:
             raise EcholiaError("device_fork", f"counter {last}")
 
     def _join_own(self, working: _Working, state: ObjectState, change: Change, received_ms: int) -> None:
-        working.touched = True
+        working.touched, held = True, working.confirmed
         try:
-            working.confirmed = _joined(working.confirmed, state)
+            working.confirmed = _joined(held, state)
         except EcholiaError as error:
             if error.code not in _UNREADABLE:
                 raise
             # What was logged before contradicts it: every other device sets it aside, so this one has to.
             self._set_aside(self._identity.device, change, error.code, received_ms)
+        else:
+            self._keep_losers(held, state, self._identity.device, change, received_ms)
 
     def _take(self, device: bytes, change: Change, received_ms: int) -> None:
         self._changes += 1
@@ -164,13 +169,15 @@ class Applier:
             plaintext, key = sealing.open_change(self._identity.secrets, device, change)
             state = self._checked(decode(plaintext), device, change)
             working = self._work(change.object, state.collection)
-            self._join(working, self._clamped(state, device, change.counter, received_ms))
+            held, state = working.confirmed, self._clamped(state, device, change.counter, received_ms)
+            self._join(working, state)
         except EcholiaError as error:
             if error.code not in _UNREADABLE:
                 raise
             self._set_aside(device, change, error.code, received_ms)
             return
-        row = working.row
+        self._keep_losers(held, state, device, change, received_ms)
+        row, working.device = working.row, device
         if not row.wrapped:
             row = replace(row, generation=key.generation, wrapped=key.wrapped)
         size, whole = len(plaintext), change.kind == STATE
@@ -213,8 +220,9 @@ class Applier:
             row = objects.load(self._database, id_)
             confirmed = objects.read_state(row.confirmed) if row and row.confirmed is not None else None
             pending = row is not None and row.shown is not None
-            conflicts = objects.conflicts_in(row)
-            working = _Working(row or ObjectRow(id_, collection), confirmed, conflicts, pending)
+            working = _Working(
+                row or ObjectRow(id_, collection), confirmed, pending, self._identity.device
+            )  # fmt: skip
             self._working[id_] = working
         self._open[id_] = working
         self._open.move_to_end(id_)
@@ -251,8 +259,23 @@ class Applier:
             row = replace(row, updated_ms=min(row.updated_ms, self._last_ms))
         row = row.with_pending(shown if pending else None)
         declared = self._identity.declared.get(row.collection)
-        presentation = objects.save(self._database, row, shown, declared)
-        return bool(frozenset(presentation.conflicts) - working.conflicts)
+        return objects.save(self._database, row, shown, declared, self._occasion(working))
+
+    def _occasion(self, working: _Working) -> Occasion | None:
+        """Who changes what is shown; None while an object comes piece by piece and was not here before."""
+        formerly = "SELECT 1 FROM former WHERE object = ?"
+        if self._in_order or self._database.value(formerly, working.row.id):
+            return Occasion(working.device, self._now_ms)
+        return None
+
+    def _keep_losers(
+        self, held: ObjectState | None, state: ObjectState, device: bytes, change: Change, received_ms: int
+    ) -> None:
+        if self._in_order:
+            seen = {**change.context, device: change.counter}
+            history.keep_losers(
+                self._database, change.object, held, state, seen, received_ms, self._now_ms
+            )  # fmt: skip
 
     def _pending(self, id_: bytes) -> list[ObjectState]:
         """What is shown besides what is confirmed: unsent changes, and what was confirmed before a rebase."""

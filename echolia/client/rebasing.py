@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 from echolia.client import ledger, notices, objects
 from echolia.client.database import Database
 from echolia.client.editing import Editor
+from echolia.client.history import Occasion
 from echolia.client.replica import Replica
 from echolia.client.reports import Changed
 from echolia.core import merge
@@ -151,7 +152,7 @@ def _settle(replica: Replica, editor: Editor, id_: bytes, *, missing: bool) -> N
     declared = replica.identity.declared.get(row.collection)
     if shown is not None:
         row = row.with_pending(shown if pending else None)
-        objects.save(database, row, shown, declared)
+        objects.save(database, row, shown, declared, Occasion(b"", replica.environment.now_ms()))
     if back and former is not None and not objects.is_quarantined(database, id_):
         editor.edit(id_, row.collection, lambda current, dot, _: reasserted(current, former, dot), whole=True)
 

@@ -60,7 +60,7 @@ def _show_without(database: Database, identity: Identity, row: ObjectRow, base: 
     else:
         again = database.get("rebasing") is not None  # what was confirmed before is shown besides
         row = row.with_pending(shown if again else None)
-        objects.save(database, row, shown, identity.declared.get(row.collection))
+        objects.save(database, row, shown, identity.declared.get(row.collection), None)
 
 
 def make_again(editor: Editor, identity: Identity, unsent: Unsent) -> None:

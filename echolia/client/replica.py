@@ -65,7 +65,7 @@ class Replica:
         """Make these edits in one transaction, all or none; what each came to."""
         results, written = await self.run(self._edit, orders)
         if written:
-            conflicts = frozenset(one.object.hex() for one in written if one.conflicts)
+            conflicts = frozenset(one.object.hex() for one in written if one.waits)
             self.tell(Changed(frozenset(one.object.hex() for one in written), conflicts))
         return results
 

@@ -134,4 +134,27 @@ CREATE TABLE late (
 INSERT INTO meta SELECT 'rebase', 'upgrade' WHERE EXISTS (SELECT 1 FROM runs);
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _CHECKPOINTS)
+# What objects showed before, until when by this device's clock (`kept_ms`), and what replaced it; with
+# `field` and `counter` a value that lost to a write which had not seen it. An object's `session…`: whose
+# edits led to what it shows, and when they began.
+_HISTORY: Final = """
+ALTER TABLE objects ADD COLUMN session_device BLOB NOT NULL DEFAULT x'';
+ALTER TABLE objects ADD COLUMN session_ms INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX objects_waiting ON objects (updated_ms) WHERE recovered OR (alive AND conflicts);
+CREATE TABLE versions (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    object BLOB NOT NULL,
+    at_ms INTEGER,
+    device BLOB NOT NULL,
+    kept_ms INTEGER NOT NULL,
+    replaced_by BLOB NOT NULL,
+    view BLOB NOT NULL,
+    field TEXT,
+    counter INTEGER
+);
+CREATE INDEX versions_by_object ON versions (object, kept_ms);
+CREATE INDEX versions_by_time ON versions (kept_ms);
+CREATE UNIQUE INDEX versions_lost ON versions (object, field, device, counter) WHERE field IS NOT NULL;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _CHECKPOINTS, _HISTORY)
