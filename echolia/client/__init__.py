@@ -25,16 +25,21 @@ if TYPE_CHECKING:
     from echolia.client.reports import (
         Changed,
         Choice,
+        Conflict,
         Evidence,
         Found,
         LoggedDevice,
         Notice,
+        Origin,
         Progress,
         Put,
         Quarantined,
         Record,
+        Sides,
+        Source,
         Status,
         SyncReport,
+        Version,
     )
     from echolia.core.collections import Collection as Declaration
     from echolia.core.collections import declare
@@ -47,6 +52,7 @@ __all__ = [
     "Changed",
     "Choice",
     "Collection",
+    "Conflict",
     "Declaration",
     "Device",
     "EcholiaError",
@@ -57,6 +63,7 @@ __all__ = [
     "Joining",
     "LoggedDevice",
     "Notice",
+    "Origin",
     "Pairing",
     "Progress",
     "Put",
@@ -65,9 +72,12 @@ __all__ = [
     "Remove",
     "ReplaceText",
     "Set",
+    "Sides",
+    "Source",
     "SpliceText",
     "Status",
     "SyncReport",
+    "Version",
     "declare",
 ]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from echolia.client import membership, notices, overview, reading
+from echolia.client import conflicts, membership, notices, overview, reading
 from echolia.client.collection import Batch, Collection
 from echolia.client.enrolment import make_account
 from echolia.client.environment import REAL, Environment
@@ -17,7 +17,9 @@ from echolia.client.joining import Joining
 from echolia.client.kept_tokens import KeptTokens
 from echolia.client.opening import OpenHome, open_home, with_phrase_forgotten
 from echolia.client.pairing import Pairing
-from echolia.client.reports import Changed, LoggedDevice, Notice, Progress, Status, SyncReport
+from echolia.client.plain_values import Edit
+from echolia.client.replica import Order
+from echolia.client.reports import Changed, Conflict, LoggedDevice, Notice, Progress, Status, SyncReport
 from echolia.client.session import Session
 from echolia.client.syncing import Syncing
 from echolia.client.transport import Transport
@@ -174,6 +176,38 @@ class Device:
     def on_change(self, callback: Callable[[Changed], None]) -> Callable[[], None]:
         """Call back after each committed edit or applied page; the result unsubscribes."""
         return self._replica.listen(callback)
+
+    def on_conflict(self, callback: Callable[[frozenset[str]], None]) -> Callable[[], None]:
+        """Call back with the ids of objects that newly wait for a decision; the result unsubscribes.
+
+        `conflicts` tells what is to be decided about them.
+        """
+
+        def told(changed: Changed) -> None:
+            if changed.conflicts:
+                callback(changed.conflicts)
+
+        return self._replica.listen(told)
+
+    async def conflicts(self, *, limit: int | None = None) -> list[Conflict]:
+        """Everything that waits for a decision, of all collections, newest first.
+
+        That is fields whose values were written at the same time, and objects that were deleted while another
+        device edited them: of those the edit lies in the Trash. `resolve_conflict` decides about the former,
+        `Collection.restore` or `Collection.delete` about the latter.
+        """
+        return await self._replica.run(conflicts.waiting, self._replica, limit)
+
+    async def resolve_conflict(self, conflict: Conflict, field: str, value: Edit) -> None:
+        """Decide what a field in conflict shall be: the value of a choice, the merged preview, or a new one.
+
+        It is a write like any other, and what it replaces stays in the history. Raises `conflict_changed` if
+        other values compete by now than the person was shown.
+        """
+        record, sides = conflict.record, conflict.sides.get(field)
+        choices = () if sides is None else sides.choices
+        id_ = reading.object_id(record.id)
+        await self._replica.edit([Order("resolve", record.collection, id_, {field: value}, None, choices)])
 
     async def status(self) -> Status:
         """How this home stands; the server is not asked."""

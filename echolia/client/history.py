@@ -15,11 +15,13 @@ import cbor2
 from echolia.client import ledger
 from echolia.client.database import Database
 from echolia.client.presentation import Presentation
+from echolia.core.dots import holds
 from echolia.core.merge import ObjectState, losers
 from echolia.core.merge.fields import parts_of
 
 KEPT_MS: Final = 30 * 86_400_000
 TOGETHER_MS: Final = 5 * 60_000
+PRUNED_AT_ONCE: Final = 1000
 _PRUNED_BESIDES: Final = 16
 
 
@@ -54,6 +56,8 @@ def keep(
     if changed == counted:
         return session
     device, now_ms, apart = occasion
+    # Values that compete are kept before one of them is chosen, whoever chose it and however soon.
+    apart = apart or any(name in before.conflicts for name in changed)
     going_on = session.device == device and 0 <= now_ms - session.begun_ms < TOGETHER_MS
     if going_on and not apart:
         return session
@@ -79,6 +83,8 @@ def keep_losers(
     for name, lost, winner in losers(held, arriving, seen):
         key = lost.key
         at_ms = ledger.received_ms(database, key.device, key.counter)
+        if at_ms is None and not holds(held.dots, key.device, key.counter):
+            at_ms = received_ms  # it is what arrives
         database.run(
             "INSERT OR IGNORE INTO versions VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
             id_, at_ms, key.device, now_ms, winner.key.device,

@@ -129,6 +129,7 @@ def remove(database: Database, row: ObjectRow) -> None:
         database.run(_UNINDEX, row.n, *Presentation.decode(row.view).words())
         database.run("DELETE FROM objects WHERE n = ?", row.n)
         history.forget(database, row.id)
+        database.run("INSERT OR IGNORE INTO gone VALUES (?)", row.id)
 
 
 def is_quarantined(database: Database, id_: bytes) -> bool:

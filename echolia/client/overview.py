@@ -30,6 +30,7 @@ def status(replica: Replica, server: str, home: Path) -> Status:
         evidence=evidence.kept(database),
         devices=len(ledger.device_log(database).active()),
         notices=notices.untold(database),
+        recovered=database.value("SELECT count(*) FROM objects WHERE recovered"),
         late=tuple(
             id_.hex() for (id_,) in database.rows("SELECT object FROM late WHERE settled ORDER BY object")
         ),

@@ -119,19 +119,21 @@ def _some(replica: Replica) -> Changed | None:
             return None
         missing = bool(lost(database))
         editor = Editor(database, replica.identity, replica.environment)
-        for (id_,) in ids:
-            _settle(replica, editor, id_, missing=missing)
+        waiting = frozenset(
+            id_.hex() for (id_,) in ids if _settle(replica, editor, id_, missing=missing)
+        )  # fmt: skip
         editor.finish()
-    return Changed(frozenset(id_.hex() for (id_,) in ids))
+    return Changed(frozenset(id_.hex() for (id_,) in ids), waiting)
 
 
-def _settle(replica: Replica, editor: Editor, id_: bytes, *, missing: bool) -> None:
+def _settle(replica: Replica, editor: Editor, id_: bytes, *, missing: bool) -> bool:
+    """Show an object as the log has it, with what is to be brought back; whether it newly waits."""
     database, row = replica.database, objects.load(replica.database, id_)
     raw = database.value("SELECT confirmed FROM former WHERE object = ?", id_)
     database.run("DELETE FROM former WHERE object = ?", id_)
     if row is None:
         database.run("DELETE FROM late WHERE object = ?", id_)
-        return
+        return False
     former = None if raw is None else objects.read_state(raw)
     confirmed = None if row.confirmed is None else objects.read_state(row.confirmed)
     pending = [
@@ -148,13 +150,15 @@ def _settle(replica: Replica, editor: Editor, id_: bytes, *, missing: bool) -> N
     back = former is not None and missing and not (shown is not None and dominates(shown, former))
     if shown is None and not back:
         objects.remove(database, row)
-        return
+        return False
     declared = replica.identity.declared.get(row.collection)
+    waits = False
     if shown is not None:
         row = row.with_pending(shown if pending else None)
-        objects.save(database, row, shown, declared, Occasion(b"", replica.environment.now_ms()))
+        waits = objects.save(database, row, shown, declared, Occasion(b"", replica.environment.now_ms()))
     if back and former is not None and not objects.is_quarantined(database, id_):
         editor.edit(id_, row.collection, lambda current, dot, _: reasserted(current, former, dot), whole=True)
+    return waits
 
 
 def reasserted(current: ObjectState | None, former: ObjectState, dot: Dot) -> ObjectState:

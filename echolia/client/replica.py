@@ -15,7 +15,8 @@ from echolia.client.editing import Editor, Written
 from echolia.client.environment import Environment
 from echolia.client.identity import Identity
 from echolia.client.plain_values import Edit
-from echolia.client.reports import Changed, Put
+from echolia.client.presentation import present
+from echolia.client.reports import Changed, Choice, Put
 from echolia.core import merge
 from echolia.core.clock import Stamp
 from echolia.core.collections import Collection
@@ -25,18 +26,23 @@ from echolia.core.merge import ObjectState
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
-Verb: TypeAlias = Literal["create", "update", "put", "delete", "restore"]
+Verb: TypeAlias = Literal["create", "update", "put", "delete", "restore", "revert", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One edit that is asked for; `same` is `Collection.put_many`'s."""
+    """One edit that is asked for; `same` is `Collection.put_many`'s.
+
+    "revert" puts what differs, and keeps what it replaces in the history in any case; "resolve" decides
+    between the `choices` that the person was shown.
+    """
 
     verb: Verb
     collection: str
     object: bytes
     fields: Mapping[str, Edit] = field(repr=False)
     same: str | None = None
+    choices: tuple[Choice, ...] = field(default=(), repr=False)
 
 
 class Replica:
@@ -104,8 +110,8 @@ def _carry_out(editor: Editor, identity: Identity, order: Order) -> tuple[Put, W
         )  # fmt: skip
         return part
 
-    whole = order.verb in {"delete", "restore"}
-    written = editor.edit(order.object, order.collection, make, whole=whole)
+    whole, apart = order.verb in {"delete", "restore"}, order.verb == "revert"
+    written = editor.edit(order.object, order.collection, make, whole=whole, apart=apart)
     return outcome[0], written
 
 
@@ -173,10 +179,21 @@ def _restore(making: _Making) -> _Made:
     return "updated", merge.restore(state, making.dot)
 
 
+def _resolve(making: _Making) -> _Made:
+    shown = present(making.known(), making.collection).conflicts
+    asked = {(choice.device, choice.counter) for choice in making.order.choices}
+    for name in making.order.fields:
+        if not asked or {(device.hex(), counter) for _, device, counter in shown.get(name, ())} != asked:
+            raise EcholiaError("conflict_changed")
+    return _update(making)
+
+
 _MAKERS: Mapping[Verb, Callable[[_Making], _Made]] = {
     "create": _create,
     "update": _update,
     "put": _put,
     "delete": _delete,
     "restore": _restore,
+    "revert": _put,
+    "resolve": _resolve,
 }

@@ -16,11 +16,16 @@ Put: TypeAlias = Literal["new", "updated", "unchanged", "in_trash"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of several values that stand side by side in a field: who wrote it, with which counter."""
+    """One of several values that stand side by side in a field: who wrote it, with which counter.
+
+    `at_ms` is when the log received it (ms since 1970); None while it is not on the server, or if that was
+    long ago. `device` is empty for what several have written together, as a set.
+    """
 
     value: Value = field(repr=False)
     device: str
     counter: int
+    at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class Record:
     """An object as a person sees it.
 
     `id` is 32 lower-case hexadecimal digits. In `fields` a set is a list, a text or `multi` its value; a
-    `multi` in conflict shows its first value there and all of them in `conflicts`. `updated_ms` is when this
+    field in conflict shows one value there and all of them in `conflicts`. `updated_ms` is when this
     device wrote or received the newest change (ms since 1970). `pending`: not all of it is on the server yet.
     """
 
@@ -50,6 +55,77 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class Version:
+    """What an object showed before, or (a `loser`) a value that lost to a write which had not seen it.
+
+    `id` is a number of this device's. `device` wrote it, as far as is known ("" if not), and `at_ms` is when,
+    or when the log received it; until `until_ms`, by this device's clock, when `replaced_by` wrote something
+    else ("": several did). `fields` and `conflicts` are as in a `Record`; a loser has its one field.
+    """
+
+    id: int
+    kind: Literal["version", "loser"]
+    fields: Mapping[str, Value] = field(repr=False)
+    device: str
+    at_ms: int | None
+    until_ms: int
+    replaced_by: str
+    conflicts: Mapping[str, tuple[Choice, ...]] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """A field in conflict: the values that compete, and a text that keeps what each says, if all are texts.
+
+    `mixed`: the field was declared with different policies, and what is shown is one of several parts.
+    """
+
+    choices: tuple[Choice, ...]
+    merged: str | None = field(repr=False)
+    mixed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who wrote something, with which counter, and when the log received it (see `Choice`)."""
+
+    device: str
+    counter: int
+    at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """An object that waits for a decision.
+
+    Alive, it has `sides`, by field. Recovered, it lies in the Trash: `deletion` did not know of `edits`.
+    """
+
+    record: Record
+    sides: Mapping[str, Sides] = field(default_factory=dict)
+    deletion: Origin | None = None
+    edits: tuple[Origin, ...] = ()
+
+    @property
+    def kind(self) -> Literal["values", "recovered"]:
+        """What is to be decided: which value holds, or whether the object comes back."""
+        return "recovered" if self.record.recovered else "values"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an object says it comes from: the `record` if it is here, and otherwise where it is.
+
+    "trash": it lies in the Trash here. "gone": it was here, and what made it counts no more. "not_here": it
+    has not arrived, or never will; nobody can tell.
+    """
+
+    id: str
+    standing: Literal["here", "trash", "gone", "not_here"]
+    record: Record | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """A search result; `snippet` is the line of the first match, `matches` (start, end) positions in it."""
 
@@ -60,7 +136,10 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What a sync or an edit changed: ids of objects; in `conflicts` those that newly wait for a decision."""
+    """What a sync or an edit changed: ids of objects; in `conflicts` those that newly wait for a decision.
+
+    That is objects with a field whose values compete, and recovered ones (see `Device.conflicts`).
+    """
 
     objects: frozenset[str]
     conflicts: frozenset[str] = frozenset()
@@ -155,3 +234,4 @@ class Status:
     devices: int
     notices: tuple[Notice, ...] = ()
     late: tuple[str, ...] = ()
+    recovered: int = 0

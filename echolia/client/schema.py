@@ -136,8 +136,9 @@ INSERT INTO meta SELECT 'rebase', 'upgrade' WHERE EXISTS (SELECT 1 FROM runs);
 
 # What objects showed before, until when by this device's clock (`kept_ms`), and what replaced it; with
 # `field` and `counter` a value that lost to a write which had not seen it. An object's `session…`: whose
-# edits led to what it shows, and when they began.
+# edits led to what it shows, and when they began. `first`: else a run would pass for an older, forgotten one.
 _HISTORY: Final = """
+ALTER TABLE runs ADD COLUMN first INTEGER;
 ALTER TABLE objects ADD COLUMN session_device BLOB NOT NULL DEFAULT x'';
 ALTER TABLE objects ADD COLUMN session_ms INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX objects_waiting ON objects (updated_ms) WHERE recovered OR (alive AND conflicts);
@@ -157,4 +158,16 @@ CREATE INDEX versions_by_time ON versions (kept_ms);
 CREATE UNIQUE INDEX versions_lost ON versions (object, field, device, counter) WHERE field IS NOT NULL;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _CHECKPOINTS, _HISTORY)
+# How often objects were looked at since that was written down last; and objects that were here and are gone.
+_RELATIONS: Final = """
+CREATE TABLE accesses (
+    object BLOB NOT NULL,
+    field TEXT NOT NULL,
+    collection TEXT NOT NULL,
+    times INTEGER NOT NULL,
+    PRIMARY KEY (object, field)
+) WITHOUT ROWID;
+CREATE TABLE gone (object BLOB PRIMARY KEY) WITHOUT ROWID;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _CHECKPOINTS, _HISTORY, _RELATIONS)

@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from echolia.client import checkpointing, evidence, ledger, outgoing, rebasing, starting, witnesses
+from echolia.client import (
+    accesses,
+    checkpointing,
+    evidence,
+    history,
+    ledger,
+    outgoing,
+    rebasing,
+    starting,
+    witnesses,
+)
 from echolia.client.applying import Applied, Applier
 from echolia.client.database import Database
 from echolia.client.device_entries import fetch_device_log
@@ -131,12 +141,15 @@ class Syncing:
             if self._identity.device in await self._replica.run(rebasing.lost, self._database):
                 await renew(self._opened, self._session)
             await rebasing.finish(self._replica)
+        await accesses.write_if_due(self._replica)
         refused = await self._push(tally, report)
         await self._pull(tally, report)
         return refused
 
     def _reported(self, tally: _Tally) -> SyncReport:
-        self._database.put("last_sync_ms", self._replica.environment.now_ms())
+        now_ms = self._replica.environment.now_ms()
+        self._database.put("last_sync_ms", now_ms)
+        history.prune(self._database, now_ms, history.PRUNED_AT_ONCE)
         ledger.trim(self._database)
         self._database.shrink()
         at = ledger.position(self._database, self._identity.account)

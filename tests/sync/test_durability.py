@@ -10,7 +10,7 @@ import pytest
 
 from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Result, Statement, StorageFull
-from echolia.sync.service import OpenAccount
+from echolia.sync.open_log import OpenAccount
 from tests.sync.conftest import Log
 
 

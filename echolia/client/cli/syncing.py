@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from echolia.client import Changed, Device, Progress, Record, Status
     from echolia.client.cli.progress import Show
 
+MOST_NAMED: Final = 10
 PHASES: Final = {"push": "sending", "pull": "receiving"}  # the others are over before anybody could read them
 
 
@@ -26,7 +27,7 @@ async def sync(session: Session) -> None:
     async with session.device() as device:
         with progress(session.out) as show:
             report = await device.sync(lambda at: _show(show, at))
-        short = await device.short_ids(report.changed.conflicts)
+        waiting = await _waiting(device, report.changed.conflicts)
     value = {
         "pushed": report.pushed,
         "pulled": report.pulled,
@@ -37,12 +38,25 @@ async def sync(session: Session) -> None:
         "seq": report.seq,
     }
     lines = [f"Sent {report.pushed}, received {report.pulled} changes."]
-    lines += [
-        f"Two versions of {short[one]} stand side by side: echolia show {short[one]}" for one in sorted(short)
-    ]
+    lines += waiting
     if report.quarantined:
         lines.append(f"{report.quarantined} changes could not be read; see `echolia status`.")
     session.out.result(value, "\n".join(lines))
+
+
+async def _waiting(device: Device, ids: frozenset[str]) -> list[str]:
+    """What newly waits for a decision, in a line each; of many, the first ones."""
+    found = [one for one in await device.conflicts() if one.record.id in ids] if ids else []
+    short = await device.short_ids([one.record.id for one in found[:MOST_NAMED]])
+    lines = [
+        f"{short[one.record.id]} was deleted while it was edited; the edit lies in the trash."
+        if one.kind == "recovered"
+        else f"Two versions of {short[one.record.id]} stand side by side."
+        for one in found[:MOST_NAMED]
+    ]
+    if len(found) > MOST_NAMED:
+        lines.append(f"… and {len(found) - MOST_NAMED} more.")
+    return [*lines, "Decide: echolia conflicts"] if found else []
 
 
 def _show(show: Show, at: Progress) -> None:
@@ -103,6 +117,7 @@ def _status_json(standing: Status) -> dict[str, Any]:
         "objects": dict(standing.objects),
         "trash": standing.trash,
         "conflicts": standing.conflicts,
+        "recovered": standing.recovered,
         "pending": standing.pending,
         "epoch": standing.epoch,
         "seq": standing.seq,
@@ -130,8 +145,9 @@ def _status_lines(standing: Status) -> list[str]:
         f"to send    {standing.pending or 'nothing'}",
         f"last sync  {local_time(standing.last_sync_ms) or 'never'}",
     ]
-    if standing.conflicts:
-        lines.append(f"conflicts  {standing.conflicts} wait for a decision: echolia list --conflicts")
+    if standing.conflicts or standing.recovered:
+        waiting = standing.conflicts + standing.recovered
+        lines.append(f"conflicts  {waiting} wait for a decision: echolia conflicts")
     lines += [f"unread     {one.object[:8]}: {_told(one.code)}" for one in standing.quarantined]
     lines += [f"EVIDENCE   {local_time(proof.at_ms)}: {_told(proof.code)}" for proof in standing.evidence]
     if standing.evidence:
