@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -55,10 +54,10 @@ class Syncing:
     """Syncs one replica with one server; one sync at a time."""
 
     def __init__(self, replica: Replica, session: Session) -> None:
-        self._replica, self._session = replica, session
+        self._replica, self._session = replica, session.by_itself()
         self._database, self._identity = replica.database, replica.identity
         self._one = asyncio.Lock()
-        self._page = b""  # the last one served, should it turn out to be evidence
+        self._told = b""  # what others acknowledged, as it was served, while it is compared
 
     async def sync(self, on_progress: OnProgress | None = None) -> SyncReport:
         """See `Device.sync`."""
@@ -68,25 +67,38 @@ class Syncing:
             try:
                 await self._steps(tally, on_progress or _ignore)
             except EcholiaError as error:
-                now_ms = self._replica.environment.now_ms()
-                await self._replica.run(evidence.keep, self._database, error, self._page, now_ms)
+                answer, now_ms = self._told or self._session.answer, self._replica.environment.now_ms()
+                await self._replica.run(evidence.keep, self._database, error, answer, now_ms)
                 raise
             finally:
-                self._page = b""
+                self._told = self._session.answer = b""
             return await self._replica.run(self._reported, tally)
 
     async def _steps(self, tally: _Tally, report: OnProgress) -> None:
         report(Progress("devices", 0, None, 0))
         status = await self._session.ask("GET", "/sync/status")
-        self._page = json.dumps(status).encode()
         await self._replica.run(witnesses.check_head, self._replica, status)
-        acks = witnesses.read_acks(status)
+        acks, told = witnesses.read_acks(status), self._session.answer
         await fetch_device_log(self._replica, self._session)
         await rebuild_cut_off(self._replica, self._session)
-        await self._push(tally, report)
+        refused = await self._push_or_refusal(tally, report)
         await self._pull(tally, report)
+        self._told = told
         await self._replica.run(witnesses.check, self._replica, acks)
+        self._told = b""
         await self._acknowledge(report)
+        if refused is not None:
+            raise refused
+
+    async def _push_or_refusal(self, tally: _Tally, report: OnProgress) -> EcholiaError | None:
+        """Push; a server that does not know what this device saw has to show its log before that is an error."""
+        try:
+            await self._push(tally, report)
+        except EcholiaError as error:
+            if error.code != "seen_unknown":
+                raise
+            return error
+        return None
 
     def _reported(self, tally: _Tally) -> SyncReport:
         self._database.put("last_sync_ms", self._replica.environment.now_ms())
@@ -150,7 +162,7 @@ class Syncing:
         at = await self._replica.run(ledger.position, self._database, self._identity.account)
         start, more = at.seq, True
         while more:
-            self._page = raw = await pull_page(self._session, at, elide_own=True)
+            raw = await pull_page(self._session, at, elide_own=True)
             page = read_served(raw)
             applied, at = await self._applied(page)
             more = page.more

@@ -1,0 +1,63 @@
+"""What happens while an attack is on, where writing and syncing alone would not meet it."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+
+from echolia.client import EcholiaError
+from tests.hostile.journey import Chapter, Journey
+
+
+async def nothing(journey: Journey) -> None:
+    """Writing and syncing is enough."""
+
+
+async def revocation(journey: Journey) -> None:
+    """The laptop revokes the tablet, which goes on writing and syncing."""
+    await journey.sync("laptop")
+    await journey.devices["laptop"].revoke(journey.devices["tablet"].id)
+    journey.out.add("tablet")
+    # What the laptop had not seen is behind the cut-off.
+    before = journey.showed["laptop"]
+    for _ in range(2):
+        await journey.write("tablet")
+        await journey.sync("tablet")
+        journey.disowned |= journey.wrote["tablet"] - before
+        for name in ("laptop", "phone"):
+            await journey.sync(name)
+
+
+async def addition(journey: Journey) -> None:
+    """The laptop adds a watch, which writes."""
+    await journey.sync("laptop")
+    journey.devices["watch"] = await journey.world.added(journey.devices["laptop"], "watch")
+    await journey.sync("watch")
+    await journey.write("watch")
+    await journey.sync("watch")
+
+
+async def listening(journey: Journey) -> None:
+    """The phone listens while the laptop writes."""
+    phone = journey.devices["phone"]
+    async with aclosing(phone.watch()) as changes:
+        await journey.write("laptop")
+        await journey.sync("laptop")
+        await asyncio.wait_for(anext(changes), 10)
+
+
+async def question(journey: Journey) -> None:
+    """The laptop asks for key boxes, which the SDK does not."""
+    try:
+        await journey.devices["laptop"]._session.ask("GET", "/auth/key-boxes")
+    except EcholiaError as error:
+        journey.errors.add(("laptop", error.code))
+
+
+_CHAPTERS: dict[Chapter, str] = {
+    revocation: "revive-revoked withhold-revocation",
+    addition: "withhold-addition withhold-key-box",
+    listening: "live-silence live-storm",
+    question: "ghost-key-box",
+}
+BY_ATTACK = {name: chapter for chapter, names in _CHAPTERS.items() for name in names.split()}
