@@ -83,6 +83,7 @@ class Syncing:
         await rebuild_cut_off(self._replica, self._session)
         refused = await self._push_or_refusal(tally, report)
         await self._pull(tally, report)
+        await self._replica.run(witnesses.check_vouched, self._replica)
         self._told = told
         await self._replica.run(witnesses.check, self._replica, acks)
         self._told = b""

@@ -6,22 +6,22 @@ from itertools import takewhile
 from typing import Any
 
 from echolia.client.transport import Answer
-from echolia.core.ids import b64
+from echolia.core.ids import b64, device_id
 from echolia.hostile.branch import Branch
 from echolia.hostile.exchange import Exchange, document
 from echolia.hostile.lie import Lie
 from echolia.hostile.records import Book
-from echolia.hostile.second_log import fits, served_page
+from echolia.hostile.second_log import Shared, all_but_last, everything, fits, served_page
 
 
 class Withheld(Lie):
     """Shows a device the log as it was when this began, and what it wrote directly behind that itself.
 
-    `shows_acks`: what the others acknowledged is not hidden.
+    `shows_acks`: what the others acknowledged is not hidden. `runs`: how many there were then.
     """
 
-    def __init__(self, *, shows_acks: bool = False) -> None:
-        self._shows_acks = shows_acks
+    def __init__(self, *, shows_acks: bool = False, runs: Shared = everything) -> None:
+        self._shows_acks, self._runs = shows_acks, runs
         self._began: dict[bytes, int] = {}
 
     async def answer(self, exchange: Exchange) -> Answer:
@@ -38,9 +38,25 @@ class Withheld(Lie):
         return document({**book.status, "head": head, "acks": self._acks(book, log)})
 
     def _shown(self, book: Book, device: bytes) -> Branch:
-        began = self._began.setdefault(book.account, len(book.runs))
+        began = self._began.setdefault(book.account, self._runs(book, frozenset()))
         own = takewhile(lambda run: run.header.device == device, book.runs[began:])
         return Branch(book.base, [*book.runs[:began], *own])
 
     def _acks(self, book: Book, log: Branch) -> list[dict[str, Any]]:
         return book.acks if self._shows_acks else [ack for ack in book.acks if fits(log, ack)]
+
+
+class OldBeginning(Lie):
+    """Shows devices that come after it began a beginning of the log, and no acknowledgement beyond it."""
+
+    def __init__(self) -> None:
+        self._shown = Withheld(runs=all_but_last)
+        self._members: dict[bytes, int] = {}
+
+    async def answer(self, exchange: Exchange) -> Answer:
+        """See `Lie.answer`."""
+        book = await exchange.book()
+        began = self._members.setdefault(book.account, len(book.entries))
+        keys = [fields["device"] for fields in book.entry_fields()[:began] if fields["type"] != "revoke"]
+        known = exchange.asker.device in {device_id(each["sign"], each["box"]) for each in keys}
+        return await (exchange.honest() if known else self._shown.answer(exchange))

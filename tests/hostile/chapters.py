@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
 
 from echolia.client import EcholiaError
 from tests.hostile.journey import Chapter, Journey
@@ -40,10 +40,13 @@ async def addition(journey: Journey) -> None:
 async def listening(journey: Journey) -> None:
     """The phone listens while the laptop writes."""
     phone = journey.devices["phone"]
-    async with aclosing(phone.watch()) as changes:
-        await journey.write("laptop")
-        await journey.sync("laptop")
-        await asyncio.wait_for(anext(changes), 10)
+    changes = phone.watch()
+    await journey.write("phone")
+    await asyncio.wait_for(anext(changes), 10)
+    await journey.write("laptop")
+    await journey.sync("laptop")
+    assert isinstance(changes, AsyncGenerator)
+    await changes.aclose()
 
 
 async def question(journey: Journey) -> None:
@@ -56,7 +59,7 @@ async def question(journey: Journey) -> None:
 
 _CHAPTERS: dict[Chapter, str] = {
     revocation: "revive-revoked withhold-revocation",
-    addition: "withhold-addition withhold-key-box",
+    addition: "withhold-addition withhold-key-box old-beginning",
     listening: "live-silence live-storm",
     question: "ghost-key-box",
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from random import Random
 
@@ -11,6 +12,8 @@ from echolia.hostile import ATTACKS
 from tests.hostile.chapters import BY_ATTACK, nothing
 from tests.hostile.journey import Journey, copied, prepared, under
 
+# Each seed is another order of writing and syncing, and another moment for the attack to begin.
+SEEDS = int(os.environ.get("ECHOLIA_HOSTILE_SEEDS", "1"))
 # These need what one device alone is told, and in one case what a second one does with it.
 AGAINST = {"withhold-revocation": ["phone", "tablet"]}
 
@@ -23,11 +26,12 @@ def world_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("name", ATTACKS)
-async def test_an_attack_is_caught_or_harmless(name: str, world_folder: Path, tmp_path: Path) -> None:
+async def test_an_attack_is_caught_or_harmless(name: str, seed: int, world_folder: Path, tmp_path: Path) -> None:
     attack = ATTACKS[name]
     async with copied(world_folder, tmp_path) as world:
-        journey = Journey(world, Random(name))
+        journey = Journey(world, Random(f"{name} {seed}"))
         against = AGAINST.get(name, ["phone"]) if attack.single else []
         await under(journey, attack, BY_ATTACK.get(name, nothing), against)
         caught = await journey.caught()

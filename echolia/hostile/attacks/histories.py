@@ -12,7 +12,7 @@ from echolia.hostile.exchange import Exchange
 from echolia.hostile.lie import Lie, Pages
 from echolia.hostile.records import Logged
 from echolia.hostile.second_log import Later, SecondLog, all_but_last, everything
-from echolia.hostile.withholding import Withheld
+from echolia.hostile.withholding import OldBeginning, Withheld
 
 # Which it is depends on what both sides wrote before they met.
 _PARTED: Final = codes("chain_broken history_forked log_rewritten log_rolled_back")
@@ -126,6 +126,10 @@ ATTACKS: Final = (
     Attack(
         "omit-acknowledged", "shows one device nothing that comes after now, though others acknowledged it",
         lambda: Withheld(shows_acks=True), codes("log_rolled_back"), single=True,
+    ),
+    Attack(
+        "old-beginning", "shows a new device a beginning of the log, and no acknowledgement beyond it",
+        OldBeginning, codes("log_rolled_back"),
     ),
     Attack(
         "reorder", "serves one device two runs in the other order, in a log that adds up",
