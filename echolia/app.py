@@ -23,11 +23,15 @@ from echolia.storage.migrate import load_migrations
 from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.sqlite_driver import SqliteDriver
 from echolia.sync import routes as sync_routes
+from echolia.sync.checkpoints import Checkpoints
+from echolia.sync.compaction import DAY_MS, Compaction, Patience
 from echolia.sync.service import SyncService
+from echolia.sync.walk import Walking
 from echolia.web import health
 from echolia.web.admission import Admission
 from echolia.web.api import build_api
 from echolia.web.gate import Gate, Journal, Rules
+from echolia.web.lean import LeanRoute
 from echolia.web.limits import Limits, Origins
 from echolia.web.logs import AccessLog
 from echolia.web.metrics import Metrics
@@ -65,7 +69,9 @@ async def running(
 
         keys = load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000)
         auth = open_auth(settings, directory, databases, keys, clock_ms, lambda: _purge(directory))
-        sync = SyncService(databases, auth.devices, clock_ms)
+        compaction, checkpoints = _history(settings, databases, auth, clock_ms)
+        stack.push_async_callback(compaction.close)
+        sync = SyncService(databases, auth.devices, clock_ms, acked=compaction.consider)
         auth.devices.on_end(sync.listeners.end)
         await auth.devices.load()
         deletions = await auth.accounts.resume_deletions()
@@ -73,7 +79,21 @@ async def running(
 
         sweeper = asyncio.create_task(_sweep(auth))
         stack.push_async_callback(_stopped, sweeper)
-        yield _gate(settings, clock, access_log, auth, sync, databases, _ready(settings, directory))
+        lean = sync_routes.lean_routes(sync, checkpoints)
+        yield _gate(settings, clock, access_log, auth, sync, lean, databases, _ready(settings, directory))
+
+
+def _history(
+    settings: Settings, databases: UserDatabases, auth: Auth, clock_ms: Callable[[], int]
+) -> tuple[Compaction, Checkpoints]:
+    """What makes logs shorter."""
+    walking = Walking()
+    patience = Patience(settings.undo_days * DAY_MS, settings.parked_days * DAY_MS)
+    compaction = Compaction(databases, auth.devices, clock_ms, patience, walking)
+    checkpoints = Checkpoints(databases, auth.devices, clock_ms, walking, compaction.consider)
+    auth.devices.on_end(compaction.stop)
+    auth.devices.before_cut_off(checkpoints.cutting_off)
+    return compaction, checkpoints
 
 
 def _gate(
@@ -82,6 +102,7 @@ def _gate(
     access_log: AccessLog | None,
     auth: Auth,
     sync: SyncService,
+    lean: list[LeanRoute],
     databases: UserDatabases,
     ready: Callable[[], Awaitable[None]],
 ) -> Gate:
@@ -90,7 +111,6 @@ def _gate(
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
     metrics.gauge("live_streams", "Devices that listen", lambda: sync.listeners.count)
     metrics.gauge("mailbox_waits", "Devices that wait for the other in pairing", lambda: waiting.count)
-    lean = sync_routes.lean_routes(sync)
     routers = [health.router(metrics, ready), auth_routes.router(auth), sync_routes.router(sync)]
     api = build_api(routers, lean)
     rules = Rules(
@@ -114,6 +134,7 @@ def _limits(settings: Settings) -> dict[str, int]:
         "account": settings.account_per_minute,
         "push": settings.push_per_minute,
         "pull": settings.pull_per_minute,
+        "checkpoint": settings.checkpoint_per_minute,
     }
 
 

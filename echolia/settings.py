@@ -68,6 +68,13 @@ class Settings(BaseSettings):
     push_per_minute: PerMinute = Field(1200, description="pushes a minute and account")
     pull_per_minute: PerMinute = Field(2400, description="pulls a minute and account")
 
+    checkpoint_per_minute: PerMinute = Field(6, description="checkpoints a minute and account")
+
+    undo_days: int = Field(30, ge=1, le=3650, description="age of a checkpoint before history is let go of")
+    parked_days: int = Field(
+        90, ge=1, le=3650, description="silence after which a device holds no history back"
+    )
+
     body_seconds: float = Field(30, gt=0, le=600, description="time a request's body may take to arrive")
     shutdown_seconds: int = Field(
         3, ge=1, le=60, description="time running requests get when the server stops"

@@ -74,6 +74,12 @@ class KeyBox(Wire):
 KeyBoxes = Annotated[list[KeyBox], Field(max_length=64)]
 
 
+class AddDevice(LogEntry):
+    """An `add` entry, and key boxes for the new device."""
+
+    key_boxes: KeyBoxes = []
+
+
 class Solution(Wire):
     """A solved puzzle."""
 
@@ -203,10 +209,7 @@ class Received(Wire):
     message: Message
 
 
-class Confirm(Wire):
-    """The `add` entry, key boxes for the new device, and the owner's last message."""
+class Confirm(AddDevice):
+    """The same, and the owner's last message."""
 
-    entry: Entry
-    signatures: Annotated[dict[str, Signature], Field(max_length=3)]
-    key_boxes: KeyBoxes = []
     message: Message

@@ -56,6 +56,10 @@ def _add_account(routes: APIRouter, auth: Auth) -> None:
     async def devices(member: Member, after: Annotated[int, Query(ge=0, lt=2**53)] = 0) -> models.Devices:
         return await auth.membership.list(member, after)
 
+    @routes.post("/devices", status_code=204, summary="Add a device without a mailbox")
+    async def add(body: models.AddDevice, member: Member) -> None:
+        await auth.membership.add(member, body)
+
     @routes.delete("/device/{id}", status_code=204, summary="Revoke a device")
     async def revoke(id: models.Id, body: models.LogEntry, member: Member) -> None:
         await auth.membership.revoke(member, id, body)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from echolia.client import ledger, objects
+from echolia.client import ledger, live_changes, objects
 from echolia.client.database import Database
 from echolia.client.environment import Environment
 from echolia.client.identity import Identity
@@ -35,7 +35,6 @@ class _Working:
     pending: bool
     trial: ObjectState | None = field(default=None, repr=False)
     touched: bool = False
-    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,37 +60,24 @@ class Applier:
 
     def apply(self, run: VerifiedRun) -> None:
         """One run: another device's, or this device's own coming back."""
-        own = run.header.device == self._identity.device
-        if not own and run.form != WHOLE:
+        header = run.header
+        settled_here = self.confirm(header.device, header.last, run.chain, run)
+        if run.form != WHOLE and len(settled_here) < header.count:
             raise EcholiaError("server_invalid", "a run was left out that was asked for")
-        if own:
-            self._confirm(run)
         ledger.advance(self._database, run)
-        if not own:
-            for change in run.changes:
-                ledger.note_written(self._database, run.header.device, change.counter, change.object)
-                self._take(run.header.device, change, run.received_ms)
+        for change in run.changes:
+            if change.counter not in settled_here:
+                live_changes.note(self._database, header.device, change)
+                self._take(header.device, change, run.received_ms)
         self._last_ms = run.received_ms
 
-    def forget(self, ids: Iterable[bytes]) -> None:
-        """Begin these objects anew from what `take_again` brings; one that it brings nothing of is gone."""
-        for id_ in ids:
-            working = self._work(id_, "")
-            working.confirmed, working.anew = None, True
-
-    def refresh(self) -> None:
-        """Take in what was edited here since: the rows, not what was joined."""
-        for id_, working in self._working.items():
-            row = objects.load(self._database, id_)
-            if row is not None:
-                working.row, working.pending = row, row.shown is not None
-                working.conflicts = objects.conflicts_in(row)
-
-    def take_again(self, run: VerifiedRun) -> None:
-        """What a run holds of the objects that were forgotten, this device's own changes included."""
+    def apply_base(self, run: VerifiedRun) -> None:
+        """One run of those that a checkpoint starts from: the later ones came before it."""
         for change in run.changes:
-            if change.object in self._working:
+            counts = live_changes.note_backwards(self._database, run.header.device, change)
+            if counts or objects.is_quarantined(self._database, change.object):
                 self._take(run.header.device, change, run.received_ms)
+        self._last_ms = max(self._last_ms, run.received_ms)
 
     def retry(self) -> None:
         """Look again at what was quarantined for want of a key."""
@@ -107,7 +93,7 @@ class Applier:
 
     def finish(self) -> Applied:
         """Write the objects that changed, and settle the clock."""
-        saved = {id_: working for id_, working in self._working.items() if working.touched or working.anew}
+        saved = {id_: working for id_, working in self._working.items() if working.touched}
         conflicts = frozenset(id_ for id_, working in saved.items() if self._save(working))
         if self._last_ms:
             pending = self._database.rows(
@@ -117,24 +103,40 @@ class Applier:
             self._database.run("INSERT OR REPLACE INTO clock VALUES (0, ?, ?)", *stamp)
         return Applied(self._changes, self._own, self._quarantined, frozenset(saved), conflicts)
 
-    def _confirm(self, run: VerifiedRun) -> None:
-        header = run.header
+    def confirm(
+        self, device: bytes, last: int, chain: bytes, run: VerifiedRun | None = None
+    ) -> frozenset[int]:
+        """The log holds a device's changes up to `last`: of this device's, they leave the outbox.
+
+        Their content is taken from there, unless it comes with a checkpoint (`run` is None). Gives their
+        counters. Raises `device_fork` if the log has changes by this device that it did not write.
+        """
+        if device != self._identity.device:
+            return frozenset()
+        self._check_own(last, chain)
         sent = self._database.rows(
-            "SELECT counter, object, chain, plaintext, change FROM outbox WHERE counter <= ?"
-            " ORDER BY counter",
-            header.last,
+            "SELECT counter, object, plaintext, change FROM outbox WHERE counter <= ? ORDER BY counter", last
         )
-        head = ledger.heads(self._database).get(self._identity.device)
-        expected = sent[-1][:3:2] if sent else head
-        if expected is None or tuple(expected) != (header.last, run.chain):
-            # It is signed by this device's key and not written here: another copy of this home is in use.
-            raise EcholiaError("device_fork", f"counter {header.last}")
-        self._database.run("DELETE FROM outbox WHERE counter <= ?", header.last)
-        for counter, id_, _, plaintext, raw in sent:
-            working, state = self._work(id_, ""), objects.read_state(plaintext)
-            state = self._clamped(state, self._identity.device, counter, run.received_ms, run)
-            self._join_own(working, state, read_change(raw, counter), run.received_ms)
+        self._database.run("DELETE FROM outbox WHERE counter <= ?", last)
+        for counter, id_, plaintext, raw in sent:
+            working = self._work(id_, "")
+            working.touched = True
+            if run is not None:
+                change = read_change(raw, counter)
+                live_changes.note(self._database, device, change)
+                state = self._clamped(objects.read_state(plaintext), device, counter, run.received_ms, run)
+                self._join_own(working, state, change, run.received_ms)
         self._own += len(sent)
+        return frozenset(counter for counter, *_ in sent) if run is not None else frozenset()
+
+    def _check_own(self, last: int, chain: bytes) -> None:
+        head = ledger.local_head(self._database, self._identity.account, self._identity.device)
+        expected = self._database.value("SELECT chain FROM outbox WHERE counter = ?", last)
+        if expected is None and last == head.counter:
+            expected = head.chain
+        # Signed by this device's key and not written here: another copy of this home is in use.
+        if last > head.counter or (expected is not None and expected != chain):
+            raise EcholiaError("device_fork", f"counter {last}")
 
     def _join_own(self, working: _Working, state: ObjectState, change: Change, received_ms: int) -> None:
         working.touched = True
@@ -239,7 +241,12 @@ class Applier:
         return bool(frozenset(presentation.conflicts) - working.conflicts)
 
     def _pending(self, id_: bytes) -> list[ObjectState]:
-        rows = self._database.rows("SELECT plaintext FROM outbox WHERE object = ? ORDER BY counter", id_)
+        """What is shown besides what is confirmed: unsent changes, and what was confirmed before a rebase."""
+        rows = self._database.rows(
+            "SELECT plaintext FROM outbox WHERE object = ?1"
+            " UNION ALL SELECT confirmed FROM former WHERE object = ?1",
+            id_,
+        )
         return [objects.read_state(plaintext) for (plaintext,) in rows]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from echolia.client import membership, overview, reading
+from echolia.client import membership, notices, overview, reading
 from echolia.client.collection import Batch, Collection
 from echolia.client.enrolment import make_account
 from echolia.client.environment import REAL, Environment
@@ -17,7 +17,7 @@ from echolia.client.joining import Joining
 from echolia.client.kept_tokens import KeptTokens
 from echolia.client.opening import OpenHome, open_home, with_phrase_forgotten
 from echolia.client.pairing import Pairing
-from echolia.client.reports import Changed, LoggedDevice, Progress, Status, SyncReport
+from echolia.client.reports import Changed, LoggedDevice, Notice, Progress, Status, SyncReport
 from echolia.client.session import Session
 from echolia.client.syncing import Syncing
 from echolia.client.transport import Transport
@@ -36,7 +36,7 @@ class Device:
         self._opened, self._replica = opened, opened.replica
         keys = opened.vault.keys
         self._session = Session(transport, keys, KeptTokens(opened.replica), environment)
-        self._syncing = Syncing(opened.replica, self._session)
+        self._syncing = Syncing(opened, self._session)
         self._environment = environment
 
     @classmethod
@@ -111,7 +111,8 @@ class Device:
             await pairing.guest()                  # waits until it did (pairing_failed after 120 s)
             added = await pairing.confirm(input()) # its id; pairing_check_failed: up to 3 tries
         """
-        return Pairing(self._replica, self._session, self._opened.vault.server)
+        prepare = self._syncing.offer_checkpoint
+        return Pairing(self._replica, self._session, self._opened.vault.server, prepare)
 
     @property
     def id(self) -> str:
@@ -177,6 +178,14 @@ class Device:
     async def status(self) -> Status:
         """How this home stands; the server is not asked."""
         return await self._replica.run(overview.status, self._replica, self.server, self.home)
+
+    async def notices(self) -> tuple[Notice, ...]:
+        """What the person should be told and was not yet; say that they were with `notices_told`."""
+        return await self._replica.run(notices.untold, self._replica.database)
+
+    async def notices_told(self, until: int) -> None:
+        """The person knows every notice up to this number."""
+        await self._replica.run(notices.told, self._replica.database, until)
 
     async def devices(self) -> list[LoggedDevice]:
         """The devices of the account, oldest first, as this device verified them."""

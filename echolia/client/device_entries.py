@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from echolia.client import ledger
+from echolia.client import ledger, live_changes, rebasing
+from echolia.client.database import Database
 from echolia.client.replica import Replica
 from echolia.client.session import Session, bytes_of
+from echolia.core import canonical
 from echolia.core.device_log import DeviceLog, SignedEntry
 from echolia.core.errors import EcholiaError
-from echolia.core.ids import unb64
+from echolia.core.ids import b64, unb64
 
 _MOST_PAGES: Final = 64
 
@@ -20,6 +22,10 @@ async def fetch_device_log(replica: Replica, session: Session) -> DeviceLog:
     log = await replica.run(ledger.device_log, replica.database)
     for _ in range(_MOST_PAGES):
         answer = await session.ask("GET", f"/auth/devices?after={log.length}")
+        held = answer.get("n")
+        if type(held) is int and held < log.length and await replica.run(_restored, replica):
+            await _bring_back(session, (await replica.run(ledger.device_entries, replica.database))[held:])
+            continue
         log = await replica.run(_continue, replica, log, answer)
         if not answer.get("more"):
             return log
@@ -39,10 +45,31 @@ def _continue(replica: Replica, log: DeviceLog, answer: Mapping[str, Any]) -> De
             ledger.add_device_entry(replica.database, log.length - 1, entry)
             for device in log.devices.values():
                 if device.revoked and before.devices[device.device].revoked is None:
-                    ledger.cut_off(replica.database, device.device, device.revoked.last)
+                    _cut_off(replica.database, device.device, device.revoked.last)
     if not answer.get("more") and (n != log.length or bytes_of(answer, "head", 32) != log.head):
         raise EcholiaError("device_log_invalid", "the head is not what the entries add up to")
     return log
+
+
+def _restored(replica: Replica) -> bool:
+    return rebasing.due(replica.database) == "restored"
+
+
+async def _bring_back(session: Session, entries: list[SignedEntry]) -> None:
+    """Give a server that came back from a backup the entries that it has lost."""
+    for signed in entries:
+        fields = canonical.decode(signed.entry)
+        if fields["type"] == "add":
+            await session.ask("POST", "/auth/devices", entry_json(signed))
+        else:
+            await session.ask("DELETE", f"/auth/device/{b64(fields['device'])}", entry_json(signed))
+
+
+def _cut_off(database: Database, device: bytes, last: int) -> None:
+    """What the device wrote behind its cut-off no longer counts: if any of that was taken, begin again."""
+    if live_changes.any_after(database, device, last):
+        database.put("rebase", rebasing.due(database) or "cut_off")
+    database.run("DELETE FROM quarantine WHERE device = ? AND counter > ?", device, last)
 
 
 def read_entry(fields: object) -> SignedEntry:
@@ -54,3 +81,9 @@ def read_entry(fields: object) -> SignedEntry:
         return SignedEntry(bytes_of(fields, "entry"), signatures)
     except EcholiaError:
         raise EcholiaError("server_invalid", "expected a device log entry") from None
+
+
+def entry_json(signed: SignedEntry) -> dict[str, Any]:
+    """A device log entry as JSON carries it."""
+    signatures = {signer: b64(signature) for signer, signature in signed.signatures.items()}
+    return {"entry": b64(signed.entry), "signatures": signatures}

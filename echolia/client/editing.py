@@ -10,10 +10,10 @@ from echolia.client.database import Database
 from echolia.client.environment import Environment
 from echolia.client.identity import Identity
 from echolia.client.objects import ObjectRow
-from echolia.core.clock import Stamp, tick
+from echolia.core.clock import Key, Stamp, tick
 from echolia.core.dots import Dot
 from echolia.core.errors import EcholiaError
-from echolia.core.merge import ObjectState, encode, join
+from echolia.core.merge import ObjectState, encode, join, renewed
 from echolia.core.runs import DELTA, STATE
 from echolia.e2ee import sealing
 from echolia.e2ee.sealing import Draft, ObjectKey
@@ -46,7 +46,8 @@ class Editor:
         self._database, self._identity, self._environment = database, identity, environment
         self._head = ledger.local_head(database, identity.account, identity.device)
         heads = ledger.heads(database)
-        heads.pop(identity.device, None)
+        own = (heads.pop(identity.device, None), ledger.former_heads(database).get(identity.device))
+        self._logged = max((head.counter for head in own if head), default=0)
         self._context = {device: heads[device].counter for device in sorted(heads)[:_MAX_CONTEXT]}
         self._stamp = Stamp(*(database.row("SELECT wall_ms, logical FROM clock") or (0, 0)))
         self._now_ms = environment.now_ms()
@@ -67,8 +68,14 @@ class Editor:
         part = make(current, dot, stamp)
         if part is None:
             return None
+        if whole:
+            part = renewed(part, lambda written: self._unlogged(written, dot), Key(*stamp, *dot))
         shown = part if current is None or whole else join(current, part)
         return self._keep(row or ObjectRow(id_, collection), dot, stamp, part, shown)
+
+    def _unlogged(self, written: Dot, dot: Dot) -> bool:
+        """Whether it is this device's own write that the log does not hold yet."""
+        return written.device == dot.device and written.counter > self._logged
 
     def finish(self) -> None:
         """Keep the clock."""

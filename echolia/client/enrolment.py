@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
+from echolia.client.device_entries import entry_json
 from echolia.client.environment import Environment
 from echolia.client.home import Home
 from echolia.client.opening import OpenHome, check_free, create_database, locked, with_database
@@ -106,12 +107,6 @@ def _registration(vault: Vault) -> dict[str, Any]:
     signature = vault.keys.sign(key_box_message(vault.secrets.account, generation, recovery, box))
     key_box = {"recipient": RECOVERY, "generation": generation, "box": b64(box), "signature": b64(signature)}
     return {"genesis": entry_json(vault.genesis), "key_boxes": [key_box]}
-
-
-def entry_json(signed: SignedEntry) -> dict[str, Any]:
-    """A device log entry as JSON carries it."""
-    signatures = {signer: b64(signature) for signer, signature in signed.signatures.items()}
-    return {"entry": b64(signed.entry), "signatures": signatures}
 
 
 async def _solved(puzzle: Mapping[str, Any]) -> dict[str, str]:

@@ -16,6 +16,7 @@ CAUGHT: Final = frozenset(
         "device_log_invalid",
         "ghost_device",
         "history_forked",
+        "history_withheld",
         "log_rewritten",
         "log_rolled_back",
     }

@@ -41,6 +41,10 @@ class Identity:
             {name: vault.secrets.stream(name) for name in declared},
         )
 
+    def renewed(self, vault: Vault) -> Identity:
+        """The identity of the same home with other keys."""
+        return Identity.of(vault, self.declared.values())
+
     def collection(self, name: str) -> Collection:
         """The declaration; raises `collection_unknown`."""
         try:

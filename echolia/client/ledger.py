@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Final
 
 import cbor2
 
@@ -14,6 +16,8 @@ from echolia.core.device_log import DeviceLog, SignedEntry
 from echolia.core.errors import EcholiaError
 from echolia.core.positions import NOTHING_SEEN, LogPosition, log_start
 from echolia.core.runs import chain_start
+
+_REMEMBERED_MS: Final = 180 * 86_400_000  # twice as long as a device may be away before it is parked
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +34,20 @@ def position(database: Database, account: bytes) -> LogPosition:
     if epoch is None:
         return NOTHING_SEEN
     row = database.row("SELECT seq, log FROM runs ORDER BY seq DESC LIMIT 1")
+    return LogPosition(epoch, *row) if row else base(database, account, epoch)
+
+
+def base(database: Database, account: bytes, epoch: int) -> LogPosition:
+    """Where what is known of the log begins: its start, or a checkpoint."""
+    row = database.row("SELECT seq, log FROM base")
     return LogPosition(epoch, *row) if row else log_start(account, epoch)
 
 
 def log_at(database: Database, account: bytes, epoch: int, seq: int) -> bytes | None:
-    """The log's hash after position `seq`, if a run ends there."""
-    if seq == 0:
-        return log_start(account, epoch).log
+    """The log's hash after position `seq`, if a run that is known ends there."""
+    start = base(database, account, epoch)
+    if seq == start.seq:
+        return start.log
     found: bytes | None = database.value("SELECT log FROM runs WHERE seq = ?", seq)
     return found
 
@@ -55,18 +66,32 @@ def heads(database: Database) -> dict[bytes, Head]:
     return {device: Head(counter, chain) for device, counter, chain in rows}
 
 
-def known(database: Database, account: bytes) -> Known:
+def former_heads(database: Database) -> dict[bytes, Head]:
+    """The same before the log is read again; empty unless it is."""
+    rows = database.rows("SELECT device, counter, chain FROM former_heads")
+    return {device: Head(counter, chain) for device, counter, chain in rows}
+
+
+def known(database: Database, account: bytes, own: bytes = b"") -> Known:
     """Everything a page is verified against."""
     at = position(database, account)
-    last = database.value("SELECT received_ms FROM runs ORDER BY seq DESC LIMIT 1")
     return Known(
         account=account,
         position=at,
-        received_ms=last or 0,
+        received_ms=last_received_ms(database),
         heads=heads(database),
         devices=device_log(database).devices,
         log_at=lambda seq: log_at(database, account, at.epoch, seq),
+        base_seq=base(database, account, at.epoch).seq,
+        former=former_heads(database),
+        own=own,
     )
+
+
+def last_received_ms(database: Database) -> int:
+    """When the server logged the newest run that is known, ms since 1970; 0 before the first."""
+    found: int | None = database.value("SELECT received_ms FROM runs ORDER BY seq DESC LIMIT 1")
+    return found or database.value("SELECT received_ms FROM base") or 0
 
 
 def advance(database: Database, run: VerifiedRun) -> None:
@@ -81,25 +106,33 @@ def advance(database: Database, run: VerifiedRun) -> None:
         database.run("INSERT OR REPLACE INTO heads VALUES (?, ?, ?)", header.device, header.last, run.chain)
 
 
-def note_written(database: Database, device: bytes, counter: int, object_: bytes) -> None:
-    """Remember which object a change is about, should its device's changes be cut off later."""
-    database.run("INSERT OR IGNORE INTO written VALUES (?, ?, ?)", device, counter, object_)
+def begin_at(database: Database, at: LogPosition, received_ms: int, known: Mapping[bytes, Head]) -> None:
+    """The log is known from this position on, where the devices had these heads."""
+    database.put("epoch", at.epoch)
+    database.run("INSERT OR REPLACE INTO base VALUES (0, ?, ?, ?)", at.seq, at.log, received_ms)
+    for device, head in known.items():
+        database.run("INSERT OR REPLACE INTO heads VALUES (?, ?, ?)", device, *head)
 
 
-def cut_off(database: Database, device: bytes, last: int) -> None:
-    """A device was revoked: of the objects it wrote about after `last`, those changes no longer count."""
-    database.run(
-        "INSERT OR IGNORE INTO rebuilding SELECT object FROM written WHERE device = ? AND counter > ?",
-        device,
-        last,
+def trim(database: Database) -> None:
+    """Forget the log's oldest links: nobody who still counts has seen so little of it."""
+    before_ms = last_received_ms(database) - _REMEMBERED_MS
+    row = database.row(
+        "SELECT seq, log, received_ms FROM runs WHERE received_ms < ? ORDER BY seq DESC LIMIT 1", before_ms
     )
-    database.run("DELETE FROM quarantine WHERE device = ? AND counter > ?", device, last)
+    if row is not None:
+        with database.transaction():
+            database.run("INSERT OR REPLACE INTO base VALUES (0, ?, ?, ?)", *row)
+            database.run("DELETE FROM runs WHERE seq <= ?", row[0])
 
 
 def local_head(database: Database, account: bytes, device: bytes) -> LocalHead:
     """This device's last change, wherever it is by now."""
-    row = database.row("SELECT counter, chain FROM outbox ORDER BY counter DESC LIMIT 1") or database.row(
-        "SELECT counter, chain FROM heads WHERE device = ?", device
+    row = database.row(
+        "SELECT * FROM (SELECT counter, chain FROM outbox ORDER BY counter DESC LIMIT 1)"
+        " UNION ALL SELECT counter, chain FROM heads WHERE device = ?1"
+        " UNION ALL SELECT counter, chain FROM former_heads WHERE device = ?1 ORDER BY counter DESC LIMIT 1",
+        device,
     )
     return LocalHead(*row) if row else LocalHead(0, chain_start(account, device))
 

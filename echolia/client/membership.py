@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from echolia.client import ledger
-from echolia.client.device_entries import fetch_device_log
-from echolia.client.enrolment import entry_json
+from echolia.client.device_entries import entry_json, fetch_device_log
 from echolia.client.replica import Replica
 from echolia.client.session import Refused, Session
 from echolia.core.device_log import DeviceLog, SignedEntry, entry_bytes

@@ -76,6 +76,7 @@ def with_database(
     database = Database.open(home.database)
     try:
         log = _own_log(database)
+        vault = _current(home, vault, database)
         identity = Identity.of(vault, collections)
         if log.account != identity.account or identity.device not in log.devices:
             raise EcholiaError("home_damaged", "its database and its vault are of different devices")
@@ -83,6 +84,14 @@ def with_database(
         database.close()
         raise
     return OpenHome(home, vault, Replica(database, identity, environment), lock)
+
+
+def _current(home: Home, vault: Vault, database: Database) -> Vault:
+    """The vault, as the database has it: it may have taken the new identity when the vault had not yet."""
+    if vault.successor is not None and database.get("identity") == vault.successor.device:
+        vault = vault.succeeded()
+        vault.save(home.vault)
+    return vault
 
 
 def check_free(home: Home) -> None:

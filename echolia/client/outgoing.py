@@ -8,7 +8,7 @@ from typing import Any, Final
 from echolia.client import ledger
 from echolia.client.database import Database
 from echolia.client.identity import Identity
-from echolia.client.session import bytes_of
+from echolia.client.session import Refused, bytes_of
 from echolia.client.verifier import LATEST_MS, VerifiedRun
 from echolia.core.errors import NEVER_ANSWERED, EcholiaError
 from echolia.core.positions import LogPosition, log_after
@@ -95,17 +95,17 @@ def check_answer(sent: list[Outgoing], answer: dict[str, Any]) -> list[dict[str,
     return outcomes
 
 
-def refusal(outcomes: list[dict[str, Any]]) -> EcholiaError | None:
-    """The first refusal among outcomes, as an error."""
+def refusal(outcomes: list[dict[str, Any]]) -> Refused | None:
+    """The first refusal among outcomes."""
     refused = next((outcome for outcome in outcomes if outcome["status"] == "refused"), None)
     if refused is None:
         return None
     try:
         if refused["code"] in NEVER_ANSWERED:
             raise ValueError
-        return EcholiaError(refused["code"], "the server refused what this device sent")
+        return Refused(refused["code"], "the server refused what this device sent", {})
     except (KeyError, ValueError, TypeError):
-        return EcholiaError("server_invalid", "a refusal without a known code")
+        raise EcholiaError("server_invalid", "a refusal without a known code") from None
 
 
 def acknowledged(

@@ -19,6 +19,12 @@ async def pull_page(session: Session, at: LogPosition, *, elide_own: bool) -> by
     return await session.pull("/sync/pull", wanted, PAGE_TYPE)
 
 
+async def pull_base(session: Session, seq: int, before: int | None) -> bytes:
+    """What the checkpoint at `seq` starts from, newest first, before a position."""
+    wanted = {"base": seq, "before": before, "max_bytes": _PAGE_BYTES}
+    return await session.pull("/sync/pull", wanted, PAGE_TYPE)
+
+
 def read_served(raw: bytes) -> Page:
     """A page from its bytes, contents unchecked; raises `server_invalid` or `unsupported_version`."""
     try:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from hmac import compare_digest
 from types import TracebackType
 from typing import Any, Final, Self
 
 from echolia.client import ledger
-from echolia.client.device_entries import fetch_device_log
-from echolia.client.enrolment import entry_json
+from echolia.client.device_entries import entry_json, fetch_device_log
 from echolia.client.mailbox import Mailbox
 from echolia.client.replica import Replica
 from echolia.client.session import Session, bytes_of
@@ -28,8 +28,12 @@ TRIES: Final = 3
 class Pairing:
     """One pairing, valid for 120 s; get it from `device.pair()` and use it as an async context manager."""
 
-    def __init__(self, replica: Replica, session: Session, server: str) -> None:
+    def __init__(
+        self, replica: Replica, session: Session, server: str, prepare: Callable[[], Awaitable[None]]
+    ) -> None:
+        """`prepare` is what this device does for a new one before it shows the code."""
         self._replica, self._session, self._server = replica, session, server
+        self._prepare = prepare
         self._tries = TRIES
         self._log: DeviceLog | None = None
         self._code: Code | None = None
@@ -75,6 +79,7 @@ class Pairing:
         return device_id(reveal.sign, reveal.box).hex()
 
     async def __aenter__(self) -> Self:
+        await self._prepare()
         dice = self._replica.environment.dice
         self._log = await fetch_device_log(self._replica, self._session)
         secret = dice(32)

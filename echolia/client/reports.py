@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from echolia.core.merge import Value
 
 Phase: TypeAlias = Literal["devices", "push", "pull", "ack"]
+NoticeCode: TypeAlias = Literal["identity_renewed", "server_restored"]
 Put: TypeAlias = Literal["new", "updated", "unchanged", "in_trash"]
 
 
@@ -107,6 +108,19 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Notice:
+    """What a person should be told once: its number, what happened, and when (ms since 1970).
+
+    `identity_renewed`: this home was copied or came back from a backup, so it took a new device id.
+    `server_restored`: the server came back from a backup, and what it had lost was brought back from here.
+    """
+
+    n: int
+    code: NoticeCode
+    at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedDevice:
     """A device of the account: id (hexadecimal), its place in the device log, its last change seen here.
 
@@ -139,3 +153,5 @@ class Status:
     quarantined: tuple[Quarantined, ...]
     evidence: tuple[Evidence, ...]
     devices: int
+    notices: tuple[Notice, ...] = ()
+    late: tuple[str, ...] = ()

@@ -86,4 +86,52 @@ CREATE VIRTUAL TABLE search USING fts5 (
 );
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST,)
+# `changes` are the live ones (spec/checkpoints.md): what a checkpoint commits to, and what has to be made
+# anew should they be cut off. `former…` is what was confirmed before the log is read again. `reading…` is
+# a checkpoint while it is read: newest first, so what supersedes stands in `reading_states`.
+_CHECKPOINTS: Final = """
+DROP TABLE written;
+DROP TABLE rebuilding;
+CREATE TABLE changes (
+    device BLOB NOT NULL,
+    counter INTEGER NOT NULL,
+    object BLOB NOT NULL,
+    leaf BLOB NOT NULL,
+    PRIMARY KEY (device, counter)
+) WITHOUT ROWID;
+CREATE INDEX changes_by_object ON changes (object);
+CREATE TABLE base (
+    one INTEGER PRIMARY KEY CHECK (one = 0),
+    seq INTEGER NOT NULL,
+    log BLOB NOT NULL,
+    received_ms INTEGER NOT NULL
+);
+CREATE TABLE former (object BLOB PRIMARY KEY, confirmed BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE former_heads (
+    device BLOB PRIMARY KEY, counter INTEGER NOT NULL, chain BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE reading (
+    one INTEGER PRIMARY KEY CHECK (one = 0),
+    checkpoint BLOB NOT NULL,
+    before INTEGER
+);
+CREATE TABLE reading_states (
+    object BLOB NOT NULL,
+    device BLOB NOT NULL,
+    counter INTEGER NOT NULL,
+    context BLOB NOT NULL,
+    PRIMARY KEY (object, device, counter)
+) WITHOUT ROWID;
+CREATE TABLE notices (
+    n INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    told INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE late (
+    object BLOB PRIMARY KEY, at_ms INTEGER NOT NULL, shown BLOB NOT NULL, settled INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+INSERT INTO meta SELECT 'rebase', 'upgrade' WHERE EXISTS (SELECT 1 FROM runs);
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _CHECKPOINTS)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
-from copy import copy
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -34,6 +34,9 @@ _RETRIED: Final = {
     "listeners_full",
 }
 _SIGN_IN_AGAIN: Final = {"unauthorized", "token_expired", "token_reused"}
+
+# The last answer that this task's device was given, should it turn out to be evidence.
+ANSWERED: Final = ContextVar("answered", default=b"")
 
 
 class Refused(EcholiaError):
@@ -97,11 +100,10 @@ class Session:
         self.transport, self._keys, self._tokens = transport, keys, tokens
         self._environment = environment
         self._signing_in = asyncio.Lock()
-        self.answer = b""
 
-    def by_itself(self) -> Session:
-        """The same session for one use of it: `answer`, the last one to a device's question, is that use's."""
-        return copy(self)
+    def become(self, keys: KeyPairs) -> None:
+        """Speak for another device from now on: the one that this one's new identity is."""
+        self._keys = keys
 
     async def open(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, authorization: str = ""
@@ -140,7 +142,7 @@ class Session:
 
     async def _as_device(self, request: Request) -> Answer:
         answer = await self._admitted(request)
-        self.answer = answer.body
+        ANSWERED.set(answer.body)
         return answer
 
     async def _admitted(self, request: Request) -> Answer:

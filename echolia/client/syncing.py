@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Final, TypeVar
 
-from echolia.client import evidence, ledger, outgoing, witnesses
+from echolia.client import checkpointing, evidence, ledger, outgoing, rebasing, starting, witnesses
 from echolia.client.applying import Applied, Applier
+from echolia.client.database import Database
 from echolia.client.device_entries import fetch_device_log
+from echolia.client.identity import Identity
+from echolia.client.opening import OpenHome
 from echolia.client.outgoing import Outgoing
 from echolia.client.pages import pull_page, read_served
-from echolia.client.rebuilding import rebuild_cut_off
-from echolia.client.replica import Replica
+from echolia.client.renewing import renew
 from echolia.client.reports import Changed, Progress, SyncReport
-from echolia.client.session import Session
+from echolia.client.session import ANSWERED, Refused, Session
 from echolia.client.verifier import verify_page
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
@@ -24,6 +27,8 @@ from echolia.core.positions import LogPosition
 from echolia.core.push import PUSH_TYPE, Page, write_push
 
 OnProgress = Callable[[Progress], None]
+Result = TypeVar("Result")
+_ROUNDS: Final = 4  # of starting again in one sync: an honest server needs no more
 
 
 @dataclass(slots=True)
@@ -53,11 +58,18 @@ class _Tally:
 class Syncing:
     """Syncs one replica with one server; one sync at a time."""
 
-    def __init__(self, replica: Replica, session: Session) -> None:
-        self._replica, self._session = replica, session.by_itself()
-        self._database, self._identity = replica.database, replica.identity
+    def __init__(self, opened: OpenHome, session: Session) -> None:
+        self._opened, self._replica, self._session = opened, opened.replica, session
         self._one = asyncio.Lock()
         self._told = b""  # what others acknowledged, as it was served, while it is compared
+
+    @property
+    def _database(self) -> Database:
+        return self._replica.database
+
+    @property
+    def _identity(self) -> Identity:
+        return self._replica.identity
 
     async def sync(self, on_progress: OnProgress | None = None) -> SyncReport:
         """See `Device.sync`."""
@@ -65,24 +77,46 @@ class Syncing:
             await self._replica.run(evidence.check, self._database)
             tally = _Tally()
             try:
-                await self._steps(tally, on_progress or _ignore)
+                await self._rounds(tally, on_progress or _ignore)
             except EcholiaError as error:
-                answer, now_ms = self._told or self._session.answer, self._replica.environment.now_ms()
+                answer, now_ms = self._told or ANSWERED.get(), self._replica.environment.now_ms()
                 await self._replica.run(evidence.keep, self._database, error, answer, now_ms)
                 raise
             finally:
-                self._told = self._session.answer = b""
+                self._told = b""
+                ANSWERED.set(b"")
             return await self._replica.run(self._reported, tally)
+
+    async def offer_checkpoint(self) -> None:
+        """Spare a device that is about to be added all history, if there is much."""
+        async with self._one:
+            await checkpointing.offer(self._replica, self._session, new_device=True)
+
+    async def _rounds(self, tally: _Tally, report: OnProgress) -> None:
+        """Sync; where the log has to be read again or this home is one of two, do that and go on."""
+        for _ in range(_ROUNDS):
+            try:
+                await self._steps(tally, report)
+                return
+            except EcholiaError as error:
+                failed = error
+            if failed.code == "must_rebase":
+                await self._replica.run(rebasing.begin, self._replica, "parked")
+            elif failed.code == "device_fork" and not isinstance(failed, Refused):
+                await renew(self._opened, self._session)
+            else:
+                raise failed
+        raise failed
 
     async def _steps(self, tally: _Tally, report: OnProgress) -> None:
         report(Progress("devices", 0, None, 0))
         status = await self._session.ask("GET", "/sync/status")
+        told = ANSWERED.get()
+        await self._replica.run(witnesses.check_epoch, self._replica, status)
         await self._replica.run(witnesses.check_head, self._replica, status)
-        acks, told = witnesses.read_acks(status), self._session.answer
+        acks = witnesses.read_acks(status)
         await fetch_device_log(self._replica, self._session)
-        await rebuild_cut_off(self._replica, self._session)
-        refused = await self._push_or_refusal(tally, report)
-        await self._pull(tally, report)
+        refused = await self._exchange(tally, report)
         await self._replica.run(witnesses.check_vouched, self._replica)
         self._told = told
         await self._replica.run(witnesses.check, self._replica, acks)
@@ -90,25 +124,36 @@ class Syncing:
         await self._acknowledge(report)
         if refused is not None:
             raise refused
+        await checkpointing.offer(self._replica, self._session)
 
-    async def _push_or_refusal(self, tally: _Tally, report: OnProgress) -> EcholiaError | None:
-        """Push; a server that does not know what this device saw has to show its log before that is an error."""
-        try:
-            await self._push(tally, report)
-        except EcholiaError as error:
-            if error.code != "seen_unknown":
-                raise
-            return error
-        return None
+    async def _exchange(self, tally: _Tally, report: OnProgress) -> Refused | None:
+        """Push and pull; gives why the server did not take all, since that need not stop a pull."""
+        if await self._replica.run(rebasing.begin_if_due, self._replica):
+            await self._pull(tally, report)
+            await self._replica.run(rebasing.check, self._replica)
+            if self._identity.device in await self._replica.run(rebasing.lost, self._database):
+                await renew(self._opened, self._session)
+            await rebasing.finish(self._replica)
+        refused = await self._push(tally, report)
+        await self._pull(tally, report)
+        return refused
 
     def _reported(self, tally: _Tally) -> SyncReport:
         self._database.put("last_sync_ms", self._replica.environment.now_ms())
+        ledger.trim(self._database)
         self._database.shrink()
         at = ledger.position(self._database, self._identity.account)
         changed = Changed(tally.changed, tally.conflicts)
         return SyncReport(tally.pushed, tally.pulled, tally.quarantined, changed, at.epoch, at.seq)
 
-    async def _push(self, tally: _Tally, report: OnProgress) -> None:
+    async def _push(self, tally: _Tally, report: OnProgress) -> Refused | None:
+        try:
+            await self._push_all(tally, report)
+        except Refused as refused:
+            return refused
+        return None
+
+    async def _push_all(self, tally: _Tally, report: OnProgress) -> None:
         after, waiting = await self._replica.run(self._unsent)
         total = waiting
         while sent := await self._replica.run(outgoing.next_runs, self._database, self._identity, after):
@@ -160,33 +205,51 @@ class Syncing:
             self._database.put("stored", 0)
 
     async def _pull(self, tally: _Tally, report: OnProgress) -> None:
+        before = tally.pulled
+        await self._start(tally, report)
+        again = await self._replica.run(rebasing.due, self._database)
         at = await self._replica.run(ledger.position, self._database, self._identity.account)
-        start, more = at.seq, True
+        start, more = at.seq - (tally.pulled - before), True  # what it started with counts as done
         while more:
-            raw = await pull_page(self._session, at, elide_own=True)
+            raw = await pull_page(self._session, at, elide_own=again is None)
             page = read_served(raw)
-            applied, at = await self._applied(page)
+            applied, at = await self._applied(self._apply, page)
             more = page.more
-            changed = tally.add(applied)
-            if changed.objects:
-                self._replica.tell(changed)
-            tally.pulled_bytes += len(raw)
+            self._tell(tally, applied, len(raw))
             report(Progress("pull", at.seq - start, page.head.seq - start, tally.pulled_bytes))
         await self._replica.run(self._doubt)
 
-    async def _applied(self, page: Page) -> tuple[Applied, LogPosition]:
+    async def _start(self, tally: _Tally, report: OnProgress) -> None:
+        """Where nothing of the log is known: what counts of it, if the server has a checkpoint."""
+        point = await starting.begin(self._replica, self._session)
+        while point is not None:
+            raw, page = await starting.read_page(self._replica, self._session, point)
+            applied = await self._applied(partial(starting.apply_page, self._replica, point), page)
+            self._tell(tally, applied, len(raw))
+            report(Progress("pull", tally.pulled, point.count, tally.pulled_bytes))
+            if not page.more:
+                return
+
+    def _tell(self, tally: _Tally, applied: Applied, size: int) -> None:
+        changed = tally.add(applied)
+        tally.pulled_bytes += size
+        if changed.objects:
+            self._replica.tell(changed)
+
+    async def _applied(self, apply: Callable[[Page], Result], page: Page) -> Result:
         try:
-            return await self._replica.run(self._apply, page)
+            return await self._replica.run(apply, page)
         except EcholiaError as error:
             # A device may have been added between this page and the device log fetched before it.
             if error.code != "ghost_device":
                 raise
         await fetch_device_log(self._replica, self._session)
-        return await self._replica.run(self._apply, page)
+        return await self._replica.run(apply, page)
 
     def _apply(self, page: Page) -> tuple[Applied, LogPosition]:
         with self._database.transaction():
-            verified = verify_page(ledger.known(self._database, self._identity.account), page)
+            known = ledger.known(self._database, self._identity.account, self._identity.device)
+            verified = verify_page(known, page)
             self._database.put("epoch", verified.known.position.epoch)
             applier = Applier(self._database, self._identity, self._replica.environment)
             applier.retry()

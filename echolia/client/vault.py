@@ -22,7 +22,8 @@ class Vault:
     """A device's secrets and where its account lives.
 
     `registered` is False until the server has confirmed the account; `genesis` is what registers it.
-    `entropy` is the recovery phrase's, until the person has it.
+    `entropy` is the recovery phrase's, until the person has it. `successor` are the keys of a new identity
+    that is being taken (spec/checkpoints.md#a-new-identity).
     """
 
     server: str
@@ -31,6 +32,7 @@ class Vault:
     registered: bool = True
     genesis: SignedEntry | None = field(default=None, repr=False)
     entropy: bytes | None = field(default=None, repr=False)
+    successor: KeyPairs | None = field(default=None, repr=False)
 
     def confirmed(self) -> Self:
         """The vault of an account that the server knows."""
@@ -43,6 +45,10 @@ class Vault:
     def without_phrase(self) -> Self:
         """The vault once the person has the phrase."""
         return replace(self, entropy=None, genesis=None)
+
+    def succeeded(self) -> Self:
+        """The vault once the new identity is the device's."""
+        return self if self.successor is None else replace(self, keys=self.successor, successor=None)
 
     def save(self, path: Path) -> None:
         """Write the vault so that a crash leaves the former one or this one; raises `disk_full`."""
@@ -86,12 +92,13 @@ class Vault:
                 "registered": self.registered,
                 "genesis": genesis,
                 "entropy": self.entropy,
+                "successor": self.successor and [self.successor.sign_secret, self.successor.box_secret],
             }
         )
 
     @classmethod
     def _decode(cls, fields: dict[str, Any]) -> Vault:
-        genesis = fields["genesis"]
+        genesis, successor = fields["genesis"], fields.get("successor")
         return cls(
             fields["server"],
             KeyPairs(fields["sign"], fields["box"]),
@@ -99,6 +106,7 @@ class Vault:
             fields["registered"],
             SignedEntry(*genesis) if genesis else None,
             fields["entropy"],
+            KeyPairs(*successor) if successor else None,
         )
 
 

@@ -7,11 +7,12 @@ what the page adds to what is known, or raises the code of what it caught. It ne
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import NamedTuple
 
 from echolia.core import runs
+from echolia.core.checkpoints import Checkpoint
 from echolia.core.device_log import LoggedDevice
 from echolia.core.errors import EcholiaError
 from echolia.core.positions import LogPosition, log_after, log_start
@@ -35,7 +36,9 @@ class Head(NamedTuple):
 class Known:
     """What a device knows before a page: `position` (epoch 0: nothing yet) and `received_ms` of its last run,
     each device's head, the devices of the verified device log, and `log_at(seq)`: the log's hash after a run
-    that ended there in this epoch, or None.
+    that ended there in this epoch, or None; nothing is known of the log before `base_seq`.
+
+    `former` are the heads that were verified before, if the log is read again; `own` is who verifies.
     """
 
     account: bytes
@@ -44,6 +47,9 @@ class Known:
     heads: Mapping[bytes, Head]
     devices: Mapping[bytes, LoggedDevice]
     log_at: Callable[[int], bytes | None]
+    base_seq: int = 0
+    former: Mapping[bytes, Head] = field(default_factory=dict)
+    own: bytes = b""
 
     def head(self, device: bytes) -> Head:
         """The head of a device, that of nothing included."""
@@ -149,6 +155,32 @@ def verify_item(known: Known, item: Item) -> VerifiedRun:
     )
 
 
+def verify_base_item(known: Known, item: Item, point: Checkpoint, before: int) -> VerifiedRun:
+    """One run of what a checkpoint starts from; `before` is the position of the one served before it.
+
+    `known` is what is known without the log. Raises as `verify_item`; `after` of the run has no log hash.
+    """
+    content = _read(item)
+    header = content.header
+    device, head = known.devices.get(header.device), point.heads.get(header.device)
+    if device is None:
+        raise EcholiaError("ghost_device", f"at {item.seq}")
+    end = item.seq + header.count - 1
+    if not item.seq <= end < before or item.received_ms > point.received_ms:
+        raise EcholiaError("log_rewritten", f"{item.seq} is not before {before}")
+    if item.form == ELIDED:
+        raise EcholiaError("server_invalid", f"a run of a base without a change, at {item.seq}")
+    if head is None or header.last > head.counter:
+        raise EcholiaError("log_rewritten", f"{item.seq} lies behind its device's head in the checkpoint")
+    if header.last == head.counter and content.chain != head.chain:
+        raise EcholiaError("chain_broken", f"counter {header.last} is not what the checkpoint names")
+    _check_signed(known, content, device)
+    after = LogPosition(point.position.epoch, end, b"")
+    until = device.revoked.last if device.revoked else runs.MAX_COUNTER
+    changes = tuple(change for change in content.changes if change.counter <= until)
+    return VerifiedRun(header, item.received_ms, item.form, content.chain, after, changes)
+
+
 def _read(item: Item) -> _Content:
     try:
         header = runs.read_header(item.content)
@@ -198,15 +230,22 @@ def _check_chain(known: Known, content: _Content, device: LoggedDevice) -> None:
         follows = False
     if not follows:
         raise EcholiaError("chain_broken", f"counter {header.first} does not continue {head.counter}")
+    _check_signed(known, content, device)
+
+
+def _check_signed(known: Known, content: _Content, device: LoggedDevice) -> None:
+    """The signature, and that nothing is another than what a revocation or this device itself knows."""
+    header = content.header
     if not verify(device.sign, header.message(known.account, content.chain), header.signature):
         raise EcholiaError("chain_broken", f"the signature up to counter {header.last} does not hold")
-    cutoff = device.revoked
-    if cutoff and content.chains.get(cutoff.last, cutoff.chain) != cutoff.chain:
-        raise EcholiaError("chain_broken", f"counter {cutoff.last} is not what its revocation names")
+    for expected in (device.revoked, known.former.get(device.device)):
+        if expected and content.chains.get(expected[0], expected[1]) != expected[1]:
+            code = "device_fork" if device.device == known.own else "chain_broken"
+            raise EcholiaError(code, f"counter {expected[0]} is not what was verified before")
 
 
 def _check_seen(known: Known, seen: LogPosition, seq: int) -> None:
-    if seen.epoch != known.position.epoch:
+    if seen.epoch != known.position.epoch or seen.seq < known.base_seq:
         return
     # An honest server takes no run that has seen what its log has not, so it cannot come before it either.
     if seen.seq >= seq or known.log_at(seen.seq) != seen.log:

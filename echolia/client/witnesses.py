@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from echolia.client import ledger
+from echolia.client import ledger, notices, rebasing
 from echolia.client.database import Database
 from echolia.client.identity import Identity
 from echolia.client.replica import Replica
@@ -59,6 +59,15 @@ def _number(value: object) -> int:
     if type(value) is not int or not 0 <= value <= MAX_COUNTER:
         raise EcholiaError("server_invalid", "expected an acknowledgement")
     return value
+
+
+def check_epoch(replica: Replica, status: Mapping[str, Any]) -> None:
+    """A server that came back from a backup says so by its epoch: then the log has to be read again."""
+    database, account, epoch = replica.database, replica.identity.account, status.get("epoch")
+    if type(epoch) is not int or not 1 <= epoch <= MAX_COUNTER:
+        raise EcholiaError("server_invalid", "epoch out of range")
+    if ledger.position(database, account).epoch not in (0, epoch):
+        rebasing.begin(replica, "restored")
 
 
 def check_head(replica: Replica, status: Mapping[str, Any]) -> None:
@@ -124,21 +133,24 @@ def _fields(fields: object, *names: str) -> list[Any]:
 def keep_vouched(database: Database, ack: Ack) -> None:
     """Keep what the adding device verified: this one has seen nothing yet and must be shown as much."""
     if ack.verified.epoch:
-        database.put("epoch", ack.verified.epoch)
         parts = [ack.device, *ack.verified, ack.n, ack.head, ack.signature]
         database.put("vouched", canonical.encode(parts))
 
 
 def check_vouched(replica: Replica) -> None:
-    """Compare what this device was shown with what the one that added it had verified, until it did once.
+    """Compare what a new device was shown with what the one that added it had verified, until it did once.
 
     Raises `log_rolled_back`, `history_forked`.
     """
-    raw = replica.database.get("vouched")
-    if raw is not None:
-        device, epoch, seq, hash_, *rest = canonical.decode(raw)
-        check(replica, [Ack(device, LogPosition(epoch, seq, hash_), *rest)])
-        replica.database.run("DELETE FROM meta WHERE name = 'vouched'")
+    database, environment = replica.database, replica.environment
+    raw = database.get("vouched")
+    if raw is None:
+        return
+    device, epoch, seq, hash_, *rest = canonical.decode(raw)
+    check(replica, [Ack(device, LogPosition(epoch, seq, hash_), *rest)])
+    if ledger.position(database, replica.identity.account).epoch != epoch:
+        notices.add(database, "server_restored", environment.now_ms())
+    database.run("DELETE FROM meta WHERE name = 'vouched'")
 
 
 def _signed(log: DeviceLog, ack: Ack) -> bool:
@@ -160,5 +172,8 @@ def _check_log(replica: Replica, at: LogPosition, ack: Ack) -> None:
         raise EcholiaError(
             "log_rolled_back", f"another device verified {seen.seq}, this one was shown {at.seq}"
         )
-    if ledger.log_at(replica.database, replica.identity.account, at.epoch, seen.seq) != seen.log:
+    account = replica.identity.account
+    if seen.seq < ledger.base(replica.database, account, at.epoch).seq:
+        return  # forgotten here, since all who count have seen more
+    if ledger.log_at(replica.database, account, at.epoch, seen.seq) != seen.log:
         raise EcholiaError("history_forked", f"another device saw another log at {seen.seq}")

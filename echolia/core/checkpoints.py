@@ -107,13 +107,29 @@ def in_past(
     return other_counter < counter if other == device else other_counter <= context.get(other, 0)
 
 
+class LiveRoot:
+    """What commits to the changes that are live at `seq`; they are added sorted by (device, counter)."""
+
+    def __init__(self, account: bytes, seq: int) -> None:
+        self.count = 0
+        self._digest = sha256(b"echolia/1/live" + account + seq.to_bytes(8, "big"))
+
+    def add(self, change: LiveChange) -> None:
+        """One more live change."""
+        self.count += 1
+        self._digest.update(change.device + change.counter.to_bytes(8, "big") + change.leaf)
+
+    def digest(self) -> bytes:
+        """The root of those added so far."""
+        return self._digest.digest()
+
+
 def live_root(account: bytes, seq: int, live: Iterable[LiveChange]) -> tuple[int, bytes]:
     """How many changes are live at `seq`, and their root; `live` is sorted by (device, counter)."""
-    count, digest = 0, sha256(b"echolia/1/live" + account + seq.to_bytes(8, "big"))
+    root = LiveRoot(account, seq)
     for change in live:
-        digest.update(change.device + change.counter.to_bytes(8, "big") + change.leaf)
-        count += 1
-    return count, digest.digest()
+        root.add(change)
+    return root.count, root.digest()
 
 
 def _head(value: Any) -> ChainHead:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from hashlib import sha256
 from struct import Struct
 from typing import Final, NamedTuple
 
 from echolia.core.errors import EcholiaError
+from echolia.core.parts import find_parts
 from echolia.core.positions import LogPosition
-from echolia.core.runs import MAX_COUNTER, RUN_HEADER_BYTES, Change, RunHeader, change_end, read_change
+from echolia.core.runs import MAX_COUNTER, RUN_HEADER_BYTES, Change, RunHeader, read_change
 
 MAX_RUNS: Final = 64
 MAX_PUSH_BYTES: Final = 8 << 20
@@ -107,30 +107,11 @@ def read_page(body: bytes) -> Page:
     return Page(bool(more), LogPosition(epoch, seq, log), items)
 
 
-def write_parts(frame: bytes | memoryview, ends: list[int], wanted: list[bool]) -> bytes:
-    """A partial item's content: the changes that are wanted, the leaves of the others."""
-    parts: list[bytes | memoryview] = [frame[:RUN_HEADER_BYTES]]
-    for at, end, whole in zip((RUN_HEADER_BYTES, *ends), ends, wanted, strict=False):
-        parts += (b"\x01", frame[at:end]) if whole else (b"\x00", sha256(frame[at:end]).digest())
-    return b"".join(parts)
-
-
 def read_parts(content: bytes, header: RunHeader) -> Iterator[bytes | Change]:
     """A partial item's changes and, for those left out, leaves (32 bytes).
 
     Raises `malformed_binary`, or what `change_end` raises for a change.
     """
-    at = RUN_HEADER_BYTES
-    for counter in range(header.first, header.first + header.count):
-        kind, at = content[at : at + 1], at + 1
-        if kind == b"\x00" and at + 32 <= len(content):
-            yield bytes(content[at : at + 32])
-            at += 32
-        elif kind == b"\x01":
-            end = change_end(content, at, header.device, counter)
-            yield read_change(content[at:end], counter)
-            at = end
-        else:
-            raise _malformed("partial item is cut short or has an unknown part")
-    if at != len(content):
-        raise _malformed("bytes after the last part")
+    for counter, part in enumerate(find_parts(content, header, partial=True), header.first):
+        raw = content[part.at : part.end]
+        yield read_change(raw, counter) if part.whole else bytes(raw)

@@ -194,9 +194,9 @@ def fold(prev: bytes, leaf_hashes: Sequence[bytes]) -> bytes:
     return prev
 
 
-def streams(frame: bytes | memoryview, ends: Sequence[int]) -> list[bytes]:
-    """The stream of each change of a frame."""
-    return [bytes(frame[at + 21 : at + 37]) for at in (RUN_HEADER_BYTES, *ends[:-1])]
+def stream_at(frame: bytes | memoryview, at: int) -> bytes:
+    """The stream of the change that starts at byte `at`."""
+    return bytes(frame[at + 21 : at + 37])
 
 
 def without_first(
@@ -205,6 +205,18 @@ def without_first(
     """The run less its first `known` changes, after which the chain hash is `prev`; still signed."""
     rest = header._replace(first=header.first + known, count=header.count - known, prev=prev)
     return rest, rest.pack() + bytes(frame[ends[known - 1] :])
+
+
+def read_mention(frame: bytes | memoryview, at: int) -> tuple[int, bytes, bytes]:
+    """Class, object and raw context of the change that starts at byte `at`, which was checked."""
+    kind, _, object_, _, entries = _unpack_fixed(frame, at)
+    start = at + _FIXED_BYTES
+    return kind, object_, bytes(frame[start : start + 24 * entries])
+
+
+def read_context(raw: bytes) -> dict[bytes, int]:
+    """The version vector in a change's raw context."""
+    return dict(_CONTEXT.iter_unpack(raw))
 
 
 def read_change(raw: bytes | memoryview, counter: int) -> Change:

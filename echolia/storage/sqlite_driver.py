@@ -30,7 +30,9 @@ LOG_LIMIT_BYTES: Final = 1024 * 1024
 CACHED_STATEMENTS: Final = 24
 _NUMBERED_WARN: Final = (3, 12) <= sys.version_info < (3, 12, 4)
 
+# Of these, `auto_vacuum` works only where the file is made: then its free pages can be given back in steps.
 _PRAGMAS: Final = f"""
+PRAGMA auto_vacuum = INCREMENTAL;
 PRAGMA cache_size = -{{cache_kib}};
 PRAGMA mmap_size = 0;
 PRAGMA temp_store = MEMORY;
@@ -191,7 +193,8 @@ def _execute(connection: sqlite3.Connection, statements: Sequence[Statement], un
             raise StorageError("stopped")
         before = connection.total_changes
         cursor = connection.execute(sql, _bound(sql, params) if _NUMBERED_WARN else params)
-        rows = cursor.fetchall() if cursor.description else []
+        # Of those without rows too: incremental_vacuum does its work step by step, a page at each.
+        rows = cursor.fetchall()
         # sqlite3 counts only what begins with INSERT, UPDATE, DELETE or REPLACE, so not `WITH … INSERT`.
         changed = cursor.rowcount if cursor.rowcount >= 0 else connection.total_changes - before
         results.append(Result(rows, changed))

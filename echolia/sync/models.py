@@ -44,7 +44,10 @@ class Outcome(NamedTuple):
 
 
 class PullRequest(NamedTuple):
-    """What a device asks for: what follows `after` in `epoch`, or (with `vector`) what its vector lacks."""
+    """What a device asks for: what follows `after` in `epoch`, or (with `vector`) what its vector lacks.
+
+    With `base`, the runs up to the checkpoint at that position which begin before `before` (None: all).
+    """
 
     epoch: int | None
     after: int
@@ -52,6 +55,8 @@ class PullRequest(NamedTuple):
     stream: bytes | None
     max_bytes: int
     elide_own: bool
+    base: int | None = None
+    before: int | None = None
 
 
 class Ack(NamedTuple):
@@ -109,6 +114,8 @@ def _known(fields: Mapping[str, Any], names: set[str]) -> None:
 def read_pull(body: bytes) -> PullRequest:
     """The pull request of a JSON body; raises `malformed_json` or `invalid_request`."""
     fields = _object(body) if body else {}
+    if fields.get("base") is not None:
+        return _read_base_pull(fields)
     _known(fields, {"cursor", "vector", "stream", "max_bytes", "elide_own"})
     epoch, after, vector = None, 0, None
     if fields.get("cursor") is not None:
@@ -124,6 +131,12 @@ def read_pull(body: bytes) -> PullRequest:
     if not isinstance(elide, bool):
         raise _invalid("elide_own: expected true or false")
     return PullRequest(epoch, after, vector, stream, _page_bytes(fields), elide)
+
+
+def _read_base_pull(fields: dict[str, Any]) -> PullRequest:
+    _known(fields, {"base", "before", "max_bytes"})
+    before = None if fields.get("before") is None else _number(fields, "before")
+    return PullRequest(None, 0, None, None, _page_bytes(fields), False, _number(fields, "base"), before)
 
 
 def _page_bytes(fields: Mapping[str, Any]) -> int:
@@ -149,6 +162,13 @@ def read_ack(body: bytes) -> Ack:
         _bytes(devices, "head", 32),
         _bytes(fields, "signature", 64),
     )
+
+
+def read_checkpoint(body: bytes) -> tuple[bytes, bytes]:
+    """The checkpoint of a JSON body and its signature; raises `malformed_json` or `invalid_request`."""
+    fields = _object(body)
+    _known(fields, {"checkpoint", "signature"})
+    return _bytes(fields, "checkpoint"), _bytes(fields, "signature", 64)
 
 
 def read_json_push(body: bytes) -> list[bytes]:

@@ -14,12 +14,14 @@ from echolia.core import push
 from echolia.core.errors import EcholiaError
 from echolia.core.positions import LogPosition
 from echolia.sync import models
+from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.service import SyncService
 from echolia.web.asked import Member
 from echolia.web.lean import LeanRequest, LeanResponse, LeanRoute
 
 _JSON: Final = "application/json"
 _JSON_BYTES: Final = b"application/json"
+CHECKPOINT_BODY_BYTES: Final = 352 * 1024
 _PAGE_BYTES: Final = push.PAGE_TYPE.encode()
 
 
@@ -41,8 +43,29 @@ def _as_json(value: Any) -> LeanResponse:
     return LeanResponse(200, _JSON_BYTES, json.dumps(value, separators=(",", ":")).encode())
 
 
-def lean_routes(service: SyncService) -> list[LeanRoute]:
-    """The routes of every sync: push, pull, ack, status."""
+def lean_routes(service: SyncService, checkpoints: Checkpoints) -> list[LeanRoute]:
+    """The routes of every sync: push, pull, ack, status; and those of checkpoints."""
+    return [*_sync_routes(service), *_checkpoint_routes(checkpoints)]
+
+
+def _checkpoint_routes(checkpoints: Checkpoints) -> list[LeanRoute]:
+    async def put(request: LeanRequest) -> LeanResponse:
+        await checkpoints.put(request.caller, *models.read_checkpoint(request.body))
+        return LeanResponse(204)
+
+    async def listed(request: LeanRequest) -> LeanResponse:
+        return _as_json(await checkpoints.listed(request.caller))
+
+    path = "/sync/checkpoint"
+    putting = _operation("Put a signed checkpoint", (_JSON,), {"204": {"description": "Kept."}})
+    getting = _operation("The newest checkpoint and the base", (), _gives(_JSON))
+    return [
+        LeanRoute("POST", path, put, putting, limit="checkpoint", max_body_bytes=CHECKPOINT_BODY_BYTES),
+        LeanRoute("GET", path, listed, getting),
+    ]
+
+
+def _sync_routes(service: SyncService) -> list[LeanRoute]:
 
     async def push_runs(request: LeanRequest) -> LeanResponse:
         match request.media_type:

@@ -3,70 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from echolia.core import runs
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
 from echolia.core.messages import ack_message
+from echolia.core.parts import find_parts, with_leaves
 from echolia.core.positions import LogPosition
-from echolia.core.push import ELIDED, PARTIAL, WHOLE, Item, Page, write_parts
+from echolia.core.push import ELIDED, PARTIAL, WHOLE, Item, Page
 from echolia.core.signing import verify
 from echolia.storage.engine import ConstraintViolated
-from echolia.sync import intake, store
+from echolia.sync import history, intake, store
 from echolia.sync.live import Listeners
 from echolia.sync.models import Ack, Outcome, PullRequest, ack_json, position_json
-from echolia.sync.store import Batches, LogState, StoredRun
+from echolia.sync.open_log import Accounts, Hears, OpenAccount, OpenLog, nobody_hears, open_log
+from echolia.sync.store import LogState, StoredRun
 from echolia.web.context import Caller, Devices, Standing
 
 HEARTBEAT_S: Final = 15.0
-_REMEMBERED_POSITIONS: Final = 64
 # Beyond this many bytes a push is walked in a thread, so that it does not hold up other requests.
 _THREAD_BYTES: Final = 1 << 20
 
 
-class OpenAccount(Batches, Protocol):
-    """An account's database while it is leased; `memory` lives as long as it stays open."""
-
-    memory: dict[str, object]
-
-
-class Accounts(Protocol):
-    """Where accounts' databases are leased from."""
-
-    def lease(self, account: bytes) -> AbstractAsyncContextManager[OpenAccount]:
-        """The account's open database; raises `storage_missing`."""
-        ...
-
-
-@dataclass(slots=True)
-class _Log:
-    """What the owner of an open database remembers of its log."""
-
-    state: LogState
-    writing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    positions: OrderedDict[int, bytes] = field(default_factory=OrderedDict)
-
-    def remember(self, state: LogState) -> None:
-        """The log moved on; its newest positions are what writers name as seen."""
-        self.state = state
-        self.positions[state.position.seq] = state.position.log
-        if len(self.positions) > _REMEMBERED_POSITIONS:
-            self.positions.popitem(last=False)
-
-
 @dataclass(frozen=True, slots=True)
 class SyncService:
-    """The log's rules over accounts' databases; `clock_ms` is the server's time."""
+    """The log's rules over accounts' databases; `clock_ms` is the server's time, `acked` is told of each
+    acknowledgement.
+    """
 
     accounts: Accounts
     devices: Devices
     clock_ms: Callable[[], int]
     listeners: Listeners = field(default_factory=Listeners)
+    acked: Hears = nobody_hears
 
     async def push(self, caller: Caller, frames: Sequence[bytes | memoryview]) -> dict[str, Any]:
         """Take the runs in these frames, each whole or not at all; what is answered as stored is on disk."""
@@ -76,7 +48,7 @@ class SyncService:
         else:
             read = _read_all(frames, caller.account, standing)
         async with self.accounts.lease(caller.account) as db:
-            log = await _log(db)
+            log = await open_log(db)
             async with log.writing:
                 outcomes = await self._commit(db, log, read)
             position = log.state.position
@@ -86,18 +58,19 @@ class SyncService:
         return {"epoch": position.epoch, "head": position_json(position), "runs": told}
 
     async def _commit(
-        self, db: OpenAccount, log: _Log, read: Sequence[intake.ReadRun | Outcome]
+        self, db: OpenAccount, log: OpenLog, read: Sequence[intake.ReadRun | Outcome]
     ) -> list[Outcome]:
         try:
             return await self._try_commit(db, log, read)
         except ConstraintViolated:
             # Somebody else wrote to this log: what is remembered is stale, what is stored is whole.
             log.positions.clear()
-            log.remember(await store.load(db))
+            state, log.base = await history.load(db)
+            log.remember(state)
             return await self._try_commit(db, log, read)
 
     async def _try_commit(
-        self, db: OpenAccount, log: _Log, read: Sequence[intake.ReadRun | Outcome]
+        self, db: OpenAccount, log: OpenLog, read: Sequence[intake.ReadRun | Outcome]
     ) -> list[Outcome]:
         state, statements, outcomes, now_ms = log.state, [], [], self.clock_ms()
         refused: set[bytes] = set()
@@ -107,7 +80,7 @@ class SyncService:
                 outcome = run
             elif run.header.device in refused:
                 outcome = Outcome("refused", run.header, code="run_skipped")
-            elif not await _seen_holds(db, log, run.header.seen):
+            elif not await log.has(db, run.header.seen):
                 outcome = Outcome("refused", run.header, code="seen_unknown")
             else:
                 decision = intake.decide(state, run, await _old_chain(db, state, run), now_ms)
@@ -125,11 +98,14 @@ class SyncService:
         return outcomes
 
     async def pull(self, caller: Caller, request: PullRequest) -> Page:
-        """A page of runs after the request's cursor, or lacking in its vector."""
+        """A page of runs after the request's cursor, lacking in its vector, or up to its base."""
         async with self.accounts.lease(caller.account) as db:
-            log = await _log(db)
+            log = await open_log(db)
             state = log.state
-            if request.epoch is not None and request.epoch != state.position.epoch:
+            if request.base is not None:
+                return await _base_page(db, request.base, request, state.position)
+            other_epoch = request.epoch is not None and request.epoch != state.position.epoch
+            if other_epoch or (request.vector is None and request.after < log.base.position.seq):
                 raise EcholiaError("must_rebase")
             if request.after > state.position.seq:
                 raise EcholiaError("cursor_ahead")
@@ -143,7 +119,7 @@ class SyncService:
         # What was committed while this read must not stand in a page whose head is before it.
         found = [run for run in found if run.seq <= state.position.seq]
         if request.vector is None and found:
-            more = _end_of(found[-1]) < state.position.seq
+            more = found[-1].end < state.position.seq
         items = [_item(run, request.stream, own) for run in found]
         return Page(more, state.position, items)
 
@@ -154,23 +130,26 @@ class SyncService:
         if not verify(standing.keys[caller.device], message, ack.signature):
             raise EcholiaError("signature_invalid")
         async with self.accounts.lease(caller.account) as db:
-            log = await _log(db)
+            log = await open_log(db)
             if ack.verified.epoch != log.state.position.epoch:
                 raise EcholiaError("must_rebase")
-            if not await _seen_holds(db, log, ack.verified):
+            if not await log.has(db, ack.verified):
                 raise EcholiaError("seen_unknown")
-            await store.put_ack(db, caller.device, ack)
+            await store.put_ack(db, caller.device, ack, self.clock_ms())
+            self.acked(caller.account, log)
 
     async def status(self, caller: Caller) -> dict[str, Any]:
         """What the server holds of the account's log, in numbers and ids."""
         async with self.accounts.lease(caller.account) as db:
-            state = (await _log(db)).state
+            log = await open_log(db)
             acks = await store.acks(db)
+        state = log.state
         heads = sorted(state.heads.items())
         return {
             "epoch": state.position.epoch,
+            "base": log.base.position.seq,
             "head": position_json(state.position),
-            "stored_bytes": state.total_bytes,
+            "stored_bytes": log.stored_bytes,
             "devices": [{"device": b64(d), "counter": h.last, "chain": b64(h.chain)} for d, h in heads],
             "acks": [ack_json(device, ack) for device, ack in acks],
         }
@@ -184,7 +163,7 @@ class SyncService:
         """
         with self.listeners.listening(caller.account, caller.device) as listener:
             async with self.accounts.lease(caller.account) as db:
-                head: LogPosition | None = (await _log(db)).state.position
+                head: LogPosition | None = (await open_log(db)).state.position
             while True:
                 yield head
                 left_s = caller.expires - self.clock_ms() / 1000
@@ -212,29 +191,6 @@ def _read_all(
     return found
 
 
-async def _log(db: OpenAccount) -> _Log:
-    log = db.memory.get("log")
-    if not isinstance(log, _Log):
-        state = await store.load(db)
-        # Whoever came first while this one waited has set it: there must be one lock for all writers.
-        log = db.memory.setdefault("log", _Log(state))
-        assert isinstance(log, _Log)
-    return log
-
-
-async def _seen_holds(db: OpenAccount, log: _Log, seen: LogPosition) -> bool:
-    """Whether a position of this epoch is one that the log has; another epoch's cannot be judged here."""
-    state = log.state
-    if seen.epoch != state.position.epoch:
-        return True
-    if seen.seq > state.position.seq:
-        return False
-    if seen.seq == state.position.seq:
-        return seen.log == state.position.log
-    known = log.positions.get(seen.seq) or await store.log_at(db, state, seen.seq)
-    return known == seen.log
-
-
 async def _old_chain(db: OpenAccount, state: LogState, run: intake.ReadRun) -> bytes | None:
     """The stored chain hash at a run's last counter, where that lies before the device's head."""
     head = state.heads.get(run.header.device)
@@ -243,17 +199,25 @@ async def _old_chain(db: OpenAccount, state: LogState, run: intake.ReadRun) -> b
     return await store.chain_at(db, run.header.device, run.header.last)
 
 
-def _end_of(run: StoredRun) -> int:
-    return run.seq + runs.read_header(run.frame).count - 1
+async def _base_page(db: OpenAccount, base: int, request: PullRequest, head: LogPosition) -> Page:
+    found = await history.base_page(db, base, request.before, request.max_bytes)
+    if found is None:
+        raise EcholiaError("must_rebase")
+    served, more = found
+    return Page(more, head, [_item(run, None, b"") for run in served])
 
 
 def _item(run: StoredRun, stream: bytes | None, own: bytes) -> Item:
     if run.device == own:
-        return Item(run.seq, run.received_ms, ELIDED, run.frame[: runs.RUN_HEADER_BYTES] + run.chain)
+        return _elided(run)
     if stream is None:
-        return Item(run.seq, run.received_ms, WHOLE, run.frame)
-    ends = runs.change_ends(run.frame, runs.read_header(run.frame))
-    wanted = [found == stream for found in runs.streams(run.frame, ends)]
+        return Item(run.seq, run.received_ms, PARTIAL if run.partial else WHOLE, run.frame)
+    parts = find_parts(run.frame, run.header, bool(run.partial))
+    wanted = [part.whole and runs.stream_at(run.frame, part.at) == stream for part in parts]
     if not any(wanted):
-        return Item(run.seq, run.received_ms, ELIDED, run.frame[: runs.RUN_HEADER_BYTES] + run.chain)
-    return Item(run.seq, run.received_ms, PARTIAL, write_parts(run.frame, ends, wanted))
+        return _elided(run)
+    return Item(run.seq, run.received_ms, PARTIAL, with_leaves(run.frame, parts, wanted))
+
+
+def _elided(run: StoredRun) -> Item:
+    return Item(run.seq, run.received_ms, ELIDED, run.frame[: runs.RUN_HEADER_BYTES] + run.chain)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from echolia.core import runs
-from echolia.core.positions import LogPosition, log_start
+from echolia.core.parts import find_parts, leaf_of
+from echolia.core.positions import LogPosition
 from echolia.storage.engine import Result, Statement
 from echolia.sync.models import Ack
 
@@ -14,31 +15,19 @@ from echolia.sync.models import Ack
 MAX_PAGE_RUNS: Final = 2000
 _VECTOR_RUNS: Final = 256
 
-_ACCOUNT = "SELECT account, epoch FROM account"
-_HEAD = "SELECT seq + changes - 1, log, received_ms, total_bytes FROM runs ORDER BY seq DESC LIMIT 1"
-# One index seek a device: what a GROUP BY would do by reading the whole index.
-_HEADS = """
-WITH RECURSIVE known(device) AS (
-    SELECT (SELECT min(device) FROM runs)
-    UNION ALL
-    SELECT (SELECT min(device) FROM runs WHERE device > known.device) FROM known
-    WHERE known.device IS NOT NULL
-)
-SELECT runs.device, runs.last, runs.chain FROM known JOIN runs ON runs.device = known.device
-    AND runs.last = (SELECT max(last) FROM runs WHERE device = known.device)
-"""
 _INSERT = """
 INSERT INTO runs (seq, changes, device, last, chain, received_ms, log, total_bytes, frame)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _POSITION = "SELECT seq + changes - 1, log FROM runs WHERE seq <= ? ORDER BY seq DESC LIMIT 1"
-_CONTAINING = "SELECT last, chain, frame FROM runs WHERE device = ? AND last >= ? ORDER BY last LIMIT 1"
-_COLUMNS = "seq, received_ms, device, chain, frame"
-# The page's last run is found by the running total of bytes, before any frame is read.
+_CONTAINING = (
+    "SELECT last, chain, frame, partial FROM runs WHERE device = ? AND last >= ? ORDER BY last LIMIT 1"
+)
+# The page's last run is found by the running total of bytes, before any frame is read. It lies after the
+# base, so its runs are whole and stand without gaps.
 _PAGE = f"""
 WITH start(seq, before) AS (
-    SELECT coalesce((SELECT max(seq) FROM runs WHERE seq <= ?1 + 1), 1),
-           coalesce((SELECT total_bytes FROM runs WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1), 0)
+    SELECT seq, total_bytes - length(frame) FROM runs WHERE seq <= ?1 + 1 ORDER BY seq DESC LIMIT 1
 ), fits(last) AS (
     SELECT max(seq) FROM (
         SELECT seq, total_bytes FROM runs WHERE seq >= (SELECT seq FROM start)
@@ -52,11 +41,12 @@ FROM runs WHERE seq BETWEEN (SELECT seq FROM start) AND (SELECT last FROM fits) 
 _NEWER = (
     f"SELECT seq, length(frame) FROM runs WHERE device = ? AND last > ? ORDER BY last LIMIT {_VECTOR_RUNS}"  # noqa: S608
 )
-_BY_SEQ = "SELECT seq, received_ms, device, chain, frame FROM runs WHERE seq = ?"
+_BY_SEQ = "SELECT seq, received_ms, device, chain, frame, partial FROM runs WHERE seq = ?"
 _ACK = """
-INSERT INTO acks (device, epoch, seq, body, signature) VALUES (?, ?, ?, ?, ?)
+INSERT INTO acks (device, epoch, seq, body, signature, acked_ms) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT (device) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, body = excluded.body,
-    signature = excluded.signature WHERE excluded.epoch <> acks.epoch OR excluded.seq >= acks.seq
+    signature = excluded.signature, acked_ms = excluded.acked_ms
+    WHERE excluded.epoch <> acks.epoch OR excluded.seq >= acks.seq
 """
 _ACKS = "SELECT device, epoch, seq, body, signature FROM acks ORDER BY device"
 
@@ -87,13 +77,28 @@ class LogState(NamedTuple):
 
 
 class StoredRun(NamedTuple):
-    """A run as it is stored; `frame` is cut to its header where the reader asked for that."""
+    """A run as it is stored.
+
+    `frame` is cut to its header where the reader asked for that; with `partial`, it holds leaves in place of
+    some changes.
+    """
 
     seq: int
     received_ms: int
     device: bytes
     chain: bytes
     frame: bytes
+    partial: int = 0
+
+    @property
+    def header(self) -> runs.RunHeader:
+        """The run's header."""
+        return runs.read_header(self.frame)
+
+    @property
+    def end(self) -> int:
+        """Log position of its last change."""
+        return self.seq + self.header.count - 1
 
 
 class NewRun(NamedTuple):
@@ -112,17 +117,6 @@ class NewRun(NamedTuple):
         return self.position.seq - self.header.count + 1
 
 
-async def load(db: Batches) -> LogState:
-    """The log's state from the tables; a few index seeks whatever its length."""
-    account, head, heads = await db.batch((Statement(_ACCOUNT), Statement(_HEAD), Statement(_HEADS)))
-    owner, epoch = _typed(account.rows[0])
-    known = {device: DeviceHead(last, chain) for device, last, chain in map(_typed, heads.rows)}
-    if not head.rows:
-        return LogState(owner, log_start(owner, epoch), 0, 0, known)
-    seq, log, received_ms, total_bytes = _typed(head.rows[0])
-    return LogState(owner, LogPosition(epoch, seq, log), received_ms, total_bytes, known)
-
-
 def insert(run: NewRun) -> Statement:
     """Stores a run. Its position is the table's key: if another owner has taken it, nothing is written."""
     head, params = (
@@ -132,10 +126,8 @@ def insert(run: NewRun) -> Statement:
     return Statement(_INSERT, (run.seq, head.count, head.device, head.last, *params))
 
 
-async def log_at(db: Batches, state: LogState, seq: int) -> bytes | None:
-    """The log's hash after position `seq`, or None if no run ends there."""
-    if seq == 0:
-        return log_start(state.account, state.position.epoch).log
+async def log_at(db: Batches, seq: int) -> bytes | None:
+    """The log's hash after position `seq`, which lies after the base, or None if no run ends there."""
     (found,) = await db.batch((Statement(_POSITION, (seq,)),))
     end, log = _typed(found.rows[0]) if found.rows else (0, b"")
     return log if end == seq else None
@@ -146,13 +138,14 @@ async def chain_at(db: Batches, device: bytes, counter: int) -> bytes | None:
     (found,) = await db.batch((Statement(_CONTAINING, (device, counter)),))
     if not found.rows:
         return None
-    last, chain, frame = _typed(found.rows[0])
+    last, chain, frame, partial = _typed(found.rows[0])
     if last == counter:
         return bytes(chain)
     header = runs.read_header(frame)
     if counter < header.first:
         return header.prev if counter == header.first - 1 else None
-    return runs.chains(frame, header, runs.change_ends(frame, header))[counter - header.first]
+    parts = find_parts(frame, header, partial)[: counter - header.first + 1]
+    return runs.fold(header.prev, [leaf_of(frame, part) for part in parts])
 
 
 async def page(db: Batches, after: int, max_bytes: int, own: bytes) -> list[StoredRun]:
@@ -183,13 +176,16 @@ async def lacking(
         chosen.append(seq)
         size += length
     found = await db.batch([Statement(_BY_SEQ, (seq,)) for seq in chosen])
-    return [StoredRun(*_typed(result.rows[0])) for result in found], len(chosen) < len(merged) or bool(full)
+    # A compaction may have let go of one in the meantime.
+    kept = [StoredRun(*_typed(result.rows[0])) for result in found if result.rows]
+    return kept, len(chosen) < len(merged) or bool(full)
 
 
-async def put_ack(db: Batches, device: bytes, ack: Ack) -> None:
+async def put_ack(db: Batches, device: bytes, ack: Ack, now_ms: int) -> None:
     """Keeps a device's acknowledgement unless a later one of the same epoch is there."""
     body = ack.verified.log + ack.devices_n.to_bytes(4, "big") + ack.devices_head
-    await db.batch((Statement(_ACK, (device, ack.verified.epoch, ack.verified.seq, body, ack.signature)),))
+    kept = (device, ack.verified.epoch, ack.verified.seq, body, ack.signature, now_ms)
+    await db.batch((Statement(_ACK, kept),))
 
 
 async def acks(db: Batches) -> list[tuple[bytes, Ack]]:

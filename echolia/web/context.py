@@ -5,6 +5,7 @@ refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -26,17 +27,19 @@ class Caller:
 
 
 class Standing(NamedTuple):
-    """An account's device log in short: Ed25519 keys of every device ever added, which are revoked, length
-    and head.
+    """An account's device log in short: Ed25519 keys of every device ever added, of those revoked the counter
+    of their last change that counts, length and head.
     """
 
     keys: Mapping[bytes, bytes]
-    revoked: frozenset[bytes]
+    revoked: Mapping[bytes, int]
     length: int
     head: bytes
 
 
 OnEnd = Callable[[bytes, bytes | None], None]
+# Given account, device and the counter of its last change that counts: held while a revocation is written.
+CutOff = Callable[[bytes, bytes, int], AbstractAsyncContextManager[None]]
 
 
 class Devices(Protocol):

@@ -44,6 +44,7 @@ EVENTS: Final[Mapping[str, Mapping[str, Check]]] = {
     "failure": {"request_id": _matches(_REQUEST_ID), "route": _matches(_ROUTE), "code": _matches(_CODE)},
     "swept": {"files": _number, "deletions": _number},
     "sweep_failed": {},
+    "compaction_failed": {"code": _matches(_CODE)},
     "library": {"library": lambda value: value in _LIBRARIES},
     UNLISTED: {},
 }

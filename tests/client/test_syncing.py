@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 
 import pytest
 
@@ -205,41 +204,6 @@ async def test_tokens_end_and_are_renewed(world: World) -> None:
     device._replica.database.run("UPDATE tokens SET access = 'x.y.z', refresh = 'zzz'")
     await write(device)
     assert (await device.sync()).pushed == 1
-
-
-async def test_a_home_that_was_copied_is_told_that_it_forked(world: World) -> None:
-    laptop = await world.first()
-    await write(laptop)
-    await laptop.sync()
-    await laptop.aclose()
-    shutil.copytree(world.folder / "laptop", world.folder / "copy")
-    laptop = await Device.open(world.folder / "laptop", **world.around("laptop again"))
-    copy = await Device.open(world.folder / "copy", **world.around("copy"))
-    await write(laptop, 1, "here")
-    await write(copy, 1, "there")
-    await laptop.sync()
-    for _ in range(2):
-        assert await caught(copy) == "device_fork"
-    assert {record.title for record in await copy.collection("entries").list()} == {"note 0", "there 0"}
-    assert (await copy.status()).pending == 1
-    await laptop.sync()
-    for device in (laptop, copy):
-        await device.aclose()
-
-
-async def test_a_copy_that_wrote_nothing_is_told_too(world: World) -> None:
-    laptop = await world.first()
-    await write(laptop)
-    await laptop.sync()
-    await laptop.aclose()
-    shutil.copytree(world.folder / "laptop", world.folder / "copy")
-    laptop = await Device.open(world.folder / "laptop", **world.around("laptop again"))
-    await write(laptop, 1, "here")
-    await laptop.sync()
-    await laptop.aclose()
-    copy = await Device.open(world.folder / "copy", **world.around("copy"))
-    assert await caught(copy) == "device_fork"
-    await copy.aclose()
 
 
 async def test_two_syncs_at_once_are_one_after_the_other(world: World) -> None:

@@ -37,6 +37,27 @@ async def addition(journey: Journey) -> None:
     await journey.sync("watch")
 
 
+async def addition_to_much(journey: Journey) -> None:
+    """The laptop has written so much that it makes a checkpoint before it adds a watch."""
+    await _much(journey)
+    await addition(journey)
+
+
+async def two_additions_to_much(journey: Journey) -> None:
+    """It makes another checkpoint before it adds a ring."""
+    await addition_to_much(journey)
+    await _much(journey)
+    journey.devices["ring"] = await journey.world.added(journey.devices["laptop"], "ring")
+    await journey.sync("ring")
+
+
+async def _much(journey: Journey) -> None:
+    async with journey.devices["laptop"].batch() as batch:
+        for number in range(120):
+            batch.create("entries", {"title": f"much {number}"})
+    await journey.sync("laptop")
+
+
 async def listening(journey: Journey) -> None:
     """The phone listens while the laptop writes."""
     phone = journey.devices["phone"]
@@ -60,6 +81,11 @@ async def question(journey: Journey) -> None:
 _CHAPTERS: dict[Chapter, str] = {
     revocation: "revive-revoked withhold-revocation",
     addition: "withhold-addition withhold-key-box old-beginning",
+    addition_to_much: (
+        "checkpoint-withheld checkpoint-edited checkpoint-of-a-ghost checkpoint-of-another"
+        " base-omits base-leaves base-repeats base-adds base-flips base-endless"
+    ),
+    two_additions_to_much: "checkpoint-stale",
     listening: "live-silence live-storm",
     question: "ghost-key-box",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nacl.bindings import crypto_sign_seed_keypair
@@ -36,10 +36,15 @@ class Writer:
             self.change(self.dice.randbytes(16), b"s" * 16, body_bytes, context)
 
     def change(
-        self, object_: bytes, stream: bytes, body_bytes: int = 256, context: dict[bytes, int] | None = None
+        self,
+        object_: bytes,
+        stream: bytes,
+        body_bytes: int = 256,
+        context: Mapping[bytes, int] | None = None,
+        kind: int = runs.STATE,
     ) -> None:
         """Write one change."""
-        header = runs.change_header(runs.STATE, 1, object_, stream, context or {}, body_bytes)
+        header = runs.change_header(kind, 1, object_, stream, dict(context or {}), body_bytes)
         self.changes.append(header + self.dice.randbytes(body_bytes))
 
     def chain(self, counter: int) -> bytes:

@@ -12,12 +12,17 @@ from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Statement
 from echolia.storage.migrate import load_migrations
 from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.sync.checkpoints import Checkpoints
+from echolia.sync.compaction import DAY_MS, Compaction, Patience
+from echolia.sync.open_log import Accounts
 from echolia.sync.service import SyncService
+from echolia.sync.walk import Walking
 from echolia.web.context import Caller, OnEnd, Standing
 from tests.support.runs import Writer, keys_of
 
 ACCOUNT = bytes(range(16))
 EPOCH = 77
+PATIENCE = Patience(undo_ms=30 * DAY_MS, parked_ms=90 * DAY_MS)
 
 
 @dataclass
@@ -25,14 +30,14 @@ class NamedDevices:
     """The `Devices` port over a list that the test keeps."""
 
     writers: list[Writer] = field(default_factory=list)
-    revoked: set[bytes] = field(default_factory=set)
+    revoked: dict[bytes, int] = field(default_factory=dict)
 
     def admits(self, caller: Caller) -> None:
         """Everybody may act."""
 
     async def standing(self, account: bytes) -> Standing:
         """The writers' keys."""
-        return Standing(keys_of(self.writers), frozenset(self.revoked), len(self.writers), bytes(32))
+        return Standing(keys_of(self.writers), self.revoked, len(self.writers), bytes(32))
 
     def on_end(self, callback: OnEnd) -> None:
         """Nobody ends here."""
@@ -48,6 +53,8 @@ class Log:
     laptop: Writer
     phone: Writer
     now_ms: list[int]
+    checkpoints: Checkpoints
+    compaction: Compaction
 
     def caller(self, writer: Writer) -> Caller:
         """The writer as an authenticated caller."""
@@ -62,8 +69,27 @@ async def open_log(folder: Path, *, new: bool = False) -> Log:
         await databases.create(ACCOUNT, [row])
     laptop, phone, now_ms = Writer(ACCOUNT, 1), Writer(ACCOUNT, 2), [1_000_000]
     devices = NamedDevices([laptop, phone])
-    service = SyncService(databases, devices, lambda: now_ms[0])
-    return Log(databases, service, devices, laptop, phone, now_ms)
+    return joined(databases, databases, devices, laptop, phone, now_ms)
+
+
+def joined(
+    databases: UserDatabases,
+    accounts: Accounts,
+    devices: NamedDevices,
+    laptop: Writer,
+    phone: Writer,
+    now_ms: list[int],
+) -> Log:
+    """Sync's services over `accounts`, introduced to each other as the server does; small steps."""
+
+    def clock_ms() -> int:
+        return now_ms[0]
+
+    walking = Walking(step_bytes=2000)
+    compaction = Compaction(accounts, devices, clock_ms, PATIENCE, walking)
+    checkpoints = Checkpoints(accounts, devices, clock_ms, walking, compaction.consider)
+    service = SyncService(accounts, devices, clock_ms, acked=compaction.consider)
+    return Log(databases, service, devices, laptop, phone, now_ms, checkpoints, compaction)
 
 
 @pytest.fixture
@@ -71,4 +97,5 @@ async def log(tmp_path: Path) -> AsyncIterator[Log]:
     """An empty log."""
     opened = await open_log(tmp_path, new=True)
     yield opened
+    await opened.compaction.close()
     await opened.databases.close()

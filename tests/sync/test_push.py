@@ -122,7 +122,7 @@ async def test_a_device_that_is_not_in_the_account_is_refused(log: Log) -> None:
 
 
 async def test_a_revoked_device_is_refused(log: Log) -> None:
-    log.devices.revoked.add(log.phone.device)
+    log.devices.revoked[log.phone.device] = 0
     log.phone.write()
     [answer] = await push(log, log.laptop, log.phone.run())
     assert answer["code"] == "device_revoked"

@@ -43,7 +43,7 @@ async def test_the_openapi_document_is_the_list_of_all_routes(tmp_path: Path) ->
         "/auth/challenge": {"post"},
         "/auth/token": {"post"},
         "/auth/refresh": {"post"},
-        "/auth/devices": {"get"},
+        "/auth/devices": {"get", "post"},
         "/auth/device/{id}": {"delete"},
         "/auth/key-boxes": {"get"},
         "/auth/account": {"delete"},
@@ -55,5 +55,6 @@ async def test_the_openapi_document_is_the_list_of_all_routes(tmp_path: Path) ->
         "/sync/pull": {"post"},
         "/sync/ack": {"post"},
         "/sync/status": {"get"},
+        "/sync/checkpoint": {"get", "post"},
         "/sync/live": {"get"},
     }

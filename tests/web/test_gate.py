@@ -42,7 +42,7 @@ class AllDevices:
 
     async def standing(self, account: bytes) -> Standing:
         """Nobody."""
-        return Standing({}, frozenset(), 0, b"")
+        return Standing({}, {}, 0, b"")
 
     def on_end(self, callback: OnEnd) -> None:
         """Nobody ends."""

@@ -55,6 +55,6 @@ def open_auth(
     sign_ins = SignIns(db, tokens, devices, settings.refresh_token_days * DAY_MS, clock_ms)
     puzzles = Puzzles(settings.register_free_per_minute, settings.proof_of_work_bits, clock_ms)
     accounts = Accounts(db, databases, devices, sign_ins, puzzles, clock_ms, purge)
-    membership = Membership(db, devices, clock_ms)
+    membership = Membership(db, devices, settings.max_devices, clock_ms)
     pairing = Pairing(db, devices, settings.max_devices, clock_ms)
     return Auth(db, tokens, devices, sign_ins, accounts, membership, pairing, clock_ms)

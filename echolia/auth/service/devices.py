@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from cachetools import LRUCache
@@ -12,7 +13,7 @@ from echolia.auth.store import accounts
 from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 from echolia.storage.engine import Database
-from echolia.web.context import Caller, OnEnd, Standing
+from echolia.web.context import Caller, CutOff, OnEnd, Standing
 
 REMEMBERED_ACCOUNTS: Final = 4096
 # More entries than this are verified in a thread: each costs two signatures.
@@ -32,6 +33,7 @@ class AccountDevices:
         self._deleted: dict[bytes, int] = {}
         self._signed_out: dict[bytes, int] = {}
         self._callbacks: list[OnEnd] = []
+        self._guards: list[CutOff] = []
 
     async def load(self) -> None:
         """Learn anew who was revoked or deleted so recently that their tokens may still be about."""
@@ -42,6 +44,18 @@ class AccountDevices:
     def on_end(self, callback: OnEnd) -> None:
         """See `web.context.Devices.on_end`."""
         self._callbacks.append(callback)
+
+    def before_cut_off(self, guard: CutOff) -> None:
+        """Have revocations written within `guard(account, device, last)`, which may refuse them."""
+        self._guards.append(guard)
+
+    @asynccontextmanager
+    async def cutting_off(self, account: bytes, device: bytes, last: int) -> AsyncIterator[None]:
+        """Write a revocation within this; raises what a guard raises to refuse it."""
+        async with AsyncExitStack() as stack:
+            for guard in self._guards:
+                await stack.enter_async_context(guard(account, device, last))
+            yield
 
     def admits(self, caller: Caller) -> None:
         """See `web.context.Devices.admits`."""
@@ -113,5 +127,5 @@ class AccountDevices:
 
 def _standing(log: DeviceLog) -> Standing:
     keys = {device.device: device.sign for device in log.devices.values()}
-    revoked = frozenset(device.device for device in log.devices.values() if device.revoked is not None)
+    revoked = {each.device: each.revoked.last for each in log.devices.values() if each.revoked is not None}
     return Standing(keys, revoked, log.length, log.head)

@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from echolia.auth.models import Device, Devices, LogEntry, SignedKeyBoxes
+from echolia.auth.models import AddDevice, Device, Devices, LogEntry, SignedKeyBoxes
 from echolia.auth.service import key_boxes
+from echolia.auth.service.additions import with_addition
 from echolia.auth.service.devices import AccountDevices
 from echolia.auth.store import accounts as store
 from echolia.core.device_log import DeviceLog, LoggedDevice, SignedEntry, entry_hash
 from echolia.core.errors import EcholiaError
-from echolia.storage.engine import Database
+from echolia.storage.engine import ConstraintViolated, Database, Result
 from echolia.web.context import Caller
 
 PAGE_ENTRIES: Final = 500
@@ -26,6 +27,7 @@ class Membership:
 
     db: Database
     devices: AccountDevices
+    max_devices: int
     clock_ms: Callable[[], int]
 
     async def list(self, caller: Caller, after: int) -> Devices:
@@ -42,11 +44,36 @@ class Membership:
             more=after + len(told) < log.length and bool(told),
         )
 
+    async def add(self, caller: Caller, asked: AddDevice) -> None:
+        """Append an `add` entry with key boxes of the caller's; one that is in the log changes nothing.
+
+        Raises: `device_log_invalid`, `device_log_conflict`, `too_many_devices`, `key_box_invalid`,
+        `account_exists` (the device belongs to one).
+        """
+        signed = SignedEntry(asked.entry, asked.signatures)
+        log = await self.devices.log(caller.account)
+        if await store.has_entry(self.db, caller.account, signed.entry):
+            return
+        grown = with_addition(log, signed, self.max_devices)
+        boxes = list(key_boxes.verified(asked.key_boxes, grown, caller.device))
+        try:
+            results = await self.db.batch(store.append(log, signed, store.addition(log, grown, boxes)))
+        except ConstraintViolated:
+            raise EcholiaError("account_exists", "the new device belongs to an account") from None
+        self._grown(grown, results)
+
+    def _grown(self, grown: DeviceLog, results: Sequence[Result]) -> None:
+        """Remember the longer log if it was written; raises `device_log_conflict`."""
+        if not results[-1].changed:
+            self.devices.forget(grown.account)
+            raise EcholiaError("device_log_conflict")
+        self.devices.grown(grown)
+
     async def revoke(self, caller: Caller, device: bytes, asked: LogEntry) -> None:
         """Append the `revoke` entry and end the device's tokens at once; the same entry again changes
         nothing.
 
-        Raises: `device_unknown`, `device_log_invalid`, `device_log_conflict`, `device_last`.
+        Raises: `device_unknown`, `device_log_invalid`, `device_log_conflict`, `device_last`, `must_rebase`.
         """
         signed = SignedEntry(asked.entry, asked.signatures)
         log = await self.devices.log(caller.account)
@@ -58,18 +85,15 @@ class Membership:
             raise EcholiaError("device_log_invalid", "the entry does not revoke this device")
 
     async def _append(self, log: DeviceLog, device: bytes, signed: SignedEntry) -> None:
-        was_revoked = log.devices[device].revoked is not None
         grown = log.append(signed)
-        if was_revoked or grown.devices[device].revoked is None:
+        cutoff = grown.devices[device].revoked
+        if cutoff is None or log.devices[device].revoked is not None:
             raise EcholiaError("device_log_invalid", "the entry does not revoke this device")
         if not grown.active():
             raise EcholiaError("device_last")
         changes = store.revoke_device(log.account, device, self.clock_ms())
-        results = await self.db.batch(store.append(log, signed, changes))
-        if not results[-1].changed:
-            self.devices.forget(log.account)
-            raise EcholiaError("device_log_conflict")
-        self.devices.grown(grown)
+        async with self.devices.cutting_off(log.account, device, cutoff.last):
+            self._grown(grown, await self.db.batch(store.append(log, signed, changes)))
         self.devices.revoked(log.account, device)
 
     async def key_boxes(self, caller: Caller, recipient: str | None) -> SignedKeyBoxes:

@@ -12,6 +12,7 @@ from typing import Final
 
 from echolia.auth.models import Confirm, Mailbox, Posted, Received
 from echolia.auth.service import key_boxes
+from echolia.auth.service.additions import check_room, with_addition
 from echolia.auth.service.devices import AccountDevices
 from echolia.auth.store import mailboxes as store
 from echolia.core.device_log import DeviceLog, SignedEntry, entry_hash
@@ -79,7 +80,7 @@ class Pairing:
     async def open(self, caller: Caller, token_hash: bytes) -> Mailbox:
         """A mailbox for whoever knows the token; the account's former one ends. Raises `too_many_devices`."""
         log = await self.devices.log(caller.account)
-        self._check_room(len(log.active()) + 1)
+        check_room(len(log.active()) + 1, self.max_devices)
         mailbox = secrets.token_bytes(16)
         await store.open_mailbox(self.db, mailbox, caller.account, token_hash, self.clock_ms() + MAILBOX_MS)
         return Mailbox(mailbox=mailbox, expires_in=MAILBOX_MS // 1000)
@@ -144,10 +145,7 @@ class Pairing:
         if entry_hash(signed.entry) == log.head:
             await self._check_repeated(caller, mailbox, asked.message)
             return
-        grown = log.append(signed)
-        if len(grown.devices) == len(log.devices):
-            raise EcholiaError("device_log_invalid", "the entry does not add a device")
-        self._check_room(len(grown.active()))
+        grown = with_addition(log, signed, self.max_devices)
         boxes = list(key_boxes.verified(asked.key_boxes, grown, caller.device))
         now_ms = self.clock_ms()
         try:
@@ -183,7 +181,3 @@ class Pairing:
         if not await store.close_mailbox(self.db, mailbox, caller.account):
             raise EcholiaError("mailbox_unknown")
         self.waiting.wake(mailbox)
-
-    def _check_room(self, devices: int) -> None:
-        if devices > self.max_devices:
-            raise EcholiaError("too_many_devices", f"at most {self.max_devices}")

@@ -135,12 +135,24 @@ def append(
     ]
 
 
-def add_device(account: bytes, device: bytes, sign: bytes) -> Statement:
-    """A change for `append`: one device more; the unit of work fails where it belongs to any account."""
-    return Statement(
+async def has_entry(db: Database, account: bytes, entry: bytes) -> bool:
+    """Whether the account's log has an entry of these bytes."""
+    sql = "SELECT 1 FROM device_log WHERE account = ? AND entry = ?"
+    (found,) = await db.batch([Statement(sql, (account, entry))], tx=False)
+    return bool(found.rows)
+
+
+def addition(log: DeviceLog, grown: DeviceLog, boxes: Iterable[KeyBoxRow]) -> list[Statement]:
+    """Changes for `append`, which makes `log` into `grown`: one device more, with key boxes.
+
+    The unit of work fails where the device belongs to any account.
+    """
+    (added,) = (grown.devices[device] for device in grown.devices.keys() - log.devices.keys())
+    device = Statement(
         f"INSERT INTO devices (account, device, sign) SELECT ?1, ?2, ?3 WHERE {APPENDED}",
-        (account, device, sign),
+        (log.account, added.device, added.sign),
     )
+    return [device, *(_put_box(log.account, box, APPENDED) for box in boxes)]
 
 
 def revoke_device(account: bytes, device: bytes, now_ms: int) -> list[Statement]:
@@ -161,12 +173,8 @@ def revoke_device(account: bytes, device: bytes, now_ms: int) -> list[Statement]
     ]
 
 
-def put_box(account: bytes, box: KeyBoxRow) -> Statement:
-    """A change for `append`: one key box; the first of a recipient and generation stays."""
-    return _put_box(account, box, APPENDED)
-
-
 def _put_box(account: bytes, box: KeyBoxRow, condition: str) -> Statement:
+    """One key box; the first of a recipient and generation stays."""
     return Statement(
         "INSERT INTO key_boxes (account, recipient, generation, box, signature, signer)"
         f" SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE {condition} ON CONFLICT DO NOTHING",

@@ -110,10 +110,8 @@ async def confirm(
     False if the log moved on, or the mailbox is not there or was confirmed before. Raises:
     `ConstraintViolated` where the new device belongs to an account.
     """
-    (added,) = (grown.devices[device] for device in grown.devices.keys() - log.devices.keys())
     changes = [
-        accounts.add_device(log.account, added.device, added.sign),
-        *(accounts.put_box(log.account, box) for box in boxes),
+        *accounts.addition(log, grown, boxes),
         Statement(
             "INSERT INTO mailbox_messages (mailbox, side, n, message) SELECT ?2, 'owner', 2, ?3"
             f" WHERE {accounts.APPENDED}",

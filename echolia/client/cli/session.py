@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
+from echolia.client.cli import notices
 from echolia.client.cli.failures import JSON_KEY
 from echolia.client.cli.output import Output
 
@@ -33,7 +34,10 @@ class Session(NamedTuple):
         from echolia.client import Device  # noqa: PLC0415 - `--help` must not wait for it
 
         async with await Device.open(self.home, wait_s=WAIT_FOR_HOME_S) as device:
-            yield device
+            try:
+                yield device
+            finally:
+                await notices.tell(self.out, device)
 
 
 def with_session(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

@@ -114,6 +114,8 @@ def _status_json(standing: Status) -> dict[str, Any]:
         "evidence": [
             {"code": one.code, "detail": one.detail, "at_ms": one.at_ms} for one in standing.evidence
         ],
+        "notices": [{"code": one.code, "at_ms": one.at_ms} for one in standing.notices],
+        "late": list(standing.late),
     }
 
 

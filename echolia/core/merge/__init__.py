@@ -11,6 +11,7 @@ from echolia.core.merge.edits import (
     SpliceText,
     delete,
     restore,
+    whole,
     write,
 )
 from echolia.core.merge.object import (
@@ -23,6 +24,7 @@ from echolia.core.merge.object import (
     encode,
     join,
     newest_stamp,
+    renewed,
 )
 from echolia.core.merge.plaintext import Value
 from echolia.core.merge.view import View, view
@@ -48,7 +50,9 @@ __all__ = [
     "encode",
     "join",
     "newest_stamp",
+    "renewed",
     "restore",
     "view",
+    "whole",
     "write",
 ]

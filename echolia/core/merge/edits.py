@@ -120,6 +120,11 @@ def restore(current: ObjectState, dot: Dot) -> ObjectState:
     return ObjectState(current.collection, dots, restored(current.life), current.fields)
 
 
+def whole(current: ObjectState, dot: Dot) -> ObjectState:
+    """The whole object again, by one who has seen all of it."""
+    return ObjectState(current.collection, with_dot(current.dots, dot), current.life, current.fields)
+
+
 def _edit_field(policy: Policy, part: Part | None, edits: Sequence[FieldEdit], author: Author) -> Part | None:
     if not edits:
         return None

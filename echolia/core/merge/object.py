@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
-from echolia.core.clock import START, Stamp
+from echolia.core.clock import START, Key, Stamp
 from echolia.core.clock import clamp as clamp_key
 from echolia.core.dots import Dot, Vector, join_vectors
 from echolia.core.merge import plaintext
@@ -63,16 +63,27 @@ def join(one: ObjectState, other: ObjectState) -> ObjectState:
 
 def clamp(state: ObjectState, received: Received) -> ObjectState:
     """The state with every last-writer-wins key as all devices read it (spec/merge.md#clamping)."""
-    fields = {name: _clamp_field(field, received) for name, field in state.fields.items()}
-    return replace(state, fields=fields)
+    return _rekeyed(state, lambda key: clamp_key(key, received(Dot(key.device, key.counter))))
 
 
-def _clamp_field(field: Field, received: Received) -> Field:
+def renewed(state: ObjectState, stale: Callable[[Dot], bool], fresh: Key) -> ObjectState:
+    """The state with this key in place of the last-writer-wins keys of `stale` writes (spec/checkpoints.md).
+
+    So a whole state names no receive time that only changes which it supersedes could tell.
+    """
+    return _rekeyed(state, lambda key: fresh if stale(Dot(key.device, key.counter)) else key)
+
+
+def _rekeyed(state: ObjectState, rekey: Callable[[Key], Key]) -> ObjectState:
+    return replace(state, fields={name: _rekey_field(field, rekey) for name, field in state.fields.items()})
+
+
+def _rekey_field(field: Field, rekey: Callable[[Key], Key]) -> Field:
     if isinstance(field, Register):
-        key = clamp_key(field.key, received(Dot(field.key.device, field.key.counter)))
+        key = rekey(field.key)
         return field if key is field.key else replace(field, key=key)
     if isinstance(field, Mixed):
-        parts = (_clamp_field(part, received) for part in field.parts)
+        parts = (_rekey_field(part, rekey) for part in field.parts)
         return Mixed(tuple(part for part in parts if not isinstance(part, Mixed)))
     return field
 

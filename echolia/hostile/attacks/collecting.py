@@ -7,11 +7,12 @@ from functools import partial
 from typing import Any, Final
 
 from echolia.client.transport import Answer
-from echolia.core import canonical, runs
+from echolia.core import canonical
 from echolia.core.checkpoints import checkpoint_message
 from echolia.core.ids import b64, unb64
-from echolia.core.push import ELIDED, PARTIAL, WHOLE, Page, write_parts
-from echolia.core.runs import RUN_HEADER_BYTES
+from echolia.core.parts import find_parts, with_leaves
+from echolia.core.push import ELIDED, PARTIAL, WHOLE, Page
+from echolia.core.runs import RUN_HEADER_BYTES, read_header
 from echolia.hostile.attack import Attack, codes
 from echolia.hostile.attacks.histories import Replay
 from echolia.hostile.exchange import Exchange, document, refusal
@@ -29,8 +30,8 @@ def _leaves(page: Page, exchange: Exchange) -> Page:
     if at is None:
         return page
     frame = bytes(page.items[at].content)
-    ends = runs.change_ends(frame, runs.read_header(frame))
-    return with_item(page, at, form=PARTIAL, content=write_parts(frame, ends, [False] * len(ends)))
+    found = find_parts(frame, read_header(frame), partial=False)
+    return with_item(page, at, form=PARTIAL, content=with_leaves(frame, found, [False] * len(found)))
 
 
 def _elided(page: Page, exchange: Exchange) -> Page:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from echolia.core import push, runs
 from echolia.core.errors import EcholiaError
@@ -17,8 +17,10 @@ from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Statement
 from echolia.storage.migrate import load_migrations
 from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.routes import lean_routes
 from echolia.sync.service import SyncService
+from echolia.sync.walk import Walking
 from echolia.web.context import Caller, Standing
 from echolia.web.lean import LeanRequest, LeanResponse
 from tests.vectors.ends.vector_file import Found, VectorFile, logged_devices, taken
@@ -32,7 +34,7 @@ class VectorDevices:
 
     def __init__(self, vector: VectorFile) -> None:
         devices = logged_devices(vector)
-        revoked = frozenset(device for device, each in devices.items() if each.revoked)
+        revoked = {device: each.revoked.last for device, each in devices.items() if each.revoked}
         keys = {device: each.sign for device, each in devices.items()}
         self._standing = Standing(keys, revoked, len(devices), bytes(32))
 
@@ -58,17 +60,27 @@ class Clock:
         return self.now_ms
 
 
+class Parts(NamedTuple):
+    """Sync's services."""
+
+    sync: SyncService
+    checkpoints: Checkpoints
+
+
 class Account:
     """An account of a vector, asked as a device asks: by endpoint and body."""
 
-    def __init__(self, runner: asyncio.Runner, service: SyncService, caller: Caller, clock: Clock) -> None:
+    def __init__(self, runner: asyncio.Runner, parts: Parts, caller: Caller, clock: Clock) -> None:
         self._runner, self._caller, self.clock = runner, caller, clock
-        self._endpoints = {route.path: route.endpoint for route in lean_routes(service)}
+        routes = lean_routes(parts.sync, parts.checkpoints)
+        self._endpoints = {(route.method, route.path): route.endpoint for route in routes}
 
-    def ask(self, path: str, body: bytes = b"", media_type: str = "application/json") -> bytes:
+    def ask(
+        self, path: str, body: bytes = b"", media_type: str = "application/json", method: str = "POST"
+    ) -> bytes:
         """The body of an answer."""
         request = LeanRequest(self._caller, {b"content-type": media_type.encode()}, body)
-        return self._runner.run(_answer(self._endpoints[path](request)))
+        return self._runner.run(_answer(self._endpoints[method, path](request)))
 
     def push(self, body: bytes) -> dict[str, Any]:
         """The answer to a binary push."""
@@ -81,7 +93,7 @@ class Account:
 
     def acks(self) -> list[dict[str, Any]]:
         """The acknowledgements that are shown."""
-        acks: list[dict[str, Any]] = json.loads(self.ask("/sync/status"))["acks"]
+        acks: list[dict[str, Any]] = json.loads(self.ask("/sync/status", method="GET"))["acks"]
         return acks
 
 
@@ -104,9 +116,12 @@ class Server:
         self._runner.run(self._databases.create(account, [row]))
         clock, devices = Clock(), VectorDevices(vector)
         device = bytes.fromhex(vector.given["devices"][0]["device"])
-        service = SyncService(self._databases, devices, clock)
+        parts = Parts(
+            SyncService(self._databases, devices, clock),
+            Checkpoints(self._databases, devices, clock, Walking()),
+        )
         try:
-            yield Account(self._runner, service, Caller(account, device, 2**40), clock)
+            yield Account(self._runner, parts, Caller(account, device, 2**40), clock)
         finally:
             self._runner.run(self._databases.delete(account))
 
