@@ -104,4 +104,3 @@ class Ghost:
         chain = runs.fold(start, [sha256(change).digest()])
         header = RunHeader(runs.SUITE, self.device, 1, 1, start, seen, bytes(64))
         return joined(header._replace(signature=self.signed(header.message(account, chain))), [change])
-

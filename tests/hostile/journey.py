@@ -126,7 +126,7 @@ class Journey:
         entries, word = self.devices[name].collection("entries"), f"{name}{len(self.wrote[name])}"
         self.wrote[name].add(word)
         self.world.pass_s(self.chance.random())
-        if self.chance.random() < 0.5:
+        if self.chance.random() < 0.5 or SHARED not in {one.id for one in await entries.list(limit=1_000)}:
             await entries.create({"title": word})
         else:
             await entries.update(SHARED, {"body": [SpliceText(0, 0, f"{word} ")]})

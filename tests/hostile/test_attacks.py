@@ -28,7 +28,9 @@ def world_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("seed", range(SEEDS))
 @pytest.mark.parametrize("name", ATTACKS)
-async def test_an_attack_is_caught_or_harmless(name: str, seed: int, world_folder: Path, tmp_path: Path) -> None:
+async def test_an_attack_is_caught_or_harmless(
+    name: str, seed: int, world_folder: Path, tmp_path: Path
+) -> None:
     attack = ATTACKS[name]
     async with copied(world_folder, tmp_path) as world:
         journey = Journey(world, Random(f"{name} {seed}"))
@@ -39,7 +41,9 @@ async def test_an_attack_is_caught_or_harmless(name: str, seed: int, world_folde
         assert world.operator.lies > 0
         assert bool(caught) == bool(attack.caught)
         assert set(caught.values()) <= attack.caught
-        ended = {code for name_, code in journey.errors if name_ in journey.members and name_ not in journey.out}
+        ended = {
+            code for name_, code in journey.errors if name_ in journey.members and name_ not in journey.out
+        }
         assert ended <= attack.caught | attack.ends
         for device, code in caught.items():
             await journey.stays_stopped(device, code)

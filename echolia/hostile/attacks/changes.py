@@ -162,7 +162,11 @@ _EDITS: Final[dict[str, tuple[str, ChangePage]]] = {
     "edit-signature": ("serves a run without its signature", _header(signature=lambda *_: bytes(64))),
 }
 
+# A body of the shortest length cannot be cut to another one that the form allows.
 ATTACKS: Final = tuple(
-    Attack(name, server, partial(Pages, edit), codes("chain_broken"))
+    Attack(
+        name, server, partial(Pages, edit), codes("chain_broken"),
+        codes("server_invalid" if name == "cut-body" else ""),
+    )
     for name, (server, edit) in _EDITS.items()
-)
+)  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
@@ -14,7 +15,6 @@ from echolia.core.parts import find_parts, with_leaves
 from echolia.core.push import ELIDED, PARTIAL, WHOLE, Page
 from echolia.core.runs import RUN_HEADER_BYTES, read_header
 from echolia.hostile.attack import Attack, codes
-from echolia.hostile.attacks.histories import Replay
 from echolia.hostile.exchange import Exchange, document, refusal
 from echolia.hostile.forging import Ghost
 from echolia.hostile.lie import BasePages, Fields, Instead, Lie, Pages, with_item
@@ -50,6 +50,21 @@ class _Forgotten(Lie):
         if exchange.what == "POST /sync/pull" and exchange.fields().get("cursor"):
             return refusal(409, "must_rebase")
         return await exchange.honest()
+
+
+class _Stale(Lie):
+    """Gives out the first checkpoints that it ever gave to anybody of the account."""
+
+    async def answer(self, exchange: Exchange) -> Answer:
+        """See `Lie.answer`."""
+        answer = await exchange.honest()
+        if exchange.what != _CHECKPOINT:
+            return answer
+        members = exchange.records.book(exchange.asker.account).tokens
+        kept = (
+            each for device in members for each in exchange.records.answers.get((device, exchange.what), ())
+        )
+        return next((each for each in kept if json.loads(each.body)["checkpoints"]), answer)
 
 
 def _first(page: Page, exchange: Exchange) -> Page:
@@ -121,7 +136,7 @@ ATTACKS: Final = (
     ),
     Attack(
         "checkpoint-stale", "gives out the first checkpoint ever",
-        partial(Replay, _CHECKPOINT), ends=codes("must_rebase"), why="what comes after it is read from the log",
+        _Stale, ends=codes("must_rebase"), why="what comes after it is read from the log",
     ),
     Attack(
         "checkpoint-withheld", "gives out no checkpoint",

@@ -120,16 +120,17 @@ def cut_off(answer: Answer, book: Book, until: int) -> Answer:
 
 
 class _OtherAccount(Lie):
-    """Answers from the books of another account."""
+    """Answers these requests from the books of another account."""
 
-    _WHAT: Final = frozenset({"GET /sync/status", _DEVICES, "POST /sync/pull"})
+    def __init__(self, *what: str) -> None:
+        self._what = what
 
     async def answer(self, exchange: Exchange) -> Answer:
         """See `Lie.answer`."""
-        await exchange.book()
+        if exchange.what not in self._what:
+            return await exchange.honest()
         others = (b for b in exchange.records.books.values() if b.account != exchange.asker.account)
-        token = next((token for book in others for token in book.tokens.values()), None)
-        if token is not None and exchange.what in self._WHAT:
+        for token in [token for book in others for token in book.tokens.values()]:
             answer = await exchange.honest(replace(exchange.request, authorization=token))
             if answer.status != 401:  # the token may have expired: an operator would make another
                 return answer
@@ -208,7 +209,12 @@ ATTACKS: Final = (
         partial(_Revived, hidden=True), _PARTED, single=True,
     ),
     Attack(
-        "other-account", "answers from another account's books",
-        _OtherAccount, codes("device_log_invalid log_rolled_back"),
+        "other-device-log", "serves another account's device log",
+        partial(_OtherAccount, _DEVICES), codes("device_log_invalid log_rolled_back"),
+    ),
+    Attack(
+        "other-account", "answers from another account's books, whose log has another epoch",
+        partial(_OtherAccount, _DEVICES, "GET /sync/status", "GET /sync/checkpoint", "POST /sync/pull"),
+        ends=codes("server_invalid"), why="it looks like a backup, and the device log does not fit",
     ),
 )  # fmt: skip

@@ -238,4 +238,6 @@ def _acks() -> Iterator[Vector]:
     for case, (note, wrong) in refused.items():
         given = {**log, "ack": ref.cbor(wrong)}
         yield Vector("pairing-ack", f"refused-{case}", note, given, {"error": "pairing_failed"})
-    yield Vector("pairing-ack", "refused-list", "No map.", {**log, "ack": ref.cbor([1])}, {"error": "pairing_failed"})
+    yield Vector(
+        "pairing-ack", "refused-list", "No map.", {**log, "ack": ref.cbor([1])}, {"error": "pairing_failed"}
+    )
