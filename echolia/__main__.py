@@ -13,7 +13,11 @@ from echolia import __version__
 from echolia.client.cli.commands import COMMANDS, EPILOG
 from echolia.client.cli.lazy_group import LazyCommand, LazyGroup
 
-ALL = {"serve": LazyCommand("echolia.__main__:serve", "Run the server."), **COMMANDS}
+ALL = {
+    "serve": LazyCommand("echolia.__main__:serve", "Run the server."),
+    **COMMANDS,
+    "restored": LazyCommand("echolia.__main__:restored", "Make a server's restored backup fit to be served."),
+}
 
 
 @click.group(cls=LazyGroup, lazy=ALL, epilog=EPILOG)
@@ -40,6 +44,44 @@ def serve(**given: str | int | None) -> None:
     from echolia.settings import Settings  # noqa: PLC0415
 
     run(Settings(**{name: value for name, value in given.items() if value is not None}))
+
+
+@click.command(epilog="Example: echolia restored --data ./data")
+@click.option(
+    "--data", type=click.Path(file_okay=False), help="Folder of databases and secrets.  [default: ./data]"
+)
+@click.option("--account", help="Only this account, by its id in hexadecimal, as its file is named.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def restored(data: str | None, account: str | None, as_json: bool) -> None:
+    """After a backup was brought back: give each log a new epoch, so that devices bring back what it lacks.
+
+    Run it while the server is stopped, before any device reaches it. Devices then read their logs again and
+    send what the backup did not have. It may be interrupted and run again.
+    """
+    import asyncio  # noqa: PLC0415 - a device needs none of the server
+    from pathlib import Path  # noqa: PLC0415
+
+    from echolia.client.cli.output import Output  # noqa: PLC0415
+    from echolia.client.cli.progress import progress  # noqa: PLC0415
+    from echolia.restoring import restored as run  # noqa: PLC0415
+    from echolia.settings import Settings  # noqa: PLC0415
+
+    only, out = _account_id(account), Output(as_json)
+    folder = Path(data) if data is not None else Settings().data
+    with progress(out) as show:
+        done = asyncio.run(run(folder, only, lambda n, total: show("accounts", n, total)))
+    told = [f"{done.accounts} logs have a new epoch; {done.emptied} of them had no database and begin empty."]
+    told += [f"{name} failed: {code}" for name, code in done.failed.items()]
+    out.result(done._asdict(), "\n".join(told))
+    if done.failed:
+        raise SystemExit(1)
+
+
+def _account_id(text: str | None) -> bytes | None:
+    try:
+        return None if text is None else bytes.fromhex(text)
+    except ValueError:
+        raise click.UsageError("--account takes an id in hexadecimal.") from None
 
 
 def main() -> None:

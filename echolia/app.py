@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -18,7 +19,7 @@ from echolia.core.errors import EcholiaError
 from echolia.settings import Settings
 from echolia.storage.databases import UserDatabases
 from echolia.storage.directory import open_directory
-from echolia.storage.engine import Database, Statement, StorageFull
+from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
 from echolia.storage.migrate import load_migrations
 from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.sqlite_driver import SqliteDriver
@@ -30,6 +31,7 @@ from echolia.sync.walk import Walking
 from echolia.web import health
 from echolia.web.admission import Admission
 from echolia.web.api import build_api
+from echolia.web.context import Dice
 from echolia.web.gate import Gate, Journal, Rules
 from echolia.web.lean import LeanRoute
 from echolia.web.limits import Limits, Origins
@@ -43,10 +45,16 @@ _UNLIMITED: Final = {("GET", path): None for path in health.PATHS}
 
 @asynccontextmanager
 async def running(
-    settings: Settings, clock: Callable[[], float] = time.time, access_log: AccessLog | None = None
+    settings: Settings,
+    clock: Callable[[], float] = time.time,
+    access_log: AccessLog | None = None,
+    *,
+    dice: Dice = secrets.token_bytes,
+    driver: FileDriver | None = None,
 ) -> AsyncIterator[Gate]:
-    """The server's ASGI application while its databases are open; `clock` is in Unix seconds.
+    """The server's ASGI application while its databases are open.
 
+    `clock` is in Unix seconds; `driver` opens the databases instead of one with the settings' threads.
     Raises: `storage_owned`, `migration_changed`, `migration_ahead`, `StorageError`.
     """
 
@@ -57,8 +65,9 @@ async def running(
     async with AsyncExitStack() as stack:
         lock = OwnerLock(settings.data)
         stack.callback(lock.release)
-        driver = SqliteDriver(settings.threads)
-        stack.push_async_callback(driver.close)
+        if driver is None:
+            driver = own = SqliteDriver(settings.threads)
+            stack.push_async_callback(own.close)
         directory = await open_directory(settings.data / "directory.db", driver, load_migrations("directory"))
         stack.push_async_callback(directory.close)
         databases = UserDatabases(
@@ -67,8 +76,8 @@ async def running(
         stack.push_async_callback(databases.close)
         files = await databases.sweep()
 
-        keys = load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000)
-        auth = open_auth(settings, directory, databases, keys, clock_ms, lambda: _purge(directory))
+        keys = load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000, dice)
+        auth = open_auth(settings, directory, databases, keys, clock_ms, lambda: _purge(directory), dice)
         compaction, checkpoints = _history(settings, databases, auth, clock_ms)
         stack.push_async_callback(compaction.close)
         sync = SyncService(databases, auth.devices, clock_ms, acked=compaction.consider)

@@ -73,7 +73,7 @@ def _add_account(routes: APIRouter, auth: Auth) -> None:
         await auth.accounts.delete(member, body)
 
 
-def _side(request: Request) -> tuple[Caller | None, bytes | None]:
+async def _side(request: Request) -> tuple[Caller | None, bytes | None]:
     """Who stands at a mailbox: a member, or a guest by its token; raises what refused the member."""
     authorization = request.headers.get("authorization", "")
     if authorization[: len(_SCHEME)].lower() == _SCHEME:

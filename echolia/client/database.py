@@ -9,32 +9,35 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from echolia.client.environment import Durably, at_once
 from echolia.client.faults import home_faults
 from echolia.client.schema import APPLICATION_ID, MIGRATIONS
+from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 
 
 class Database:
     """One connection, used by one thread at a time; anything may raise `disk_full` or `home_damaged`."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sqlite3.Connection, durably: Durably) -> None:
+        self._connection, self._durably = connection, durably
+        self.device_log: DeviceLog | None = None  # as far as it was verified: `ledger.device_log`
 
     @classmethod
-    def create(cls, path: Path) -> Database:
+    def create(cls, path: Path, durably: Durably = at_once) -> Database:
         """A new database at `path`, whose folder is private already."""
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600))
-        return cls._opened(path)
+        return cls._opened(path, durably)
 
     @classmethod
-    def open(cls, path: Path) -> Database:
+    def open(cls, path: Path, durably: Durably = at_once) -> Database:
         """The database at `path`; raises `home_damaged` or `home_newer`."""
         if not path.is_file():
             raise EcholiaError("home_damaged", "its database is missing")
-        return cls._opened(path)
+        return cls._opened(path, durably)
 
     @classmethod
-    def _opened(cls, path: Path) -> Database:
+    def _opened(cls, path: Path, durably: Durably) -> Database:
         with home_faults():
             uri = f"{path.absolute().as_uri()}?mode=rw"
             connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
@@ -44,7 +47,7 @@ class Database:
             except BaseException:
                 connection.close()
                 raise
-        return cls(connection)
+        return cls(connection, durably)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -53,14 +56,17 @@ class Database:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield
-                self._connection.execute("COMMIT")
+                self._durably(self._commit)
             except BaseException:
                 if self._connection.in_transaction:  # some failures have rolled back already
                     self._connection.execute("ROLLBACK")
                 raise
 
     def run(self, sql: str, *values: object) -> int:
-        """Execute a statement; gives the row id of what it inserted."""
+        """Execute a statement, durably unless in a transaction; gives the row id of what it inserted."""
+        if not self._connection.in_transaction:
+            with self.transaction():
+                return self.run(sql, *values)
         with closing(self._execute(sql, values)) as cursor:
             return cursor.lastrowid or 0
 
@@ -103,6 +109,9 @@ class Database:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
+
+    def _commit(self) -> None:
+        self._connection.execute("COMMIT")
 
     def _execute(self, sql: str, values: tuple[object, ...]) -> sqlite3.Cursor:
         with home_faults():

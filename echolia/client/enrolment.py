@@ -39,7 +39,7 @@ async def make_account(
         if not vault.registered:
             await _register(vault, transport, environment)
             vault = vault.confirmed()
-            vault.save(home.vault)
+            vault.save(home.vault, environment.durably)
         opened = with_database(home, lock, vault, collections, environment)
         return opened, phrase_of(vault.entropy or b"")
     except BaseException:
@@ -55,17 +55,17 @@ def _begun(home: Home, server: str, environment: Environment) -> Vault:
             raise EcholiaError("home_exists")
         if not vault.registered and vault.server != server:
             vault = vault.moved(server)
-            vault.save(home.vault)
+            vault.save(home.vault, environment.durably)
         elif vault.server != server:
             raise EcholiaError("home_exists")
     else:
         check_free(home)
         vault = _new_vault(server, environment)
         # The vault comes first: whatever the server may learn of this account, its secrets are on disk.
-        vault.save(home.vault)
+        vault.save(home.vault, environment.durably)
     if not vault.registered:
         assert vault.genesis is not None, "an account begins with its genesis"
-        create_database(home, [vault.genesis])
+        create_database(home, [vault.genesis], environment.durably)
     return vault
 
 

@@ -8,10 +8,18 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeAlias
+
+Durably: TypeAlias = Callable[[Callable[[], object]], None]
 
 
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def at_once(step: Callable[[], object]) -> None:
+    """Take a durable step, as a device does."""
+    step()
 
 
 def _jitter() -> float:
@@ -20,12 +28,17 @@ def _jitter() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """`now_ms`: ms since 1970, never trusted; `dice(n)`: n secret random bytes; `jitter`: from 0 to 1."""
+    """`now_ms`: ms since 1970, never trusted; `dice(n)`: n secret random bytes; `jitter`: from 0 to 1.
+
+    `durably` takes each step that outlives the process (a commit, a vault's new name), so that whoever looks
+    for what a crash leaves behind can stop before and after every one.
+    """
 
     now_ms: Callable[[], int] = _now_ms
     dice: Callable[[int], bytes] = secrets.token_bytes
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     jitter: Callable[[], float] = _jitter
+    durably: Durably = at_once
 
 
 REAL = Environment()

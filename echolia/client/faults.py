@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Final
 
 from echolia.core.errors import EcholiaError
@@ -21,23 +20,35 @@ _FULL: Final = {
 }
 
 
-@contextmanager
-def home_faults() -> Iterator[None]:
+class home_faults:  # noqa: N801  # read as a statement: `with home_faults():`, some hundred times a sync
     """Turn what SQLite and the file system raise inside into `disk_full`, `home_locked` or `home_damaged`."""
-    try:
-        yield
-    except sqlite3.ProgrammingError:
-        raise
-    except UnicodeDecodeError:
-        # A damaged schema: SQLite quotes it in its message, and `sqlite3` cannot read that.
-        raise EcholiaError("home_damaged") from None
-    except sqlite3.Error as error:
-        # Without a cause: SQLite's messages may quote what was bound.
-        raise EcholiaError(_code(getattr(error, "sqlite_errorcode", 0))) from None
-    except OSError as error:
-        if error.errno in _NO_ROOM:
-            raise EcholiaError("disk_full") from None
-        raise
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Raise the fault's own error, without a cause: SQLite's messages may quote what was bound."""
+        code = None if error is None else _meaning(error)
+        if code is not None:
+            raise EcholiaError(code) from None
+
+
+def _meaning(error: BaseException) -> str | None:
+    match error:
+        case sqlite3.ProgrammingError():
+            return None
+        case UnicodeDecodeError():
+            # A damaged schema: SQLite quotes it in its message, and `sqlite3` cannot read that.
+            return "home_damaged"
+        case sqlite3.Error():
+            return _code(getattr(error, "sqlite_errorcode", 0))
+        case OSError() if error.errno in _NO_ROOM:
+            return "disk_full"
+    return None
 
 
 def _code(sqlite_code: int) -> str:

@@ -89,10 +89,10 @@ class Joining(Generic[Opened]):
         last = await self._mailbox.take(2)
         signed, secrets = _received(met, entry, last)
         vouched = read_vouched(last.get("ack"), met.log, canonical.decode(entry)["by"])
-        create_database(self._home, [*met.entries, signed], vouched)
+        create_database(self._home, [*met.entries, signed], self._environment.durably, vouched)
         vault = Vault(self._server, self._keys, secrets)
         # The vault comes last: a home without one is no home, so whatever stopped before can be done again.
-        vault.save(self._home.vault)
+        vault.save(self._home.vault, self._environment.durably)
         opened = with_database(self._home, self._lock, vault, self._collections, self._environment)
         self._handed_over = True
         return self._opened(opened, self._transport)

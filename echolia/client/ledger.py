@@ -12,7 +12,7 @@ import cbor2
 from echolia.client.database import Database
 from echolia.client.verifier import Head, Known, VerifiedRun
 from echolia.core import canonical
-from echolia.core.device_log import DeviceLog, SignedEntry
+from echolia.core.device_log import DeviceLog, SignedEntry, entry_hash
 from echolia.core.errors import EcholiaError
 from echolia.core.positions import NOTHING_SEEN, LogPosition, log_start
 from echolia.core.runs import chain_start
@@ -143,13 +143,24 @@ def chained(chain: bytes, change: bytes) -> bytes:
 
 
 def device_log(database: Database) -> DeviceLog:
-    """The verified device log, verified again: signatures cost little, and a damaged home shows early."""
-    return DeviceLog.replay(device_entries(database))
+    """The verified device log: whole when a home is opened, so that damage shows early, then what is new."""
+    known = database.device_log
+    if known is None or _entry_hash_at(database, known.length - 1) != known.head:
+        known = DeviceLog.replay(device_entries(database))
+    for signed in device_entries(database, known.length):
+        known = known.extend(signed)
+    database.device_log = known
+    return known
 
 
-def device_entries(database: Database) -> list[SignedEntry]:
-    """The entries of the device log; raises `home_damaged`."""
-    rows = database.rows("SELECT entry, signatures FROM device_log ORDER BY n")
+def _entry_hash_at(database: Database, n: int) -> bytes | None:
+    entry = database.value("SELECT entry FROM device_log WHERE n = ?", n)
+    return None if entry is None else entry_hash(entry)
+
+
+def device_entries(database: Database, start: int = 0) -> list[SignedEntry]:
+    """The entries of the device log from `start` on; raises `home_damaged`."""
+    rows = database.rows("SELECT entry, signatures FROM device_log WHERE n >= ? ORDER BY n", start)
     return [SignedEntry(entry, _signatures(raw)) for entry, raw in rows]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from echolia.client import ledger, witnesses
 from echolia.client.database import Database
-from echolia.client.environment import Environment
+from echolia.client.environment import Durably, Environment
 from echolia.client.home import Home, HomeLock
 from echolia.client.identity import Identity
 from echolia.client.replica import Replica
@@ -31,7 +31,7 @@ class OpenHome:
 
     def keep(self, vault: Vault) -> None:
         """Replace the vault."""
-        vault.save(self.home.vault)
+        vault.save(self.home.vault, self.replica.environment.durably)
         self.vault = vault
 
     async def close(self) -> None:
@@ -73,10 +73,10 @@ def with_database(
     home: Home, lock: HomeLock, vault: Vault, collections: Iterable[Collection], environment: Environment
 ) -> OpenHome:
     """The home of this vault with its database, which must be the same account's."""
-    database = Database.open(home.database)
+    database = Database.open(home.database, environment.durably)
     try:
         log = _own_log(database)
-        vault = _current(home, vault, database)
+        vault = _current(home, vault, database, environment)
         identity = Identity.of(vault, collections)
         if log.account != identity.account or identity.device not in log.devices:
             raise EcholiaError("home_damaged", "its database and its vault are of different devices")
@@ -86,11 +86,11 @@ def with_database(
     return OpenHome(home, vault, Replica(database, identity, environment), lock)
 
 
-def _current(home: Home, vault: Vault, database: Database) -> Vault:
+def _current(home: Home, vault: Vault, database: Database, environment: Environment) -> Vault:
     """The vault, as the database has it: it may have taken the new identity when the vault had not yet."""
     if vault.successor is not None and database.get("identity") == vault.successor.device:
         vault = vault.succeeded()
-        vault.save(home.vault)
+        vault.save(home.vault, environment.durably)
     return vault
 
 
@@ -109,13 +109,15 @@ def check_free(home: Home) -> None:
             raise EcholiaError("home_damaged", "its vault is missing")
 
 
-def create_database(home: Home, entries: list[SignedEntry], vouched: Ack | None = None) -> None:
+def create_database(
+    home: Home, entries: list[SignedEntry], durably: Durably, vouched: Ack | None = None
+) -> None:
     """A new database that holds this device log, in place of one that was left unfinished.
 
     `vouched` is what the device that adds this one has verified.
     """
     home.clear_unfinished()
-    database = Database.create(home.database)
+    database = Database.create(home.database, durably)
     try:
         with database.transaction():
             for n, entry in enumerate(entries):

@@ -25,6 +25,7 @@ _TOKEN: Final = re.compile(r"[!-~]{1,8192}")
 _LONGEST_TOKEN_S: Final = 366 * 86_400
 _CHALLENGES: Final = 4
 _CHALLENGE_BYTES: Final = 32
+_SIGN_INS: Final = 2
 _RETRIED: Final = {
     "rate_limited",
     "unavailable",
@@ -147,14 +148,16 @@ class Session:
 
     async def _admitted(self, request: Request) -> Answer:
         authorization = await self.authorization()
-        try:
-            return await self._retried(_with(request, authorization))
-        except Refused as refused:
-            if refused.code not in _SIGN_IN_AGAIN:
-                raise
-        used = await self._tokens.load()
-        tokens = await self._sign_in(used)
-        return await self._retried(_with(request, f"Bearer {tokens.access}"))
+        for _ in range(_SIGN_INS):
+            try:
+                return await self._retried(_with(request, authorization))
+            except Refused as refused:
+                if refused.code not in _SIGN_IN_AGAIN:
+                    raise
+            # A refresh that the network delivers twice ends the tokens it gave: a challenge gives others.
+            tokens = await self._sign_in(await self._tokens.load())
+            authorization = f"Bearer {tokens.access}"
+        return await self._retried(_with(request, authorization))
 
     async def _sign_in(self, former: Tokens | None) -> Tokens:
         async with self._signing_in:

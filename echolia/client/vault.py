@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
+from echolia.client.environment import Durably, at_once
 from echolia.client.faults import home_faults
 from echolia.core import canonical
 from echolia.core.device_log import SignedEntry
@@ -50,7 +51,7 @@ class Vault:
         """The vault once the new identity is the device's."""
         return self if self.successor is None else replace(self, keys=self.successor, successor=None)
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Path, durably: Durably = at_once) -> None:
         """Write the vault so that a crash leaves the former one or this one; raises `disk_full`."""
         fresh = path.with_suffix(".new")
         with home_faults():
@@ -60,7 +61,7 @@ class Vault:
                 file.write(self._encode())
                 file.flush()
                 os.fsync(file.fileno())
-            fresh.replace(path)
+            durably(lambda: fresh.replace(path))
             sync_folder(path.parent)
 
     @classmethod

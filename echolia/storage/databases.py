@@ -24,6 +24,11 @@ _ASSERT_OWNER: Final = (
 )
 
 
+def owner(account: bytes, epoch: int) -> Statement:
+    """Makes a new database the account's; its log begins in this epoch."""
+    return Statement("INSERT INTO account (one, account, epoch) VALUES (1, ?, ?)", (account, epoch))
+
+
 @dataclass(frozen=True, slots=True)
 class Stats:
     """How many databases are open and leased now, and how many were opened, evicted, created, deleted."""

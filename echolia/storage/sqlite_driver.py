@@ -18,7 +18,7 @@ from typing import Final, TypeVar
 
 from echolia.storage.engine import Database, DatabaseMissing, Result, Statement, StorageError, Value
 from echolia.storage.faults import storage_error
-from echolia.storage.threads import Threads, Unit
+from echolia.storage.threads import Threads, Unit, Workers
 
 T = TypeVar("T")
 Batch = list[Result]
@@ -55,14 +55,16 @@ PRAGMA trusted_schema = OFF;
 
 
 class SqliteDriver:
-    """Opens SQLite files; all its databases share `threads` threads.
+    """Opens SQLite files; all its databases share `threads` threads, or the workers given.
 
     `busy_ms` is how long a unit of work waits for a lock that another process holds; `cache_kib` is each
     connection's page cache.
     """
 
-    def __init__(self, threads: int = 8, *, busy_ms: int = 2000, cache_kib: int = CACHE_KIB) -> None:
-        self._threads = Threads(threads)
+    def __init__(
+        self, threads: int | Workers = 8, *, busy_ms: int = 2000, cache_kib: int = CACHE_KIB
+    ) -> None:
+        self._threads: Workers = Threads(threads) if isinstance(threads, int) else threads
         self._busy_ms = busy_ms
         self._cache_kib = cache_kib
 
@@ -97,7 +99,7 @@ class SqliteDatabase:
 
     __slots__ = ("_connection", "_lock", "_threads")
 
-    def __init__(self, connection: sqlite3.Connection, threads: Threads) -> None:
+    def __init__(self, connection: sqlite3.Connection, threads: Workers) -> None:
         self._connection: sqlite3.Connection | None = connection
         self._threads = threads
         self._lock = asyncio.Lock()

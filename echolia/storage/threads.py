@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from queue import SimpleQueue
 from threading import Thread
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from echolia.storage.engine import StorageError
 
@@ -54,6 +54,18 @@ class Unit(Generic[T]):
                 await asyncio.wait_for(self.ended.wait(), INTERRUPT_EVERY_S)
             except (TimeoutError, asyncio.CancelledError):
                 continue  # a further cancellation changes nothing: the unit has to end first
+
+
+class Workers(Protocol):
+    """What runs units of work: `Threads`, or a simulation's own, which lets nothing run beside anything."""
+
+    async def run(self, work: Callable[[Unit[T]], T], interrupt: Callable[[], None] = ...) -> T:
+        """Run `work` and return its value; cancelled, it raises once the work has ended."""
+        ...
+
+    async def close(self) -> None:
+        """End after the work begun; further work is refused."""
+        ...
 
 
 class Threads:

@@ -143,6 +143,15 @@ async def load(db: Batches) -> tuple[LogState, LogBase]:
     return LogState(owner, LogPosition(epoch, seq, log), received_ms, total_bytes, known), base
 
 
+async def start_in(db: Batches, epoch: int) -> LogPosition:
+    """Where the log would begin in another epoch: at position 0, or at the base."""
+    account, found = await db.batch((Statement(_ACCOUNT), Statement(_BASE)))
+    owner, _ = _typed(account.rows[0])
+    if not found.rows:
+        return log_start(owner, epoch)
+    return base_at(owner, epoch, checkpoints.decode(_typed(found.rows[0])[0])).position
+
+
 async def kept_checkpoints(db: Batches) -> list[StoredCheckpoint]:
     """The account's checkpoints, newest first."""
     (found,) = await db.batch((Statement(_CHECKPOINTS),))

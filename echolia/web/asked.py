@@ -45,7 +45,8 @@ def member_of(connection: HTTPConnection) -> Caller:
     return known.caller
 
 
-def _member(connection: HTTPConnection, _scheme: Annotated[object, Security(_SCHEME)]) -> Caller:
+# A coroutine, though it waits for nothing: the framework sends plain functions through a thread.
+async def _member(connection: HTTPConnection, _scheme: Annotated[object, Security(_SCHEME)]) -> Caller:
     return member_of(connection)
 
 

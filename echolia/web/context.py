@@ -40,6 +40,8 @@ class Standing(NamedTuple):
 OnEnd = Callable[[bytes, bytes | None], None]
 # Given account, device and the counter of its last change that counts: held while a revocation is written.
 CutOff = Callable[[bytes, bytes, int], AbstractAsyncContextManager[None]]
+# Gives n secret random bytes.
+Dice = Callable[[int], bytes]
 
 
 class Devices(Protocol):

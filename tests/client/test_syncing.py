@@ -206,6 +206,18 @@ async def test_tokens_end_and_are_renewed(world: World) -> None:
     assert (await device.sync()).pushed == 1
 
 
+async def test_a_refresh_that_arrives_twice_costs_a_sign_in(world: World) -> None:
+    """The second one looks like a thief's: it ends the tokens that the first one gave."""
+    device = await world.first()
+    await device.sync()
+    world.pass_s(1000)
+    device._replica.database.run("UPDATE tokens SET expires_ms = expires_ms + 1000000")  # by a slow clock
+    losing(world, "/nothing", 0)  # but time passes with each request
+    world.transport("laptop").repeated = "/auth/refresh"
+    await write(device)
+    assert (await device.sync()).pushed == 1
+
+
 async def test_two_syncs_at_once_are_one_after_the_other(world: World) -> None:
     device = await world.first()
     await write(device, 3)

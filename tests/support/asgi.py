@@ -36,11 +36,15 @@ class Answer:
 
 @dataclass
 class Asker:
-    """A client of one application; `peer` is the address that it seems to come from."""
+    """A client of one application; `peer` is the address that it seems to come from.
+
+    An answer that takes longer than `answer_s` is given up (TimeoutError).
+    """
 
     app: ASGIApp
     token: str = ""
     peer: str = "127.0.0.1"
+    answer_s: float = ANSWER_S
 
     async def __call__(
         self,
@@ -68,7 +72,7 @@ class Asker:
         async def send(message: Message) -> None:
             _collect(answer, message)
 
-        async with asyncio.timeout(ANSWER_S):
+        async with asyncio.timeout(self.answer_s):
             await self.app(scope, receive, send)
         return answer
 

@@ -24,11 +24,15 @@ Meddler = Callable[[Request, Answer], Answer]
 
 @dataclass
 class InProcess:
-    """A `Transport` that asks an ASGI application; `meddle` may change answers, `down` answers nothing."""
+    """A `Transport` that asks an ASGI application; `meddle` may change answers, `down` answers nothing.
+
+    What goes to the path `repeated` arrives a second time behind the device's back.
+    """
 
     ask_server: Asker
     meddle: Meddler | None = None
     down: bool = False
+    repeated: str = ""
     asked: list[Request] = field(default_factory=list)
 
     async def ask(self, request: Request) -> Answer:
@@ -36,14 +40,9 @@ class InProcess:
         self.asked.append(request)
         if self.down:
             raise EcholiaError("server_unreachable")
-        headers = {"accept": request.accept}
-        if request.body:
-            headers["content-type"] = request.content_type
-        if request.authorization:
-            headers["authorization"] = request.authorization
-        body = request.body or None
-        found = await self.ask_server(request.method, request.path, body=body, headers=headers)
-        answer = Answer(found.status, found.body, float(found.headers.get("retry-after", "0")))
+        answer = await answered(self.ask_server, request)
+        if request.path == self.repeated:
+            await answered(self.ask_server, request)
         return self.meddle(request, answer) if self.meddle else answer
 
     async def lines(self, request: Request) -> AsyncIterator[str]:
@@ -61,6 +60,17 @@ class InProcess:
 
     async def close(self) -> None:
         """See `Transport.close`."""
+
+
+async def answered(ask: Asker, request: Request) -> Answer:
+    """What a server answers to a device's request."""
+    headers = {"accept": request.accept}
+    if request.body:
+        headers["content-type"] = request.content_type
+    if request.authorization:
+        headers["authorization"] = request.authorization
+    found = await ask(request.method, request.path, body=request.body or None, headers=headers)
+    return Answer(found.status, found.body, float(found.headers.get("retry-after", "0")))
 
 
 async def _at_once(seconds: float) -> None:

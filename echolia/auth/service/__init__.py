@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
@@ -16,6 +17,7 @@ from echolia.auth.service.sign_in import SignIns
 from echolia.auth.store import sign_in
 from echolia.settings import Settings
 from echolia.storage.engine import Database
+from echolia.web.context import Dice
 
 DAY_MS: Final = 86_400_000
 
@@ -46,15 +48,16 @@ def open_auth(
     keys: SigningKeys,
     clock_ms: Callable[[], int],
     purge: Callable[[], Awaitable[None]],
+    dice: Dice = secrets.token_bytes,
 ) -> Auth:
     """The services over the directory `db`; call `devices.load` and `accounts.resume_deletions` before
     serving.
     """
     tokens = AccessTokens(keys, settings.access_token_seconds, clock_ms)
     devices = AccountDevices(db, settings.access_token_seconds * 1000, clock_ms)
-    sign_ins = SignIns(db, tokens, devices, settings.refresh_token_days * DAY_MS, clock_ms)
-    puzzles = Puzzles(settings.register_free_per_minute, settings.proof_of_work_bits, clock_ms)
-    accounts = Accounts(db, databases, devices, sign_ins, puzzles, clock_ms, purge)
+    sign_ins = SignIns(db, tokens, devices, settings.refresh_token_days * DAY_MS, clock_ms, dice)
+    puzzles = Puzzles(settings.register_free_per_minute, settings.proof_of_work_bits, clock_ms, dice)
+    accounts = Accounts(db, databases, devices, sign_ins, puzzles, clock_ms, purge, dice)
     membership = Membership(db, devices, settings.max_devices, clock_ms)
-    pairing = Pairing(db, devices, settings.max_devices, clock_ms)
+    pairing = Pairing(db, devices, settings.max_devices, clock_ms, dice)
     return Auth(db, tokens, devices, sign_ins, accounts, membership, pairing, clock_ms)

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import ID_BYTES, b64, unb64
-from echolia.web.context import Caller
+from echolia.web.context import Caller, Dice
 
 NAME: Final = "echolia"
 ROTATION_MS: Final = 30 * 86_400_000
@@ -37,7 +37,7 @@ class SigningKeys(NamedTuple):
     verifying: Mapping[str, Ed25519PublicKey]
 
 
-def load_keys(folder: Path, now_ms: int, lifetime_ms: int) -> SigningKeys:
+def load_keys(folder: Path, now_ms: int, lifetime_ms: int, dice: Dice = secrets.token_bytes) -> SigningKeys:
     """The keys in the folder (mode 0600, named `<made in ms>-<random>.pem`), rotated.
 
     A new one is made where there is none or the newest is older than 30 days; one is removed when its
@@ -46,7 +46,7 @@ def load_keys(folder: Path, now_ms: int, lifetime_ms: int) -> SigningKeys:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     names = sorted((path.stem for path in folder.glob("*-*.pem")), key=_made_ms)
     if not names or now_ms - _made_ms(names[-1]) > ROTATION_MS:
-        names.append(_make(folder, now_ms))
+        names.append(_make(folder, now_ms, dice))
     while len(names) > 1 and now_ms - _made_ms(names[1]) > lifetime_ms + LEEWAY_MS:
         (folder / f"{names.pop(0)}.pem").unlink()
     keys = {name: _read(folder / f"{name}.pem") for name in names}
@@ -58,9 +58,9 @@ def _made_ms(name: str) -> int:
     return int(made) if made.isdecimal() else 0
 
 
-def _make(folder: Path, now_ms: int) -> str:
-    name = f"{now_ms}-{secrets.token_hex(4)}"
-    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def _make(folder: Path, now_ms: int, dice: Dice) -> str:
+    name, key = f"{now_ms}-{dice(4).hex()}", Ed25519PrivateKey.from_private_bytes(dice(32))
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     # Under another name first: half a key would keep the server from starting.
     part = folder / f"{name}.part"
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

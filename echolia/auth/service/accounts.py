@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -20,8 +19,9 @@ from echolia.core.device_log import DeviceLog, SignedEntry
 from echolia.core.errors import EcholiaError
 from echolia.core.messages import delete_account_message
 from echolia.core.signing import verify
+from echolia.storage.databases import owner
 from echolia.storage.engine import ConstraintViolated, Database, DatabaseExists, Statement
-from echolia.web.context import Caller
+from echolia.web.context import Caller, Dice
 
 
 class AccountDatabases(Protocol):
@@ -47,6 +47,7 @@ class Accounts:
     puzzles: Puzzles
     clock_ms: Callable[[], int]
     purge: Callable[[], Awaitable[None]]
+    dice: Dice
     _registering: set[bytes] = field(default_factory=set)
 
     async def register(self, asked: Register) -> Registered:
@@ -83,27 +84,26 @@ class Accounts:
         """First the account's database, then the rows that make it an account: a crash between leaves only
         the file.
         """
-        try:
-            await self._create(log.account)
-        except DatabaseExists:
-            # Left by a crash: no row names it, so nobody ever wrote to it. Looked up again, for now it
-            # matters.
-            await self._check_free(log.account, device)
-            await self.databases.delete(log.account)
-            await self._create(log.account)
+        made = await self._create(log.account)
         tokens, statement = self.sign_ins.first(log.account, device)
         try:
             await store.insert(self.db, log, genesis, boxes, self.clock_ms(), statement)
         except ConstraintViolated:
-            await self.databases.delete(log.account)
+            if made:
+                await self.databases.delete(log.account)
             raise EcholiaError("account_exists") from None
         self.devices.grown(log)
         return Registered(account=log.account, device=device, tokens=tokens)
 
-    async def _create(self, account: bytes) -> None:
-        epoch = 1 + secrets.randbelow(2**53 - 1)
-        owner = Statement("INSERT INTO account (one, account, epoch) VALUES (1, ?, ?)", (account, epoch))
-        await self.databases.create(account, [owner])
+    async def _create(self, account: bytes) -> bool:
+        epoch = 1 + int.from_bytes(self.dice(8), "big") % (2**53 - 1)
+        try:
+            await self.databases.create(account, [owner(account, epoch)])
+        except DatabaseExists:
+            # Left by a crash, or the directory came back from an older backup than it. It can only be this
+            # account's, and what is in it is not to be lost.
+            return False
+        return True
 
     async def delete(self, caller: Caller, asked: Deletion) -> None:
         """The whole account, for good.

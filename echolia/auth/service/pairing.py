@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from echolia.auth.store import mailboxes as store
 from echolia.core.device_log import DeviceLog, SignedEntry, entry_hash
 from echolia.core.errors import EcholiaError
 from echolia.storage.engine import ConstraintViolated, Database
-from echolia.web.context import Caller
+from echolia.web.context import Caller, Dice
 
 MAILBOX_MS: Final = 120_000
 LONGEST_WAIT_S: Final = 25.0
@@ -75,13 +74,14 @@ class Pairing:
     devices: AccountDevices
     max_devices: int
     clock_ms: Callable[[], int]
+    dice: Dice
     waiting: Waiting = field(default_factory=Waiting)
 
     async def open(self, caller: Caller, token_hash: bytes) -> Mailbox:
         """A mailbox for whoever knows the token; the account's former one ends. Raises `too_many_devices`."""
         log = await self.devices.log(caller.account)
         check_room(len(log.active()) + 1, self.max_devices)
-        mailbox = secrets.token_bytes(16)
+        mailbox = self.dice(16)
         await store.open_mailbox(self.db, mailbox, caller.account, token_hash, self.clock_ms() + MAILBOX_MS)
         return Mailbox(mailbox=mailbox, expires_in=MAILBOX_MS // 1000)
 

@@ -16,7 +16,7 @@ from cachetools import TLRUCache
 
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64, unb64
-from echolia.web.context import Refusal
+from echolia.web.context import Dice, Refusal
 
 LIFETIME_MS: Final = 10 * 60_000
 MOST_BITS: Final = 26
@@ -33,11 +33,18 @@ class Puzzles:
     The key is made at the start, so that a restart, which forgets what was spent, forgets the puzzles too.
     """
 
-    def __init__(self, free_per_minute: int, least_bits: int, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        free_per_minute: int,
+        least_bits: int,
+        clock_ms: Callable[[], int],
+        dice: Dice = secrets.token_bytes,
+    ) -> None:
         self._free = free_per_minute
         self._least_bits = least_bits
         self._clock_ms = clock_ms
-        self._key = secrets.token_bytes(32)
+        self._dice = dice
+        self._key = dice(32)
         self._recent: deque[int] = deque(maxlen=1_000_000)
         self._spent: TLRUCache[str, int] = TLRUCache(
             _MOST_SPENT, ttu=lambda _, expires_ms, __: expires_ms, timer=clock_ms
@@ -70,7 +77,7 @@ class Puzzles:
         return min(self._least_bits + max(doublings, 0), max(MOST_BITS, self._least_bits))
 
     def _challenge(self, bits: int) -> str:
-        head = _HEAD.pack(self._clock_ms() + LIFETIME_MS, bits, secrets.token_bytes(16))
+        head = _HEAD.pack(self._clock_ms() + LIFETIME_MS, bits, self._dice(16))
         return b64(head + self._mac(head))
 
     def _spend(self, challenge: str, nonce: str) -> None:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -18,6 +17,7 @@ from echolia.core.errors import EcholiaError
 from echolia.core.messages import login_message
 from echolia.core.signing import verify
 from echolia.storage.engine import Database, Statement
+from echolia.web.context import Dice
 
 CHALLENGE_MS: Final = 60_000
 # An unknown device is checked against this, so that it takes as long as a known one.
@@ -33,10 +33,11 @@ class SignIns:
     devices: AccountDevices
     refresh_ms: int
     clock_ms: Callable[[], int]
+    dice: Dice
 
     async def challenge(self, device: bytes) -> Challenge:
         """A challenge, for any id: nobody learns which exist."""
-        challenge = secrets.token_bytes(32)
+        challenge = self.dice(32)
         await store.put_challenge(self.db, challenge, device, self.clock_ms() + CHALLENGE_MS)
         return Challenge(challenge=challenge, expires_in=CHALLENGE_MS // 1000)
 
@@ -59,7 +60,7 @@ class SignIns:
 
     def first(self, account: bytes, device: bytes) -> tuple[Tokens, Statement]:
         """The tokens of a new sign-in, good once the statement was carried out."""
-        refresh, family = secrets.token_bytes(32), secrets.token_bytes(16)
+        refresh, family = self.dice(32), self.dice(16)
         expires_ms = self.clock_ms() + self.refresh_ms
         statement = store.insert_token(_hash(refresh), family, account, device, expires_ms)
         return self._tokens(account, device, refresh), statement
@@ -68,7 +69,7 @@ class SignIns:
         """The next pair; raises `unauthorized`, `token_expired`, and `token_reused`, which ends the whole
         family.
         """
-        now_ms, new = self.clock_ms(), secrets.token_bytes(32)
+        now_ms, new = self.clock_ms(), self.dice(32)
         done = await store.renew_token(
             self.db, _hash(asked.refresh), _hash(new), now_ms, now_ms + self.refresh_ms
         )

@@ -93,6 +93,13 @@ async def insert(
     )
 
 
+async def listed(db: Database) -> list[bytes]:
+    """Every account that is not being deleted."""
+    sql = "SELECT account FROM accounts WHERE NOT deleting ORDER BY account"
+    (found,) = await db.batch([Statement(sql)], tx=False)
+    return [_bytes(account) for (account,) in found.rows]
+
+
 async def entries(db: Database, account: bytes, after: int, most: int) -> list[SignedEntry]:
     """The log's entries from number `after` on, at most that many."""
     (found,) = await db.batch(

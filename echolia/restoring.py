@@ -1,0 +1,86 @@
+"""What an operator does after bringing back a backup: new epochs, before any device reaches the server."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from echolia.auth.store import accounts
+from echolia.core.errors import EcholiaError
+from echolia.storage.databases import UserDatabases, owner
+from echolia.storage.directory import open_directory
+from echolia.storage.engine import DatabaseMissing, StorageError
+from echolia.storage.migrate import load_migrations
+from echolia.storage.owner_lock import OwnerLock
+from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.sync import epochs
+
+_EPOCHS: Final = 2**53 - 1
+# Tells of how many accounts, out of how many, are done.
+Tell = Callable[[int, int], None]
+
+
+class Restored(NamedTuple):
+    """How many logs got a new epoch, how many of them had no database and got an empty one, and which
+    accounts (by their id in hexadecimal) failed with which code.
+    """
+
+    accounts: int
+    emptied: int
+    failed: dict[str, str]
+
+
+async def restored(data: Path, only: bytes | None, tell: Tell) -> Restored:
+    """Give every account's log in a data folder, or that of one account, a new epoch.
+
+    Each log's is given in one step, so it may be interrupted anywhere and run again: then some get another
+    one still, which does no harm as long as no device has seen it. An account that fails keeps no other from
+    its turn.
+
+    Raises: `storage_missing` (there is no server's data), `storage_owned`, `account_unknown`, `StorageError`.
+    """
+    if not (data / "directory.db").is_file():
+        raise DatabaseMissing("no server has kept its data here")
+    async with AsyncExitStack() as stack:
+        lock = OwnerLock(data)
+        stack.callback(lock.release)
+        driver = SqliteDriver(threads=1)
+        stack.push_async_callback(driver.close)
+        directory = await open_directory(data / "directory.db", driver, load_migrations("directory"))
+        stack.push_async_callback(directory.close)
+        databases = UserDatabases(data / "users", driver, load_migrations("user"), max_open=1)
+        stack.push_async_callback(databases.close)
+        await databases.sweep()
+        there = await accounts.listed(directory)
+        if only is not None and only not in there:
+            raise EcholiaError("account_unknown")
+        return await _all(databases, there if only is None else [only], tell)
+
+
+async def _all(databases: UserDatabases, there: list[bytes], tell: Tell) -> Restored:
+    emptied, failed = 0, {}
+    for done, account in enumerate(there):
+        tell(done, len(there))
+        try:
+            emptied += await _one(databases, account)
+        except StorageError as error:
+            failed[account.hex()] = error.code
+    tell(len(there), len(there))
+    return Restored(len(there) - len(failed), emptied, failed)
+
+
+async def _one(databases: UserDatabases, account: bytes) -> bool:
+    """A new epoch for one log; True if it had no database and begins empty."""
+    epoch = 1 + secrets.randbelow(_EPOCHS)
+    try:
+        async with databases.lease(account) as db:
+            await epochs.begin(db, epoch)
+        await databases.drop(account)
+        return False
+    except DatabaseMissing:
+        # Of before the account: its devices hold all of it, and bring it back.
+        await databases.create(account, [owner(account, epoch)])
+        return True
