@@ -16,6 +16,8 @@ from echolia.client.opening import OpenHome, check_free, create_database, locked
 from echolia.client.session import MemoryTokens, Session
 from echolia.client.transport import Transport
 from echolia.client.vault import Vault
+from echolia.client.witnesses import read_vouched
+from echolia.core import canonical
 from echolia.core.collections import Collection
 from echolia.core.device_log import DeviceLog, SignedEntry, entry_bytes
 from echolia.core.errors import EcholiaError
@@ -84,8 +86,10 @@ class Joining(Generic[Opened]):
         met = self._met
         entry = await self._approved(met)
         await self._mailbox.put(2, {"signature": self._keys.sign(device_log_message(entry))})
-        signed, secrets = _received(met, entry, await self._mailbox.take(2))
-        create_database(self._home, [*met.entries, signed], self._environment.durably)
+        last = await self._mailbox.take(2)
+        signed, secrets = _received(met, entry, last)
+        vouched = read_vouched(last.get("ack"), met.log, canonical.decode(entry)["by"])
+        create_database(self._home, [*met.entries, signed], self._environment.durably, vouched)
         vault = Vault(self._server, self._keys, secrets)
         # The vault comes last: a home without one is no home, so whatever stopped before can be done again.
         vault.save(self._home.vault, self._environment.durably)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from echolia.client import ledger
+from echolia.client import ledger, witnesses
 from echolia.client.database import Database
 from echolia.client.environment import Durably, Environment
 from echolia.client.home import Home, HomeLock
 from echolia.client.identity import Identity
 from echolia.client.replica import Replica
 from echolia.client.vault import Vault
+from echolia.client.witnesses import Ack
 from echolia.core.collections import Collection
 from echolia.core.device_log import DeviceLog, SignedEntry
 from echolia.core.errors import EcholiaError
@@ -108,14 +109,21 @@ def check_free(home: Home) -> None:
             raise EcholiaError("home_damaged", "its vault is missing")
 
 
-def create_database(home: Home, entries: list[SignedEntry], durably: Durably) -> None:
-    """A new database that holds this device log, in place of one that was left unfinished."""
+def create_database(
+    home: Home, entries: list[SignedEntry], durably: Durably, vouched: Ack | None = None
+) -> None:
+    """A new database that holds this device log, in place of one that was left unfinished.
+
+    `vouched` is what the device that adds this one has verified.
+    """
     home.clear_unfinished()
     database = Database.create(home.database, durably)
     try:
         with database.transaction():
             for n, entry in enumerate(entries):
                 ledger.add_device_entry(database, n, entry)
+            if vouched is not None:
+                witnesses.keep_vouched(database, vouched)
     finally:
         database.close()
 

@@ -13,6 +13,7 @@ from echolia.client.device_entries import entry_json, fetch_device_log
 from echolia.client.mailbox import Mailbox
 from echolia.client.replica import Replica
 from echolia.client.session import Session, bytes_of
+from echolia.client.witnesses import own_ack
 from echolia.core.device_log import DeviceLog, SignedEntry, entry_bytes
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64, device_id
@@ -107,7 +108,10 @@ class Pairing:
         guest = device_id(reveal.sign, reveal.box)
         signatures = {b64(identity.device): identity.keys.sign(message), b64(guest): signature}
         secrets = agreement.seal_secrets(identity.secrets, entry, self._replica.environment.dice)
-        last = mailbox.sealed(2, {"entry": entry, "signatures": signatures, "secrets": secrets})
+        verified = await self._replica.run(ledger.position, self._replica.database, identity.account)
+        ack = own_ack(identity, verified, log)
+        contents = {"entry": entry, "signatures": signatures, "secrets": secrets, "ack": ack}
+        last = mailbox.sealed(2, contents)
         signed = entry_json(SignedEntry(entry, signatures))
         boxes = [self._key_box(b64(guest), reveal.box)]
         await mailbox.confirm({**signed, "key_boxes": boxes, "message": b64(last)})

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
@@ -23,6 +24,7 @@ _EARLY_MS: Final = 30_000
 _TOKEN: Final = re.compile(r"[!-~]{1,8192}")
 _LONGEST_TOKEN_S: Final = 366 * 86_400
 _CHALLENGES: Final = 4
+_CHALLENGE_BYTES: Final = 32
 _SIGN_INS: Final = 2
 _RETRIED: Final = {
     "rate_limited",
@@ -33,6 +35,9 @@ _RETRIED: Final = {
     "listeners_full",
 }
 _SIGN_IN_AGAIN: Final = {"unauthorized", "token_expired", "token_reused"}
+
+# The last answer that this task's device was given, should it turn out to be evidence.
+ANSWERED: Final = ContextVar("answered", default=b"")
 
 
 class Refused(EcholiaError):
@@ -134,9 +139,14 @@ class Session:
     async def fresh_challenge(self) -> bytes:
         """A challenge to sign."""
         answer = await self.open("POST", "/auth/challenge", {"device": b64(self._keys.device)})
-        return bytes_of(answer, "challenge")
+        return bytes_of(answer, "challenge", _CHALLENGE_BYTES)
 
     async def _as_device(self, request: Request) -> Answer:
+        answer = await self._admitted(request)
+        ANSWERED.set(answer.body)
+        return answer
+
+    async def _admitted(self, request: Request) -> Answer:
         authorization = await self.authorization()
         for _ in range(_SIGN_INS):
             try:
@@ -155,7 +165,10 @@ class Session:
             if tokens is not None and tokens != former:
                 return tokens  # somebody else did it while this one waited
             fields = await self._refreshed(former) if former else None
-            fresh = Tokens.of(fields or await self._challenged(), self._environment.now_ms())
+            if fields is None or fields.get("device") != b64(self._keys.device):
+                # What the former tokens were exchanged for may be another device's: then they were, too.
+                fields = await self._challenged()
+            fresh = Tokens.of(fields, self._environment.now_ms())
             await self._tokens.keep(fresh)
             return fresh
 

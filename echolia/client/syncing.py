@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -29,7 +28,7 @@ from echolia.client.outgoing import Outgoing
 from echolia.client.pages import pull_page, read_served
 from echolia.client.renewing import renew
 from echolia.client.reports import Changed, Progress, SyncReport
-from echolia.client.session import Refused, Session
+from echolia.client.session import ANSWERED, Refused, Session
 from echolia.client.verifier import verify_page
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
@@ -72,7 +71,7 @@ class Syncing:
     def __init__(self, opened: OpenHome, session: Session) -> None:
         self._opened, self._replica, self._session = opened, opened.replica, session
         self._one = asyncio.Lock()
-        self._page = b""  # the last one served, should it turn out to be evidence
+        self._told = b""  # what others acknowledged, as it was served, while it is compared
 
     @property
     def _database(self) -> Database:
@@ -90,11 +89,12 @@ class Syncing:
             try:
                 await self._rounds(tally, on_progress or _ignore)
             except EcholiaError as error:
-                now_ms = self._replica.environment.now_ms()
-                await self._replica.run(evidence.keep, self._database, error, self._page, now_ms)
+                answer, now_ms = self._told or ANSWERED.get(), self._replica.environment.now_ms()
+                await self._replica.run(evidence.keep, self._database, error, answer, now_ms)
                 raise
             finally:
-                self._page = b""
+                self._told = b""
+                ANSWERED.set(b"")
             return await self._replica.run(self._reported, tally)
 
     async def offer_checkpoint(self) -> None:
@@ -121,13 +121,16 @@ class Syncing:
     async def _steps(self, tally: _Tally, report: OnProgress) -> None:
         report(Progress("devices", 0, None, 0))
         status = await self._session.ask("GET", "/sync/status")
-        self._page = json.dumps(status).encode()
+        told = ANSWERED.get()
         await self._replica.run(witnesses.check_epoch, self._replica, status)
         await self._replica.run(witnesses.check_head, self._replica, status)
         acks = witnesses.read_acks(status)
         await fetch_device_log(self._replica, self._session)
         refused = await self._exchange(tally, report)
+        await self._replica.run(witnesses.check_vouched, self._replica)
+        self._told = told
         await self._replica.run(witnesses.check, self._replica, acks)
+        self._told = b""
         await self._acknowledge(report)
         if refused is not None:
             raise refused
@@ -221,7 +224,7 @@ class Syncing:
         at = await self._replica.run(ledger.position, self._database, self._identity.account)
         start, more = at.seq - (tally.pulled - before), True  # what it started with counts as done
         while more:
-            self._page = raw = await pull_page(self._session, at, elide_own=again is None)
+            raw = await pull_page(self._session, at, elide_own=again is None)
             page = read_served(raw)
             applied, at = await self._applied(self._apply, page)
             more = page.more
@@ -233,9 +236,9 @@ class Syncing:
         """Where nothing of the log is known: what counts of it, if the server has a checkpoint."""
         point = await starting.begin(self._replica, self._session)
         while point is not None:
-            self._page, page = await starting.read_page(self._replica, self._session, point)
+            raw, page = await starting.read_page(self._replica, self._session, point)
             applied = await self._applied(partial(starting.apply_page, self._replica, point), page)
-            self._tell(tally, applied, len(self._page))
+            self._tell(tally, applied, len(raw))
             report(Progress("pull", tally.pulled, point.count, tally.pulled_bytes))
             if not page.more:
                 return

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from echolia.client import ledger, rebasing
+from echolia.client import ledger, notices, rebasing
+from echolia.client.database import Database
+from echolia.client.identity import Identity
 from echolia.client.replica import Replica
 from echolia.client.session import bytes_of
+from echolia.core import canonical
 from echolia.core.device_log import DeviceLog, entry_hash
 from echolia.core.errors import EcholiaError
 from echolia.core.messages import ack_message
@@ -99,6 +102,55 @@ def check(replica: Replica, acks: list[Ack]) -> None:
             told = (at.epoch, ack.verified.seq)
             if database.row("SELECT epoch, seq FROM acks WHERE device = ?", ack.device) != told:
                 database.run("INSERT OR REPLACE INTO acks VALUES (?, ?, ?)", ack.device, *told)
+
+
+def own_ack(identity: Identity, verified: LogPosition, log: DeviceLog) -> dict[str, Any]:
+    """This device's word of how far it verified, as a pairing carries it (`spec/pairing.md#messages`)."""
+    message = ack_message(identity.account, identity.device, verified, log.length, log.head)
+    return {**verified._asdict(), "signature": identity.keys.sign(message)}
+
+
+def read_vouched(fields: object, log: DeviceLog, by: bytes) -> Ack:
+    """What the device that adds this one has verified, with the device log that it sent.
+
+    Raises `pairing_failed`.
+    """
+    epoch, seq, hash_, signature = _fields(fields, "epoch", "seq", "log", "signature")
+    numbers = all(type(number) is int and 0 <= number <= MAX_COUNTER for number in (epoch, seq))
+    if not numbers or not isinstance(hash_, bytes) or not isinstance(signature, bytes) or len(hash_) != 32:
+        raise EcholiaError("pairing_failed", "the acknowledgement has another form")
+    ack = Ack(by, LogPosition(epoch, seq, hash_), log.length, log.head, signature)
+    if not _signed(log, ack):
+        raise EcholiaError("pairing_failed", "the acknowledgement is not of that device and device log")
+    return ack
+
+
+def _fields(fields: object, *names: str) -> list[Any]:
+    known = fields if isinstance(fields, dict) and fields.keys() == set(names) else {}
+    return [known.get(name) for name in names]
+
+
+def keep_vouched(database: Database, ack: Ack) -> None:
+    """Keep what the adding device verified: this one has seen nothing yet and must be shown as much."""
+    if ack.verified.epoch:
+        parts = [ack.device, *ack.verified, ack.n, ack.head, ack.signature]
+        database.put("vouched", canonical.encode(parts))
+
+
+def check_vouched(replica: Replica) -> None:
+    """Compare what a new device was shown with what the one that added it had verified, until it did once.
+
+    Raises `log_rolled_back`, `history_forked`.
+    """
+    database, environment = replica.database, replica.environment
+    raw = database.get("vouched")
+    if raw is None:
+        return
+    device, epoch, seq, hash_, *rest = canonical.decode(raw)
+    check(replica, [Ack(device, LogPosition(epoch, seq, hash_), *rest)])
+    if ledger.position(database, replica.identity.account).epoch != epoch:
+        notices.add(database, "server_restored", environment.now_ms())
+    database.run("DELETE FROM meta WHERE name = 'vouched'")
 
 
 def _signed(log: DeviceLog, ack: Ack) -> bool:

@@ -38,6 +38,7 @@ RULES: Mapping[str, Callable[[VectorFile], Found]] = {
     "pairing-message": pairing.message,
     "pairing-reveal": pairing.reveal,
     "pairing-agreement": pairing.agreement,
+    "pairing-ack": pairing.ack,
 }
 SERVER: Mapping[str, Callable[[VectorFile, server.Server], Found]] = {
     "run": server.run,

@@ -12,7 +12,7 @@ from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt
 from tests.vectors import reference as ref
 from tests.vectors.cases.device_logs import ADD, GENESIS
 from tests.vectors.cases.envelopes import secrets
-from tests.vectors.world import ACCOUNT, OTHER_ACCOUNT, PHONE, Vector, flipped, seed
+from tests.vectors.world import ACCOUNT, EPOCH, LAPTOP, OTHER_ACCOUNT, PHONE, TABLET, Vector, flipped, seed
 
 SECRET, MAILBOX = seed("pairing secret"), seed("mailbox")[:16]
 OWNER, GUEST = seed("owner ephemeral"), seed("guest ephemeral")
@@ -39,6 +39,7 @@ def cases() -> Iterator[Vector]:
     yield from _messages()
     yield from _reveals()
     yield from _agreements()
+    yield from _acks()
 
 
 def _codes() -> Iterator[Vector]:
@@ -198,3 +199,45 @@ def _agreements() -> Iterator[Vector]:
     for case, (note, wrong) in refused.items():
         error = {"error": "pairing_failed"}
         yield Vector("pairing-agreement", f"refused-secrets-{case}", note, _meeting(**wrong), error)
+
+
+def _ack(n: int = 2, head: bytes = ADD.entry, by: ref.Identity = LAPTOP, **other: Any) -> dict[str, Any]:
+    """What `by` acknowledges, signed with a device log of `n` entries that ends with `head`; `other` comes after."""
+    place: dict[str, Any] = {"epoch": EPOCH, "seq": 12, "log": seed("log hash")}
+    position = ref.u(64, place["epoch"]) + ref.u(64, place["seq"]) + place["log"]
+    message = b"echolia/1/ack" + ACCOUNT + by.id + position + ref.u(32, n) + ref.entry_hash(head)
+    return {**place, "signature": ref.sign(by.sign_seed, message)} | other
+
+
+def _acks() -> Iterator[Vector]:
+    log = {"account": ACCOUNT, "entries": [GENESIS.json(), ADD.json()], "by": LAPTOP.id}
+    good = _ack()
+    position = {name: good[name] for name in ("epoch", "seq", "log")}
+    note = "What the owner had verified when it added the guest; the log sent in message 2 has two entries."
+    yield Vector("pairing-ack", "ack", note, {**log, "ack": ref.cbor(good)}, position)
+    nothing = {"epoch": 0, "seq": 0, "log": bytes(32)}
+    message = b"echolia/1/ack" + ACCOUNT + LAPTOP.id + bytes(48) + ref.u(32, 2) + ref.entry_hash(ADD.entry)
+    unseen = {**nothing, "signature": ref.sign(LAPTOP.sign_seed, message)}
+    note = "An owner that has verified nothing."
+    yield Vector("pairing-ack", "nothing-verified", note, {**log, "ack": ref.cbor(unseen)}, nothing)
+    refused = {
+        "other-seq": ("Another position than was signed.", _ack(seq=11)),
+        "other-log": ("Another hash than was signed.", _ack(log=flipped(good["log"]))),
+        "other-epoch": ("Another epoch than was signed.", _ack(epoch=EPOCH + 1)),
+        "shorter-device-log": ("The owner held a device log of one entry.", _ack(1, GENESIS.entry)),
+        "other-device-log": ("The owner held another device log.", _ack(2, GENESIS.entry)),
+        "other-device": ("Another device signed it than the one that adds.", _ack(by=PHONE)),
+        "stranger": ("A device of no account signed it.", _ack(by=TABLET)),
+        "signature-flipped": ("A bit is turned over.", _ack(signature=flipped(good["signature"]))),
+        "signature-missing": ("Nobody signed it.", {name: good[name] for name in position}),
+        "key-additional": ("A key nobody knows.", _ack(x=1)),
+        "seq-true": ("A boolean for a number.", _ack(seq=True)),
+        "seq-negative": ("A position below zero.", _ack(seq=-1)),
+        "log-short": ("A hash of 31 bytes.", _ack(log=bytes(31))),
+    }
+    for case, (note, wrong) in refused.items():
+        given = {**log, "ack": ref.cbor(wrong)}
+        yield Vector("pairing-ack", f"refused-{case}", note, given, {"error": "pairing_failed"})
+    yield Vector(
+        "pairing-ack", "refused-list", "No map.", {**log, "ack": ref.cbor([1])}, {"error": "pairing_failed"}
+    )

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+from echolia.client.witnesses import read_vouched
 from echolia.core import canonical
+from echolia.core.device_log import DeviceLog
 from echolia.e2ee.pairing import Agreement, Code, Ephemeral, Reveal
 from tests.vectors.ends.rules import Dealt, secrets
+from tests.vectors.ends.run_rules import entries
 from tests.vectors.ends.vector_file import Found, VectorFile
 from tests.vectors.reference import h
 
@@ -33,6 +36,13 @@ def reveal(vector: VectorFile) -> Found:
     """The keys in a reveal that was committed to."""
     found = Reveal.read(vector.raw("reveal"), vector.raw("commit"))
     return {"sign": found.sign, "box": found.box, "eph": found.eph}
+
+
+def ack(vector: VectorFile) -> Found:
+    """The position that the device had verified which adds another."""
+    log = DeviceLog.replay(entries(vector), vector.raw("account"))
+    fields = canonical.decode(vector.raw("ack"))
+    return read_vouched(fields, log, vector.raw("by")).verified._asdict()
 
 
 def agreement(vector: VectorFile) -> Found:

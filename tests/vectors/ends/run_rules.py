@@ -93,17 +93,18 @@ def _log(log: DeviceLog) -> Found:
     return {"account": log.account, "n": log.length, "head": log.head, **recovery, "devices": devices}
 
 
-def _entries(vector: VectorFile) -> Iterable[SignedEntry]:
+def entries(vector: VectorFile) -> Iterable[SignedEntry]:
+    """The device log's entries that a vector gives."""
     return map(_entry, vector.given["entries"])
 
 
 def appended(vector: VectorFile) -> Found:
     """The device log as the server keeps it: verified so far, one more entry appended."""
-    log = DeviceLog.replay(_entries(vector), vector.raw("account"))
+    log = DeviceLog.replay(entries(vector), vector.raw("account"))
     return _log(log.append(_entry(vector.given["append"])) if "append" in vector.given else log)
 
 
 def replayed(vector: VectorFile) -> Found:
     """The device log as a device is served it: all entries at once."""
     last = [_entry(vector.given["append"])] if "append" in vector.given else []
-    return _log(DeviceLog.replay([*_entries(vector), *last], vector.raw("account")))
+    return _log(DeviceLog.replay([*entries(vector), *last], vector.raw("account")))
