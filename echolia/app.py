@@ -21,6 +21,7 @@ from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database, Statement, StorageFull
 from echolia.storage.migrate import load_migrations
 from echolia.storage.owner_lock import OwnerLock
+from echolia.storage.reserve import Reserve, SparedDatabase, free_disk_bytes
 from echolia.storage.sqlite_driver import SqliteDriver
 from echolia.sync import routes as sync_routes
 from echolia.sync.service import SyncService
@@ -53,12 +54,14 @@ async def running(
     async with AsyncExitStack() as stack:
         lock = OwnerLock(settings.data)
         stack.callback(lock.release)
+        reserve = Reserve(settings.data, settings.disk_reserve_bytes)
+        reserve.hold()
         driver = SqliteDriver(settings.threads)
         stack.push_async_callback(driver.close)
-        directory = await open_directory(settings.data / "directory.db", driver, load_migrations("directory"))
+        directory = await _directory(settings, driver, reserve)
         stack.push_async_callback(directory.close)
         databases = UserDatabases(
-            settings.data / "users", driver, load_migrations("user"), settings.open_databases
+            settings.data / "users", driver, load_migrations("user"), settings.open_databases, reserve
         )
         stack.push_async_callback(databases.close)
         files = await databases.sweep()
@@ -71,9 +74,16 @@ async def running(
         deletions = await auth.accounts.resume_deletions()
         structlog.get_logger().info("swept", files=files, deletions=deletions)
 
-        sweeper = asyncio.create_task(_sweep(auth))
+        sweeper = asyncio.create_task(_sweep(auth, reserve))
         stack.push_async_callback(_stopped, sweeper)
-        yield _gate(settings, clock, access_log, auth, sync, databases, _ready(settings, directory))
+        ready = _ready(settings, directory, reserve)
+        yield _gate(settings, clock, access_log, auth, sync, databases, ready)
+
+
+async def _directory(settings: Settings, driver: SqliteDriver, reserve: Reserve) -> Database:
+    path, migrations = settings.data / "directory.db", load_migrations("directory")
+    directory = await reserve.spared(lambda: open_directory(path, driver, migrations))
+    return SparedDatabase(directory, reserve)
 
 
 def _gate(
@@ -117,12 +127,13 @@ def _limits(settings: Settings) -> dict[str, int]:
     }
 
 
-def _ready(settings: Settings, directory: Database) -> Callable[[], Awaitable[None]]:
+def _ready(settings: Settings, directory: Database, reserve: Reserve) -> Callable[[], Awaitable[None]]:
     async def ready() -> None:
         # Migrations were applied when it was opened, or it would not be open.
         await directory.batch([Statement("SELECT 1 FROM accounts LIMIT 1")], tx=False)
-        if health.free_disk_bytes(settings.data) < settings.free_disk_bytes:
+        if free_disk_bytes(settings.data) < settings.free_disk_bytes:
             raise StorageFull
+        reserve.refuse_growth()
 
     return ready
 
@@ -134,10 +145,11 @@ async def _purge(directory: Database) -> None:
     await directory.batch([Statement("PRAGMA wal_checkpoint(TRUNCATE)")], tx=False)
 
 
-async def _sweep(auth: Auth) -> None:
+async def _sweep(auth: Auth, reserve: Reserve) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         try:
+            await asyncio.to_thread(reserve.hold)
             await auth.sweep()
         except EcholiaError:
             # Nobody waits for this, and what was not swept today is swept in a minute.

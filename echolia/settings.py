@@ -73,6 +73,11 @@ class Settings(BaseSettings):
         3, ge=1, le=60, description="time running requests get when the server stops"
     )
     free_disk_bytes: int = Field(64 * 2**20, ge=0, description="less free disk than this and /readyz says so")
+    disk_reserve_bytes: int = Field(
+        16 * 2**20,
+        ge=0,
+        description="room kept so that a full disk can still be relieved: accounts deleted, devices revoked",
+    )
 
     def __init__(self, **values: Any) -> None:
         try:

@@ -16,7 +16,7 @@ from echolia.core.messages import ack_message
 from echolia.core.positions import LogPosition
 from echolia.core.push import ELIDED, PARTIAL, WHOLE, Item, Page, write_parts
 from echolia.core.signing import verify
-from echolia.storage.engine import ConstraintViolated
+from echolia.storage.engine import ConstraintViolated, Result, Statement
 from echolia.sync import intake, store
 from echolia.sync.live import Listeners
 from echolia.sync.models import Ack, Outcome, PullRequest, ack_json, position_json
@@ -33,6 +33,12 @@ class OpenAccount(Batches, Protocol):
     """An account's database while it is leased; `memory` lives as long as it stays open."""
 
     memory: dict[str, object]
+
+    async def grow(self, statements: Sequence[Statement]) -> list[Result]:
+        """One atomic unit of work that stores more; raises `storage_full` where a full disk lives on its
+        reserve.
+        """
+        ...
 
 
 class Accounts(Protocol):
@@ -119,7 +125,7 @@ class SyncService:
                 refused.add(outcome.header.device)
             outcomes.append(outcome)
         if statements:
-            await db.batch(statements)
+            await db.grow(statements)
             for each in states:
                 log.remember(each)
         return outcomes
