@@ -24,14 +24,16 @@ from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.reserve import Reserve, SparedDatabase, free_disk_bytes
 from echolia.storage.sqlite_driver import SqliteDriver
 from echolia.sync import routes as sync_routes
+from echolia.sync.quota import Quotas
 from echolia.sync.service import SyncService
 from echolia.web import health
 from echolia.web.admission import Admission
 from echolia.web.api import build_api
 from echolia.web.gate import Gate, Journal, Rules
-from echolia.web.limits import Limits, Origins
+from echolia.web.limits import Amounts, Limits, Origins
 from echolia.web.logs import AccessLog
 from echolia.web.metrics import Metrics
+from echolia.web.tiers import OneTier, default_tier
 
 SWEEP_S: Final = 60.0
 # Asked by whoever watches the server, as often as they like.
@@ -68,7 +70,8 @@ async def running(
 
         keys = load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000)
         auth = open_auth(settings, directory, databases, keys, clock_ms, lambda: _purge(directory))
-        sync = SyncService(databases, auth.devices, clock_ms)
+        quotas = Quotas(OneTier(default_tier(settings)), Amounts(clock))
+        sync = SyncService(databases, auth.devices, clock_ms, quotas=quotas)
         auth.devices.on_end(sync.listeners.end)
         await auth.devices.load()
         deletions = await auth.accounts.resume_deletions()

@@ -68,6 +68,18 @@ class Settings(BaseSettings):
     push_per_minute: PerMinute = Field(1200, description="pushes a minute and account")
     pull_per_minute: PerMinute = Field(2400, description="pulls a minute and account")
 
+    quota_bytes: int = Field(
+        2**30, ge=0, le=2**50, description="bytes an account may store; 0: as many as there is room for"
+    )
+    quota_objects: int = Field(1_000_000, ge=0, le=2**40, description="objects an account may have; 0: any")
+    quota_changes_per_minute: int = Field(
+        300_000, ge=0, le=2**40, description="changes an account may store a minute; 0: any"
+    )
+    quota_reserve_percent: int = Field(
+        5, ge=0, le=100, description="how much more than that a push may take that frees room, in percent"
+    )
+    quota_reserve_bytes: int = Field(2**20, ge=0, le=2**40, description="the least of that in bytes")
+
     body_seconds: float = Field(30, gt=0, le=600, description="time a request's body may take to arrive")
     shutdown_seconds: int = Field(
         3, ge=1, le=60, description="time running requests get when the server stops"

@@ -199,6 +199,11 @@ def streams(frame: bytes | memoryview, ends: Sequence[int]) -> list[bytes]:
     return [bytes(frame[at + 21 : at + 37]) for at in (RUN_HEADER_BYTES, *ends[:-1])]
 
 
+def objects(frame: bytes | memoryview, ends: Sequence[int]) -> list[bytes]:
+    """The object of each change of a frame."""
+    return [bytes(frame[at + 5 : at + 21]) for at in (RUN_HEADER_BYTES, *ends[:-1])]
+
+
 def without_first(
     frame: bytes | memoryview, header: RunHeader, ends: Sequence[int], known: int, prev: bytes
 ) -> tuple[RunHeader, bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import parse_qs
 
 from echolia.core import push, runs
 from echolia.core.errors import EcholiaError
@@ -135,6 +136,16 @@ def _device(name: str) -> bytes:
         return unb64(name, ID_BYTES)
     except EcholiaError:
         raise _invalid("vector: expected device ids") from None
+
+
+def read_reserve(query: bytes) -> bool:
+    """Whether a push asks for the quota's reserve; raises `invalid_request`."""
+    match parse_qs(query, keep_blank_values=True).get(b"reserve"):
+        case None:
+            return False
+        case [b"1"]:
+            return True
+    raise _invalid("reserve: expected 1")
 
 
 def read_ack(body: bytes) -> Ack:

@@ -20,6 +20,7 @@ from echolia.storage.engine import ConstraintViolated, Result, Statement
 from echolia.sync import intake, store
 from echolia.sync.live import Listeners
 from echolia.sync.models import Ack, Outcome, PullRequest, ack_json, position_json
+from echolia.sync.quota import Quotas, no_quotas
 from echolia.sync.store import Batches, LogState, StoredRun
 from echolia.web.context import Caller, Devices, Standing
 
@@ -73,9 +74,16 @@ class SyncService:
     devices: Devices
     clock_ms: Callable[[], int]
     listeners: Listeners = field(default_factory=Listeners)
+    quotas: Quotas = field(default_factory=no_quotas)
 
-    async def push(self, caller: Caller, frames: Sequence[bytes | memoryview]) -> dict[str, Any]:
-        """Take the runs in these frames, each whole or not at all; what is answered as stored is on disk."""
+    async def push(
+        self, caller: Caller, frames: Sequence[bytes | memoryview], reserve: bool = False
+    ) -> dict[str, Any]:
+        """Take the runs in these frames, each whole or not at all; what is answered as stored is on disk.
+
+        With `reserve` they may have the room of the quota's reserve. Raises, with nothing stored: what
+        `Quotas.admit` raises, `storage_full`.
+        """
         standing = await self.devices.standing(caller.account)
         if sum(map(len, frames)) > _THREAD_BYTES:
             read = await asyncio.to_thread(_read_all, frames, caller.account, standing)
@@ -84,7 +92,7 @@ class SyncService:
         async with self.accounts.lease(caller.account) as db:
             log = await _log(db)
             async with log.writing:
-                outcomes = await self._commit(db, log, read)
+                outcomes = await self._commit(db, log, read, reserve)
             position = log.state.position
         if any(outcome.status == "stored" for outcome in outcomes):
             self.listeners.tell(caller.account, position)
@@ -92,20 +100,20 @@ class SyncService:
         return {"epoch": position.epoch, "head": position_json(position), "runs": told}
 
     async def _commit(
-        self, db: OpenAccount, log: _Log, read: Sequence[intake.ReadRun | Outcome]
+        self, db: OpenAccount, log: _Log, read: Sequence[intake.ReadRun | Outcome], reserve: bool
     ) -> list[Outcome]:
         try:
-            return await self._try_commit(db, log, read)
+            return await self._try_commit(db, log, read, reserve)
         except ConstraintViolated:
             # Somebody else wrote to this log: what is remembered is stale, what is stored is whole.
             log.positions.clear()
             log.remember(await store.load(db))
-            return await self._try_commit(db, log, read)
+            return await self._try_commit(db, log, read, reserve)
 
     async def _try_commit(
-        self, db: OpenAccount, log: _Log, read: Sequence[intake.ReadRun | Outcome]
+        self, db: OpenAccount, log: _Log, read: Sequence[intake.ReadRun | Outcome], reserve: bool
     ) -> list[Outcome]:
-        state, statements, outcomes, now_ms = log.state, [], [], self.clock_ms()
+        state, new, outcomes, now_ms = log.state, [], [], self.clock_ms()
         refused: set[bytes] = set()
         states = []
         for run in read:
@@ -119,13 +127,14 @@ class SyncService:
                 decision = intake.decide(state, run, await _old_chain(db, state, run), now_ms)
                 outcome, state = decision.outcome, decision.state
                 if decision.store is not None:
-                    statements.append(store.insert(decision.store))
+                    new.append(decision.store)
                     states.append(state)
             if outcome.status == "refused" and outcome.header is not None:
                 refused.add(outcome.header.device)
             outcomes.append(outcome)
-        if statements:
-            await db.grow(statements)
+        if new:
+            await self.quotas.admit(db, log.state, state, new, reserve)
+            await db.grow([store.insert(run) for run in new])
             for each in states:
                 log.remember(each)
         return outcomes
@@ -172,6 +181,7 @@ class SyncService:
         async with self.accounts.lease(caller.account) as db:
             state = (await _log(db)).state
             acks = await store.acks(db)
+            quota = await self.quotas.report(db, state)
         heads = sorted(state.heads.items())
         return {
             "epoch": state.position.epoch,
@@ -179,6 +189,7 @@ class SyncService:
             "stored_bytes": state.total_bytes,
             "devices": [{"device": b64(d), "counter": h.last, "chain": b64(h.chain)} for d, h in heads],
             "acks": [ack_json(device, ack) for device, ack in acks],
+            "quota": quota,
         }
 
     async def live(

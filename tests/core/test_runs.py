@@ -76,6 +76,7 @@ def test_what_is_written_is_read(written: Run) -> None:
         assert each.body == wanted.body
     assert [each.counter for each in read] == list(range(written.first, written.last + 1))
     assert runs.streams(written.frame, ends) == [each.stream for each in written.changes]
+    assert runs.objects(written.frame, ends) == [each.object for each in written.changes]
 
 
 @moderate

@@ -12,8 +12,11 @@ from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Statement
 from echolia.storage.migrate import load_migrations
 from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.sync.quota import Quotas
 from echolia.sync.service import SyncService
-from echolia.web.context import Caller, OnEnd, Standing
+from echolia.web.context import Caller, OnEnd, Quota, Standing
+from echolia.web.limits import Amounts
+from echolia.web.tiers import UNLIMITED
 from tests.support.runs import Writer, keys_of
 
 ACCOUNT = bytes(range(16))
@@ -39,6 +42,17 @@ class NamedDevices:
 
 
 @dataclass
+class NamedTier:
+    """The `Entitlements` port over a quota that the test changes."""
+
+    named: Quota = UNLIMITED
+
+    async def quota(self, account: bytes) -> Quota:
+        """What the test says."""
+        return self.named
+
+
+@dataclass
 class Log:
     """One account's log with two devices, `laptop` and `phone`."""
 
@@ -48,6 +62,7 @@ class Log:
     laptop: Writer
     phone: Writer
     now_ms: list[int]
+    tiers: NamedTier
 
     def caller(self, writer: Writer) -> Caller:
         """The writer as an authenticated caller."""
@@ -61,9 +76,10 @@ async def open_log(folder: Path, *, new: bool = False) -> Log:
     if new:
         await databases.create(ACCOUNT, [row])
     laptop, phone, now_ms = Writer(ACCOUNT, 1), Writer(ACCOUNT, 2), [1_000_000]
-    devices = NamedDevices([laptop, phone])
-    service = SyncService(databases, devices, lambda: now_ms[0])
-    return Log(databases, service, devices, laptop, phone, now_ms)
+    devices, tiers = NamedDevices([laptop, phone]), NamedTier()
+    quotas = Quotas(tiers, Amounts(lambda: now_ms[0] / 1000))
+    service = SyncService(databases, devices, lambda: now_ms[0], quotas=quotas)
+    return Log(databases, service, devices, laptop, phone, now_ms, tiers)
 
 
 @pytest.fixture
