@@ -140,10 +140,11 @@ def _device(name: str) -> bytes:
 
 def read_reserve(query: bytes) -> bool:
     """Whether a push asks for the quota's reserve; raises `invalid_request`."""
-    match parse_qs(query, keep_blank_values=True).get(b"reserve"):
+    # As text: of bytes, what is no ASCII once it is unquoted would be a fault.
+    match parse_qs(query.decode("latin-1"), keep_blank_values=True).get("reserve"):
         case None:
             return False
-        case [b"1"]:
+        case ["1"]:
             return True
     raise _invalid("reserve: expected 1")
 
