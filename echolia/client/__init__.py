@@ -23,14 +23,17 @@ if TYPE_CHECKING:
     from echolia.client.pairing import Pairing
     from echolia.client.plain_values import Edit
     from echolia.client.reports import (
+        Allowance,
         Changed,
         Choice,
         Evidence,
         Found,
+        Held,
         LoggedDevice,
         Progress,
         Put,
         Quarantined,
+        Quota,
         Record,
         Status,
         SyncReport,
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Add",
+    "Allowance",
     "Batch",
     "Changed",
     "Choice",
@@ -52,6 +56,7 @@ __all__ = [
     "Edit",
     "Evidence",
     "Found",
+    "Held",
     "Increment",
     "Joining",
     "LoggedDevice",
@@ -59,6 +64,7 @@ __all__ = [
     "Progress",
     "Put",
     "Quarantined",
+    "Quota",
     "Record",
     "Remove",
     "ReplaceText",

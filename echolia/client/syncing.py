@@ -10,13 +10,16 @@ from typing import Any
 
 from echolia.client import evidence, ledger, outgoing, witnesses
 from echolia.client.applying import Applied, Applier
+from echolia.client.backpressure import Backpressure
 from echolia.client.device_entries import fetch_device_log
+from echolia.client.environment import Environment
 from echolia.client.outgoing import Outgoing
 from echolia.client.pages import pull_page, read_served
+from echolia.client.quotas import read_quota
 from echolia.client.rebuilding import rebuild_cut_off
 from echolia.client.replica import Replica
-from echolia.client.reports import Changed, Progress, SyncReport
-from echolia.client.session import Session
+from echolia.client.reports import Changed, Held, Progress, Quota, SyncReport
+from echolia.client.session import Refused, Session
 from echolia.client.verifier import verify_page
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
@@ -38,6 +41,8 @@ class _Tally:
     pulled_bytes: int = 0
     changed: frozenset[str] = frozenset()
     conflicts: frozenset[str] = frozenset()
+    quota: Quota | None = None
+    held: Held | None = None
 
     def add(self, applied: Applied) -> Changed:
         changed = Changed(
@@ -57,8 +62,14 @@ class Syncing:
     def __init__(self, replica: Replica, session: Session) -> None:
         self._replica, self._session = replica, session
         self._database, self._identity = replica.database, replica.identity
+        self._backpressure = Backpressure(replica)
         self._one = asyncio.Lock()
         self._page = b""  # the last one served, should it turn out to be evidence
+
+    @property
+    def environment(self) -> Environment:
+        """The device's surroundings."""
+        return self._replica.environment
 
     async def sync(self, on_progress: OnProgress | None = None) -> SyncReport:
         """See `Device.sync`."""
@@ -80,7 +91,7 @@ class Syncing:
         status = await self._session.ask("GET", "/sync/status")
         self._page = json.dumps(status).encode()
         await self._replica.run(witnesses.check_head, self._replica, status)
-        acks = witnesses.read_acks(status)
+        acks, tally.quota = witnesses.read_acks(status), read_quota(status)
         await fetch_device_log(self._replica, self._session)
         await rebuild_cut_off(self._replica, self._session)
         await self._push(tally, report)
@@ -93,23 +104,29 @@ class Syncing:
         self._database.shrink()
         at = ledger.position(self._database, self._identity.account)
         changed = Changed(tally.changed, tally.conflicts)
-        return SyncReport(tally.pushed, tally.pulled, tally.quarantined, changed, at.epoch, at.seq)
+        done = tally.pushed, tally.pulled, tally.quarantined
+        return SyncReport(*done, changed, at.epoch, at.seq, tally.quota, tally.held)
 
     async def _push(self, tally: _Tally, report: OnProgress) -> None:
-        after, waiting = await self._replica.run(self._unsent)
-        total = waiting
-        while sent := await self._replica.run(outgoing.next_runs, self._database, self._identity, after):
+        after, total = await self._replica.run(self._unsent)
+        flow = await self._replica.run(self._backpressure.begin, after, tally.quota)
+        while sent := await self._replica.run(flow.next):
             body = write_push(run.frame for run in sent)
             report(Progress("push", tally.pushed, total, tally.pushed_bytes))
-            answer = await self._session.push("/sync/push", body, PUSH_TYPE)
+            try:
+                answer = await self._session.push(flow.path, body, PUSH_TYPE)
+            except Refused as refused:
+                await self._replica.run(flow.refused, refused, sent)
+                continue
             outcomes = outgoing.check_answer(sent, answer)
             epoch = answer.get("epoch")
             applied = await self._replica.run(self._settle, sent, outcomes, epoch)
             self._replica.tell(tally.add(applied))
-            after = sent[-1].header.last
+            flow.after = sent[-1].header.last
             tally.pushed += sum(run.header.count for run in sent)
             tally.pushed_bytes += len(body)
             report(Progress("push", tally.pushed, max(total, tally.pushed), tally.pushed_bytes))
+        tally.held = await self._replica.run(self._backpressure.end, flow)
 
     def _unsent(self) -> tuple[int, int]:
         """The own counter up to which the server has it all, as far as is known, and how much follows it."""
