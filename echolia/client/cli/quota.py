@@ -29,7 +29,7 @@ def hints(quota: Quota | None) -> list[str]:
     if quota is None:
         return []
     return [
-        f"{allowance.percent} % of the account's {_NAMES[what]} are used ({_amounts(what, allowance)})."
+        f"{allowance.percent} % used of the account's {_NAMES[what]}: {_amounts(what, allowance)}."
         " Delete what you need no longer, or ask for more."
         for what, allowance in (("bytes", quota.bytes), ("objects", quota.objects))
         if allowance.percent >= _NEARLY_FULL_PERCENT
