@@ -22,6 +22,7 @@ from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
 from echolia.storage.migrate import load_migrations
 from echolia.storage.owner_lock import OwnerLock
+from echolia.storage.reserve import Reserve, SparedDatabase, free_disk_bytes
 from echolia.storage.sqlite_driver import SqliteDriver
 from echolia.sync import routes as sync_routes
 from echolia.sync.checkpoints import Checkpoints
@@ -29,6 +30,7 @@ from echolia.sync.compaction import DAY_MS, Compaction, Patience
 from echolia.sync.live.endpoints import stream_route, ticket_route
 from echolia.sync.live.hub import Live
 from echolia.sync.live.tickets import Tickets
+from echolia.sync.quota import Quotas
 from echolia.sync.service import SyncService
 from echolia.sync.walk import Walking
 from echolia.web import health
@@ -36,10 +38,11 @@ from echolia.web.admission import Admission
 from echolia.web.api import build_api
 from echolia.web.context import Dice
 from echolia.web.gate import Gate, Journal, Rules
-from echolia.web.limits import Limits, Origins
+from echolia.web.limits import Amounts, Limits, Origins
 from echolia.web.logs import AccessLog
 from echolia.web.metrics import Metrics
 from echolia.web.notices.choice import chosen
+from echolia.web.tiers import OneTier, default_tier
 
 SWEEP_S: Final = 60.0
 # Asked by whoever watches the server, as often as they like.
@@ -77,13 +80,15 @@ async def running(
     async with AsyncExitStack() as stack:
         lock = OwnerLock(settings.data)
         stack.callback(lock.release)
+        reserve = Reserve(settings.data, settings.disk_reserve_bytes)
+        reserve.hold()
         if driver is None:
             driver = own = SqliteDriver(settings.threads)
             stack.push_async_callback(own.close)
-        directory = await open_directory(settings.data / "directory.db", driver, load_migrations("directory"))
+        directory = await _directory(settings, driver, reserve)
         stack.push_async_callback(directory.close)
         databases = UserDatabases(
-            settings.data / "users", driver, load_migrations("user"), settings.open_databases
+            settings.data / "users", driver, load_migrations("user"), settings.open_databases, reserve
         )
         stack.push_async_callback(databases.close)
         files = await databases.sweep()
@@ -93,7 +98,8 @@ async def running(
         compaction, checkpoints = _history(settings, databases, auth, clock_ms)
         stack.push_async_callback(compaction.close)
         live = Live(databases.lease, auth.devices, clock_ms)
-        sync = SyncService(databases, auth.devices, clock_ms, live.moved, compaction.consider)
+        quotas = Quotas(OneTier(default_tier(settings)), Amounts(clock))
+        sync = SyncService(databases, auth.devices, clock_ms, live.moved, compaction.consider, quotas)
         auth.devices.on_end(live.ended)
         await auth.devices.load()
         await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
@@ -101,10 +107,17 @@ async def running(
         deletions = await auth.accounts.resume_deletions()
         structlog.get_logger().info("swept", files=files, deletions=deletions)
 
-        sweeper = asyncio.create_task(_sweep(auth, tickets))
+        sweeper = asyncio.create_task(_sweep(auth, tickets, reserve))
         stack.push_async_callback(_stopped, sweeper)
         synced = _Synced(sync, live, tickets, checkpoints)
-        yield _gate(settings, clock, access_log, auth, synced, databases, _ready(settings, directory))
+        ready = _ready(settings, directory, reserve)
+        yield _gate(settings, clock, access_log, auth, synced, databases, ready)
+
+
+async def _directory(settings: Settings, driver: FileDriver, reserve: Reserve) -> Database:
+    path, migrations = settings.data / "directory.db", load_migrations("directory")
+    directory = await reserve.spared(lambda: open_directory(path, driver, migrations))
+    return SparedDatabase(directory, reserve)
 
 
 def _history(
@@ -163,12 +176,13 @@ def _limits(settings: Settings) -> dict[str, int]:
     }
 
 
-def _ready(settings: Settings, directory: Database) -> Callable[[], Awaitable[None]]:
+def _ready(settings: Settings, directory: Database, reserve: Reserve) -> Callable[[], Awaitable[None]]:
     async def ready() -> None:
         # Migrations were applied when it was opened, or it would not be open.
         await directory.batch([Statement("SELECT 1 FROM accounts LIMIT 1")], tx=False)
-        if health.free_disk_bytes(settings.data) < settings.free_disk_bytes:
+        if free_disk_bytes(settings.data) < settings.free_disk_bytes:
             raise StorageFull
+        reserve.refuse_growth()
 
     return ready
 
@@ -180,10 +194,11 @@ async def _purge(directory: Database) -> None:
     await directory.batch([Statement("PRAGMA wal_checkpoint(TRUNCATE)")], tx=False)
 
 
-async def _sweep(auth: Auth, tickets: Tickets) -> None:
+async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         try:
+            await asyncio.to_thread(reserve.hold)
             await auth.sweep()
             await tickets.sweep()
         except EcholiaError:

@@ -85,12 +85,28 @@ class Settings(BaseSettings):
     parked_days: int = Field(
         90, ge=1, le=3650, description="silence after which a device holds no history back"
     )
+    quota_bytes: int = Field(
+        2**30, ge=0, le=2**50, description="bytes an account may store; 0: as many as there is room for"
+    )
+    quota_objects: int = Field(1_000_000, ge=0, le=2**40, description="objects an account may have; 0: any")
+    quota_changes_per_minute: int = Field(
+        300_000, ge=0, le=2**40, description="changes an account may store a minute; 0: any"
+    )
+    quota_reserve_percent: int = Field(
+        5, ge=0, le=100, description="how much more than that a push may take that frees room, in percent"
+    )
+    quota_reserve_bytes: int = Field(2**20, ge=0, le=2**40, description="the least of that in bytes")
 
     body_seconds: float = Field(30, gt=0, le=600, description="time a request's body may take to arrive")
     shutdown_seconds: int = Field(
         3, ge=1, le=60, description="time running requests get when the server stops"
     )
     free_disk_bytes: int = Field(64 * 2**20, ge=0, description="less free disk than this and /readyz says so")
+    disk_reserve_bytes: int = Field(
+        16 * 2**20,
+        ge=0,
+        description="room kept so that a full disk can still be relieved: accounts deleted, devices revoked",
+    )
 
     def __init__(self, **values: Any) -> None:
         try:

@@ -23,17 +23,20 @@ if TYPE_CHECKING:
     from echolia.client.pairing import Pairing
     from echolia.client.plain_values import Edit
     from echolia.client.reports import (
+        Allowance,
         Changed,
         Choice,
         Conflict,
         Evidence,
         Found,
+        Held,
         LoggedDevice,
         Notice,
         Origin,
         Progress,
         Put,
         Quarantined,
+        Quota,
         Record,
         Sides,
         Source,
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Add",
+    "Allowance",
     "Batch",
     "Changed",
     "Choice",
@@ -59,6 +63,7 @@ __all__ = [
     "Edit",
     "Evidence",
     "Found",
+    "Held",
     "Increment",
     "Joining",
     "LoggedDevice",
@@ -68,6 +73,7 @@ __all__ = [
     "Progress",
     "Put",
     "Quarantined",
+    "Quota",
     "Record",
     "Remove",
     "ReplaceText",

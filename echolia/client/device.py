@@ -164,6 +164,9 @@ class Device:
     async def sync(self, on_progress: Callable[[Progress], None] | None = None) -> SyncReport:
         """Push what is unsent, pull what is new, verify all of it, acknowledge. Safe to interrupt anywhere.
 
+        A server that takes no more (a full account, a full disk, too much within a minute) is no error: the
+        report's `held` says so, what it would not take stays here, and everything else is done. The same
+        changes are not sent again before its `Retry-After`, unless it has more room or a deletion frees some.
         Raises `server_unreachable`, or what the server was caught at (`log_rewritten`, `chain_broken`, …):
         then nothing was taken from it, evidence is kept, and later calls raise it again.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from echolia.client import evidence, ledger, notices
+from echolia.client import evidence, ledger, notices, quotas
 from echolia.client.database import Database
 from echolia.client.replica import Replica
 from echolia.client.reports import LoggedDevice, Quarantined, Status
@@ -34,6 +34,7 @@ def status(replica: Replica, server: str, home: Path) -> Status:
         late=tuple(
             id_.hex() for (id_,) in database.rows("SELECT object FROM late WHERE settled ORDER BY object")
         ),
+        held=quotas.kept_held(database),
     )
 
 

@@ -156,8 +156,71 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowance:
+    """How much of something is used, and how much there may be (None: as much as there is room for).
+
+    Deleting may exceed the limit by `reserve`.
+    """
+
+    used: int
+    limit: int | None
+    reserve: int = 0
+
+    @property
+    def room(self) -> int | None:
+        """How much is left; None if there is no limit."""
+        return None if self.limit is None else max(0, self.limit - self.used)
+
+    @property
+    def percent(self) -> int:
+        """How much of it is used, in whole percent, rounded down; 0 if there is no limit."""
+        return self.used * 100 // self.limit if self.limit else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What the server lets this account have, by its tier: bytes, objects, and changes a minute."""
+
+    tier: str
+    bytes: Allowance
+    objects: Allowance
+    changes_per_minute: Allowance
+
+    def share(self, what: str) -> Allowance | None:
+        """The allowance of that name; None for another name."""
+        named = {"bytes": self.bytes, "objects": self.objects, "changes_per_minute": self.changes_per_minute}
+        return named.get(what)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Why changes wait here: the server takes no more of them for now. Nothing is lost, and pulling goes on.
+
+    `code`: `quota_exceeded` (the account is full), `storage_full` (the server's disk is), `rate_limited` (too
+    much within a minute) or `body_too_large` (one change is larger than the account may ever be). `what` is
+    the `Quota`'s allowance that is used up, or "" if it is none of them. `waiting` counts changes;
+    `retry_after_s` is how long the server asks to wait.
+    """
+
+    code: str
+    what: str
+    allowance: Allowance | None
+    retry_after_s: float
+    waiting: int = 0
+
+    @property
+    def room(self) -> int | None:
+        """How much was left; None if that was not told."""
+        return None if self.allowance is None else self.allowance.room
+
+
+@dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What one sync did. `pushed` and `pulled` count changes; `quarantined` those that could not be read."""
+    """What one sync did. `pushed` and `pulled` count changes; `quarantined` those that could not be read.
+
+    `held` says what the server would not take: everything else was done. `quota` is as the server told it
+    before the pushes; None if it tells none.
+    """
 
     pushed: int
     pulled: int
@@ -165,6 +228,8 @@ class SyncReport:
     changed: Changed
     epoch: int
     seq: int
+    quota: Quota | None = None
+    held: Held | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,3 +300,4 @@ class Status:
     notices: tuple[Notice, ...] = ()
     late: tuple[str, ...] = ()
     recovered: int = 0
+    held: Held | None = None

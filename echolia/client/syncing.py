@@ -20,14 +20,17 @@ from echolia.client import (
     witnesses,
 )
 from echolia.client.applying import Applied, Applier
+from echolia.client.backpressure import Backpressure
 from echolia.client.database import Database
 from echolia.client.device_entries import fetch_device_log
+from echolia.client.environment import Environment
 from echolia.client.identity import Identity
 from echolia.client.opening import OpenHome
 from echolia.client.outgoing import Outgoing
 from echolia.client.pages import pull_page, read_served
+from echolia.client.quotas import read_quota
 from echolia.client.renewing import renew
-from echolia.client.reports import Changed, Progress, SyncReport
+from echolia.client.reports import Changed, Held, Progress, Quota, SyncReport
 from echolia.client.session import ANSWERED, Refused, Session
 from echolia.client.verifier import verify_page
 from echolia.core.errors import EcholiaError
@@ -52,6 +55,8 @@ class _Tally:
     pulled_bytes: int = 0
     changed: frozenset[str] = frozenset()
     conflicts: frozenset[str] = frozenset()
+    quota: Quota | None = None
+    held: Held | None = None
 
     def add(self, applied: Applied) -> Changed:
         changed = Changed(
@@ -70,6 +75,7 @@ class Syncing:
 
     def __init__(self, opened: OpenHome, session: Session) -> None:
         self._opened, self._replica, self._session = opened, opened.replica, session
+        self._backpressure = Backpressure(opened.replica)
         self._one = asyncio.Lock()
         self._told = b""  # what others acknowledged, as it was served, while it is compared
 
@@ -80,6 +86,11 @@ class Syncing:
     @property
     def _identity(self) -> Identity:
         return self._replica.identity
+
+    @property
+    def environment(self) -> Environment:
+        """The device's surroundings."""
+        return self._replica.environment
 
     async def sync(self, on_progress: OnProgress | None = None) -> SyncReport:
         """See `Device.sync`."""
@@ -124,7 +135,7 @@ class Syncing:
         told = ANSWERED.get()
         await self._replica.run(witnesses.check_epoch, self._replica, status)
         await self._replica.run(witnesses.check_head, self._replica, status)
-        acks = witnesses.read_acks(status)
+        acks, tally.quota = witnesses.read_acks(status), read_quota(status)
         await fetch_device_log(self._replica, self._session)
         refused = await self._exchange(tally, report)
         await self._replica.run(witnesses.check_vouched, self._replica)
@@ -157,7 +168,8 @@ class Syncing:
         self._database.shrink()
         at = ledger.position(self._database, self._identity.account)
         changed = Changed(tally.changed, tally.conflicts)
-        return SyncReport(tally.pushed, tally.pulled, tally.quarantined, changed, at.epoch, at.seq)
+        done = tally.pushed, tally.pulled, tally.quarantined
+        return SyncReport(*done, changed, at.epoch, at.seq, tally.quota, tally.held)
 
     async def _push(self, tally: _Tally, report: OnProgress) -> Refused | None:
         try:
@@ -167,20 +179,25 @@ class Syncing:
         return None
 
     async def _push_all(self, tally: _Tally, report: OnProgress) -> None:
-        after, waiting = await self._replica.run(self._unsent)
-        total = waiting
-        while sent := await self._replica.run(outgoing.next_runs, self._database, self._identity, after):
+        after, total = await self._replica.run(self._unsent)
+        flow = await self._replica.run(self._backpressure.begin, after, tally.quota)
+        while sent := await self._replica.run(flow.next):
             body = write_push(run.frame for run in sent)
             report(Progress("push", tally.pushed, total, tally.pushed_bytes))
-            answer = await self._session.push("/sync/push", body, PUSH_TYPE)
+            try:
+                answer = await self._session.push(flow.path, body, PUSH_TYPE)
+            except Refused as refused:
+                await self._replica.run(flow.refused, refused, sent)
+                continue
             outcomes = outgoing.check_answer(sent, answer)
             epoch = answer.get("epoch")
             applied = await self._replica.run(self._settle, sent, outcomes, epoch)
             self._replica.tell(tally.add(applied))
-            after = sent[-1].header.last
+            flow.after = sent[-1].header.last
             tally.pushed += sum(run.header.count for run in sent)
             tally.pushed_bytes += len(body)
             report(Progress("push", tally.pushed, max(total, tally.pushed), tally.pushed_bytes))
+        tally.held = await self._replica.run(self._backpressure.end, flow)
 
     def _unsent(self) -> tuple[int, int]:
         """The own counter up to which the server has it all, as far as is known, and how much follows it."""

@@ -9,7 +9,7 @@ from typing import Final
 
 from echolia.client.replica import Replica
 from echolia.client.reports import Changed
-from echolia.client.session import Session
+from echolia.client.session import Refused, Session
 from echolia.client.syncing import Syncing
 from echolia.client.transport import Request
 from echolia.core.errors import EcholiaError
@@ -69,7 +69,8 @@ async def _persist(replica: Replica, work: Callable[[], Awaitable[None]]) -> Non
         except EcholiaError as error:
             if error.code not in _LATER:
                 raise
-            await environment.sleep(wait_s * (0.5 + environment.jitter()))
+            asked_s = error.retry_after_s if isinstance(error, Refused) else 0.0
+            await environment.sleep(max(asked_s, wait_s * (0.5 + environment.jitter())))
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 
 
@@ -108,7 +109,20 @@ async def _follow(syncing: Syncing, moved: asyncio.Event) -> None:
     await moved.wait()
     moved.clear()
     try:
-        await syncing.sync()
+        report = await syncing.sync()
     except EcholiaError:
         moved.set()  # what it was about still waits, and there may be no other event for long
         raise
+    if report.held is not None:
+        await _until(moved, syncing.environment.sleep(max(_FIRST_WAIT_S, report.held.retry_after_s)))
+
+
+async def _until(moved: asyncio.Event, waiting: Awaitable[None]) -> None:
+    """Wait for either; the end of the waiting is a reason to sync as well."""
+    works = {asyncio.ensure_future(moved.wait()), asyncio.ensure_future(waiting)}
+    try:
+        await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
+        moved.set()
+    finally:
+        for work in works:
+            work.cancel()

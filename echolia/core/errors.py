@@ -101,7 +101,7 @@ CODES: Final[dict[str, str]] = {
     "storage_busy": "The database is busy. Try again.",
     "storage_missing": "There is no such database.",
     "storage_exists": "There is such a database already.",
-    "storage_full": "The server's disk is full.",
+    "storage_full": "The server's disk is full. Nothing was lost; sync again later.",
     "storage_damaged": "A database file is damaged or not this account's.",
     "storage_failed": "The database refused the operation.",
     "storage_owned": "Another server process owns this data folder.",

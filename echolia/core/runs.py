@@ -199,6 +199,11 @@ def stream_at(frame: bytes | memoryview, at: int) -> bytes:
     return bytes(frame[at + 21 : at + 37])
 
 
+def object_at(frame: bytes | memoryview, at: int) -> bytes:
+    """The object of the change that starts at byte `at`."""
+    return bytes(frame[at + 5 : at + 21])
+
+
 def without_first(
     frame: bytes | memoryview, header: RunHeader, ends: Sequence[int], known: int, prev: bytes
 ) -> tuple[RunHeader, bytes]:

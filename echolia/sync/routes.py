@@ -17,6 +17,12 @@ _JSON: Final = "application/json"
 _JSON_BYTES: Final = b"application/json"
 CHECKPOINT_BODY_BYTES: Final = 352 * 1024
 _PAGE_BYTES: Final = push.PAGE_TYPE.encode()
+_RESERVE: Final = {
+    "name": "reserve",
+    "in": "query",
+    "description": "1: this push frees room and may have the quota's reserve",
+    "schema": {"type": "integer", "enum": [1]},
+}
 
 
 def _content(*types: str) -> dict[str, Any]:
@@ -24,9 +30,11 @@ def _content(*types: str) -> dict[str, Any]:
     return {each: {"schema": {"type": "object"} if each == _JSON else binary} for each in types}
 
 
-def _operation(summary: str, takes: tuple[str, ...], gives: Mapping[int | str, Any]) -> dict[str, Any]:
+def _operation(
+    summary: str, takes: tuple[str, ...], gives: Mapping[int | str, Any], *parameters: Mapping[str, Any]
+) -> dict[str, Any]:
     body = {"requestBody": {"required": True, "content": _content(*takes)}} if takes else {}
-    return {"summary": summary, "tags": ["sync"], **body, "responses": gives}
+    return {"summary": summary, "tags": ["sync"], **body, "parameters": [*parameters], "responses": gives}
 
 
 def _gives(*types: str) -> dict[int | str, Any]:
@@ -69,7 +77,7 @@ def _sync_routes(service: SyncService) -> list[LeanRoute]:
                 frames = [memoryview(frame) for frame in models.read_json_push(request.body)]
             case _:
                 raise EcholiaError("unsupported_media_type", f"expected {push.PUSH_TYPE} or {_JSON}")
-        return _as_json(await service.push(request.caller, frames))
+        return _as_json(await service.push(request.caller, frames, models.read_reserve(request.query)))
 
     async def pull_runs(request: LeanRequest) -> LeanResponse:
         page = await service.pull(request.caller, models.read_pull(request.body))
@@ -88,7 +96,7 @@ def _sync_routes(service: SyncService) -> list[LeanRoute]:
     async def status(request: LeanRequest) -> LeanResponse:
         return _as_json(await service.status(request.caller))
 
-    pushed = _operation("Push runs of sealed changes", (push.PUSH_TYPE, _JSON), _gives(_JSON))
+    pushed = _operation("Push runs of sealed changes", (push.PUSH_TYPE, _JSON), _gives(_JSON), _RESERVE)
     pulled = _operation("Pull the runs after a cursor", (_JSON,), _gives(push.PAGE_TYPE, _JSON))
     acked = _operation("Acknowledge a verified position", (_JSON,), {"204": {"description": "Kept."}})
     told = _operation("What the server holds of this log", (), _gives(_JSON))

@@ -31,6 +31,10 @@ PROBLEM_SCHEMA: Final[dict[str, Any]] = {
         "code": {"type": "string"},
         "detail": {"type": "string"},
         "request_id": {"type": "string"},
+        **{
+            name: {"type": "string" if name == "what" else "integer"}
+            for name in ("what", "used", "limit", "needed", "reserve")
+        },
         "errors": {
             "type": "array",
             "items": {

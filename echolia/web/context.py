@@ -1,5 +1,5 @@
-"""What requests share and features know of each other: who asks, which devices an account has, how it is
-refused.
+"""What requests share and features know of each other: who asks, which devices an account has, what it may
+have, how it is refused.
 """
 
 from __future__ import annotations
@@ -60,6 +60,29 @@ class Devices(Protocol):
 
     def on_end(self, callback: OnEnd) -> None:
         """Have `callback(account, device)` called when a device is revoked; `device` is None when all end."""
+        ...
+
+
+class Quota(NamedTuple):
+    """What an account's tier lets it have; 0 is no limit.
+
+    `bytes` stored, distinct `objects`, and `changes_per_minute`. A push that frees room may exceed the
+    first two by `reserve_bytes` and `reserve_objects`.
+    """
+
+    tier: str
+    bytes: int = 0
+    objects: int = 0
+    changes_per_minute: int = 0
+    reserve_bytes: int = 0
+    reserve_objects: int = 0
+
+
+class Entitlements(Protocol):
+    """What other features may ask about what an account is entitled to; asked at every push."""
+
+    async def quota(self, account: bytes) -> Quota:
+        """The account's quota, from memory as a rule."""
         ...
 
 

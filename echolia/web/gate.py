@@ -13,7 +13,7 @@ from echolia.core.errors import EcholiaError
 from echolia.web.admission import Admission
 from echolia.web.asked import SCOPE_KEY, Asked
 from echolia.web.bodies import drain, read_body, replayed
-from echolia.web.context import Caller
+from echolia.web.context import Caller, Refusal
 from echolia.web.error_responses import problem
 from echolia.web.lean import JSON_BODY_BYTES, LeanRequest, LeanResponse, LeanRoute
 from echolia.web.limits import Limits, Origins
@@ -150,7 +150,7 @@ class Gate:
             if route.method != "GET":
                 body = await read_body(receive, headers, route.max_body_bytes, self._rules.body_seconds)
                 exchange.bytes_in = len(body)
-            return await route.endpoint(LeanRequest(caller, headers, body))
+            return await route.endpoint(LeanRequest(caller, headers, body, scope["query_string"]))
         except EcholiaError as error:
             if unread:
                 await drain(receive, headers)
@@ -308,7 +308,8 @@ def _refused(
     error: EcholiaError, exchange: Exchange, headers: Sequence[tuple[bytes, bytes]] = ()
 ) -> LeanResponse:
     answer = problem(error, exchange.request_id)
-    if answer.status >= 500 and error.code != "internal":
+    # A full account is refused by 507 as well: that is no failure of the server's.
+    if answer.status >= 500 and error.code != "internal" and not isinstance(error, Refusal):
         log_failure(exchange.request_id, exchange.route, error.code, error)
     (_, media_type), *others = answer.headers
     return LeanResponse(answer.status, media_type, answer.body, [*others, *headers])

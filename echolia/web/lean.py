@@ -11,14 +11,17 @@ JSON_BODY_BYTES: Final = 64 * 1024
 
 
 class LeanRequest:
-    """An authenticated request whose body is read: `caller`, `headers` (lower-case names), `body`."""
+    """An authenticated request, body read: `caller`, `headers` (lower-case names), `body`, raw `query`."""
 
-    __slots__ = ("body", "caller", "headers")
+    __slots__ = ("body", "caller", "headers", "query")
 
-    def __init__(self, caller: Caller, headers: Mapping[bytes, bytes], body: bytes) -> None:
+    def __init__(
+        self, caller: Caller, headers: Mapping[bytes, bytes], body: bytes, query: bytes = b""
+    ) -> None:
         self.caller = caller
         self.headers = headers
         self.body = body
+        self.query = query
 
     @property
     def media_type(self) -> str:

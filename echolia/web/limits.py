@@ -109,6 +109,30 @@ class Limits:
             raise Refusal("rate_limited", retry_after_s=max(1, ceil(ends - self._clock())))
 
 
+class Amounts:
+    """How much somebody has done within a minute, where the limit is their own; `clock` is in Unix seconds.
+
+    Unlike `Limits` it counts only what was let through: what is refused must not use up the room that
+    something smaller would fit into.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._windows = WindowStorage(clock)
+
+    def used(self, who: str) -> int:
+        """What was added within the running minute."""
+        return self._windows.get(who)
+
+    def add(self, who: str, amount: int) -> None:
+        """Count so much more; a minute begins with the first."""
+        self._windows.incr(who, 60, amount)
+
+    def ends_in_s(self, who: str) -> int:
+        """When the running minute ends, in whole seconds from now, at least 1."""
+        return max(1, ceil(self._windows.get_expiry(who) - self._clock()))
+
+
 class Origins:
     """Tells client networks apart without keeping addresses: HMAC under a key of the day, in memory only.
 

@@ -15,9 +15,12 @@ from echolia.storage.sqlite_driver import SqliteDriver
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.compaction import DAY_MS, Compaction, Patience
 from echolia.sync.open_log import Accounts
+from echolia.sync.quota import Quotas
 from echolia.sync.service import SyncService
 from echolia.sync.walk import Walking
-from echolia.web.context import Caller, OnEnd, Standing
+from echolia.web.context import Caller, OnEnd, Quota, Standing
+from echolia.web.limits import Amounts
+from echolia.web.tiers import UNLIMITED
 from tests.support.runs import Writer, keys_of
 
 ACCOUNT = bytes(range(16))
@@ -44,6 +47,17 @@ class NamedDevices:
 
 
 @dataclass
+class NamedTier:
+    """The `Entitlements` port over a quota that the test changes."""
+
+    named: Quota = UNLIMITED
+
+    async def quota(self, account: bytes) -> Quota:
+        """What the test says."""
+        return self.named
+
+
+@dataclass
 class Log:
     """One account's log with two devices, `laptop` and `phone`."""
 
@@ -55,6 +69,7 @@ class Log:
     now_ms: list[int]
     checkpoints: Checkpoints
     compaction: Compaction
+    tiers: NamedTier
 
     def caller(self, writer: Writer) -> Caller:
         """The writer as an authenticated caller."""
@@ -85,11 +100,12 @@ def joined(
     def clock_ms() -> int:
         return now_ms[0]
 
-    walking = Walking(step_bytes=2000)
+    walking, tiers = Walking(step_bytes=2000), NamedTier()
     compaction = Compaction(accounts, devices, clock_ms, PATIENCE, walking)
     checkpoints = Checkpoints(accounts, devices, clock_ms, walking, compaction.consider)
-    service = SyncService(accounts, devices, clock_ms, acked=compaction.consider)
-    return Log(databases, service, devices, laptop, phone, now_ms, checkpoints, compaction)
+    quotas = Quotas(tiers, Amounts(lambda: now_ms[0] / 1000))
+    service = SyncService(accounts, devices, clock_ms, acked=compaction.consider, quotas=quotas)
+    return Log(databases, service, devices, laptop, phone, now_ms, checkpoints, compaction, tiers)
 
 
 @pytest.fixture

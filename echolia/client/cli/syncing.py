@@ -9,6 +9,7 @@ import click
 from echolia.client.cli.describe import find, flags, summary
 from echolia.client.cli.output import json_line, local_time, plain_line
 from echolia.client.cli.progress import progress
+from echolia.client.cli.quota import held_error, held_json, held_line, hints, quota_json
 from echolia.client.cli.session import Session, with_session
 from echolia.core.errors import CODES, EcholiaError
 
@@ -36,12 +37,16 @@ async def sync(session: Session) -> None:
         "quarantined": report.quarantined,
         "epoch": report.epoch,
         "seq": report.seq,
+        "quota": quota_json(report.quota),
+        "held": held_json(report.held),
     }
     lines = [f"Sent {report.pushed}, received {report.pulled} changes."]
     lines += waiting
     if report.quarantined:
         lines.append(f"{report.quarantined} changes could not be read; see `echolia status`.")
-    session.out.result(value, "\n".join(lines))
+    session.out.result(value, "\n".join(lines + hints(report.quota)))
+    if report.held is not None:
+        raise held_error(report.held)
 
 
 async def _waiting(device: Device, ids: frozenset[str]) -> list[str]:
@@ -131,6 +136,7 @@ def _status_json(standing: Status) -> dict[str, Any]:
         ],
         "notices": [{"code": one.code, "at_ms": one.at_ms} for one in standing.notices],
         "late": list(standing.late),
+        "held": held_json(standing.held),
     }
 
 
@@ -145,6 +151,8 @@ def _status_lines(standing: Status) -> list[str]:
         f"to send    {standing.pending or 'nothing'}",
         f"last sync  {local_time(standing.last_sync_ms) or 'never'}",
     ]
+    if standing.held is not None:
+        lines.append(f"held back  {held_line(standing.held)}")
     if standing.conflicts or standing.recovered:
         waiting = standing.conflicts + standing.recovered
         lines.append(f"conflicts  {waiting} wait for a decision: echolia conflicts")

@@ -9,6 +9,7 @@ from typing import Final
 
 from echolia.core.ids import b64
 from echolia.core.positions import LogPosition
+from echolia.core.push import write_push
 from tests.journeys.canary.flock import DEVICE, MESSAGE, SECRET, UNKEPT
 from tests.journeys.canary.person import Person, writer_of
 from tests.journeys.canary.planting import JSON
@@ -215,6 +216,8 @@ BRING: Final[Mapping[str, Bring]] = {
 NARROW: Final = {
     "register_free_per_minute": "0", "proof_of_work_bits": "1", "max_devices": "1", "body_seconds": "0.3",
     "refresh_per_minute": "3", "free_disk_bytes": str(2**60),
+    "quota_bytes": "20000", "quota_objects": "30", "quota_changes_per_minute": "40",
+    "quota_reserve_percent": "0", "quota_reserve_bytes": "5000",
 }  # fmt: skip
 
 
@@ -248,11 +251,30 @@ def _too_often(person: Person) -> None:
         person.wire("POST", "/auth/refresh", {"refresh": person.flock.coded("refresh", SECRET, 32)})
 
 
+def _over_quota(person: Person) -> None:
+    """Each quota in turn, with and without the reserve, in pushes that could fit and that never could."""
+    assert person.push_new(20).status == 200
+    kept = len(person.writer.changes)
+    for count, body_bytes in ((11, 256), (31, 256), (131, 256), (1, 16384), (1, 32768), (21, 256)):
+        person.write(count, body_bytes)
+        frame = person.writer.run(kept + 1, seen=person.seen())
+        for query in ("", "?reserve=1"):
+            person.push_bytes(write_push([frame]), query=query)
+        del person.writer.changes[max(kept, _stored(person)) :]
+    person.ask("GET", "/sync/status")
+
+
+def _stored(person: Person) -> int:
+    devices = person.ask("GET", "/sync/status").json()["devices"]
+    return int(devices[0]["counter"])
+
+
 BRING_NARROW: Final[Mapping[str, Bring]] = {
     "proof_of_work_required": lambda person: solved(Person(person.wire, f"{person.name} busy")),
     "proof_of_work_invalid": _unsolved,
     "too_many_devices": lambda person: person.open_mailbox(),
     "body_too_slow": _slow_bodies,
     "rate_limited": _too_often,
+    "quota_exceeded": _over_quota,
     "unavailable": lambda person: person.wire("GET", "/readyz"),
 }

@@ -77,7 +77,7 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("POST", f"{boxes}/confirm"), f"/auth/pair-device/{mailbox}/confirm",
                 {**entry, "key_boxes": [box], "message": b64(bytes(64))}),
         Request(("DELETE", boxes), f"/auth/pair-device/{b64(bytes(16))}"),
-        Request(("POST", "/sync/push"), "/sync/push", {"runs": [person.json_run()]}),
+        Request(("POST", "/sync/push"), "/sync/push", {"runs": [person.json_run()]}, (("reserve", "1"),)),
         Request(("POST", "/sync/pull"), "/sync/pull",
                 {"cursor": {"epoch": ack["epoch"], "seq": 0}, "vector": None, "stream": b64(bytes(16)),
                  "max_bytes": 4096, "elide_own": False}),

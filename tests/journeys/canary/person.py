@@ -138,11 +138,10 @@ class Person:
         """Push frames in the binary form."""
         return self.push_bytes(write_push(frames))
 
-    def push_bytes(self, body: bytes, media_type: str = PUSH_TYPE) -> Answer:
+    def push_bytes(self, body: bytes, media_type: str = PUSH_TYPE, query: str = "") -> Answer:
         """Push any bytes."""
-        return self.wire(
-            "POST", "/sync/push", body=body, headers={"Content-Type": media_type}, token=self.access
-        )
+        headers = {"Content-Type": media_type}
+        return self.wire("POST", f"/sync/push{query}", body=body, headers=headers, token=self.access)
 
     def push_new(self, count: int = 1) -> Answer:
         """Write some changes and push them."""
