@@ -31,6 +31,10 @@ class FullDatabase:
             raise StorageFull
         return await self.whole.batch(statements, tx)
 
+    async def grow(self, statements: Sequence[Statement]) -> list[Result]:
+        """What would store more has no room."""
+        return await self.batch(statements)
+
 
 @dataclass
 class FullDisk:
