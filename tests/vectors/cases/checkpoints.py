@@ -205,71 +205,61 @@ def _heads(*runs: Run) -> dict[bytes, list[Any]]:
 # --- what a device starts from ---
 
 
+Lie = tuple[str, list[bytes], Point, str]
+WHOLE = base_items(LOG, LOG.head[1], {})
+
+
 def _starts() -> Iterator[Vector]:
-    end = LOG.head[1]
-    whole, short = base_items(LOG, end, {}), base_items(LOG, end, {1: (False, False)})
-    third, second, first = whole
+    short = base_items(LOG, LOG.head[1], {1: (False, False)})
     holding = {
-        "whole": ("A server that has not compacted.", [whole]),
+        "whole": ("A server that has not compacted.", [WHOLE]),
         "compacted": ("A server that has.", [short]),
-        "two-pages": ("One page after the other.", [whole[:1], whole[1:]]),
+        "two-pages": ("One page after the other.", [WHOLE[:1], WHOLE[1:]]),
     }
     for name, (note, pages) in holding.items():
         yield _start(name, note, pages, Point(LOG, LAPTOP), _started())
-    lies: Mapping[str, tuple[str, list[bytes], Point, str]] = {
-        "withheld": ("A live change is left out.", [third, first], Point(LOG, LAPTOP), "history_withheld"),
-        "withheld-of-a-run": (
-            "A leaf stands for a live change.",
-            base_items(LOG, end, {1: (False, False), 5: (True, False)}),
-            Point(LOG, LAPTOP),
-            "history_withheld",
-        ),
-        "nothing": ("Everything is left out.", [], Point(LOG, LAPTOP), "history_withheld"),
-        "count": ("It counts one less.", whole, _lying(count=3), "history_withheld"),
-        "oldest-first": ("The oldest comes first.", [first, second, third], _lying(), "log_rewritten"),
-        "twice": ("A run comes twice.", [third, third, second], _lying(), "log_rewritten"),
-        "beyond": (
-            "A run lies beyond the checkpoint.",
-            whole,
-            Point(log_of(ONE, TWO), LAPTOP),
-            "log_rewritten",
-        ),
+    for name, (note, items, point, error) in {**_wrong_pages(), **_wrong_points()}.items():
+        yield _start(f"refused-{name}", note, [items], point, {"device_error": error})
+
+
+def _wrong_pages() -> dict[str, Lie]:
+    """An honest checkpoint, and runs that do not fit it."""
+    third, second, first = WHOLE
+    leaf = base_items(LOG, LOG.head[1], {1: (False, False), 5: (True, False)})
+    broken = [third, second, LOG.stored[0].item(0, flipped(ONE.frame))]
+    point = Point(LOG, LAPTOP)
+    return {
+        "withheld": ("A live change is left out.", [third, first], point, "history_withheld"),
+        "withheld-of-a-run": ("A leaf stands for a live change.", leaf, point, "history_withheld"),
+        "nothing": ("Everything is left out.", [], point, "history_withheld"),
+        "oldest-first": ("The oldest comes first.", [first, second, third], point, "log_rewritten"),
+        "twice": ("A run comes twice.", [third, third, second], point, "log_rewritten"),
+        "broken-run": ("A byte of a body is another.", broken, point, "chain_broken"),
+    }
+
+
+def _wrong_points() -> dict[str, Lie]:
+    """Honest runs, and a checkpoint that they do not fit."""
+    longer = {**DEVICE_LOG, "n": DEVICE_LOG["n"] + 1}
+    other = {**DEVICE_LOG, "head": seed("another")}
+    other_chain = {**_heads(TWO), LAPTOP.id: [THREE.last, seed("chain")]}
+    wrong: Mapping[str, tuple[str, Point, str]] = {
+        "count": ("It counts one less.", _lying(count=3), "history_withheld"),
+        "root": ("The root is another.", _lying(live=seed("root")), "history_withheld"),
+        "beyond": ("A run lies beyond it.", Point(log_of(ONE, TWO), LAPTOP), "log_rewritten"),
         "beyond-its-head": (
             "A run goes beyond its device's head.",
-            whole,
             _lying(heads=_heads(ONE, TWO)),
             "log_rewritten",
         ),
-        "other-chain": (
-            "The chain at a head is another.",
-            whole,
-            _lying(heads={**_heads(TWO), LAPTOP.id: [THREE.last, seed("chain")]}),
-            "chain_broken",
-        ),
-        "signature": ("The author did not sign it.", whole, Point(LOG, LAPTOP, signer=PHONE), "chain_broken"),
-        "stranger": ("A stranger wrote it.", whole, Point(LOG, STRANGER), "ghost_device"),
-        "longer-device-log": (
-            "Its author held a longer device log.",
-            whole,
-            _lying(devices={**DEVICE_LOG, "n": DEVICE_LOG["n"] + 1}),
-            "log_rolled_back",
-        ),
-        "other-device-log": (
-            "Its author held another device log.",
-            whole,
-            _lying(devices={**DEVICE_LOG, "head": seed("another")}),
-            "history_forked",
-        ),
-        "form": ("It is no checkpoint.", whole, _lying(v=1, count="3"), "server_invalid"),
-        "broken-run": (
-            "A byte of a body is another.",
-            [third, second, LOG.stored[0].item(0, flipped(ONE.frame))],
-            Point(LOG, LAPTOP),
-            "chain_broken",
-        ),
+        "other-chain": ("The chain at a head is another.", _lying(heads=other_chain), "chain_broken"),
+        "signature": ("The author did not sign it.", Point(LOG, LAPTOP, signer=PHONE), "chain_broken"),
+        "stranger": ("A stranger wrote it.", Point(LOG, STRANGER), "ghost_device"),
+        "longer-device-log": ("Its author held a longer one.", _lying(devices=longer), "log_rolled_back"),
+        "other-device-log": ("Its author held another one.", _lying(devices=other), "history_forked"),
+        "form": ("It is no checkpoint.", _lying(count="3"), "server_invalid"),
     }
-    for name, (note, items, point, error) in lies.items():
-        yield _start(f"refused-{name}", note, [items], point, {"device_error": error})
+    return {name: (note, WHOLE, point, error) for name, (note, point, error) in wrong.items()}
 
 
 def _start(name: str, note: str, pages: list[list[bytes]], point: Point, expect: Mapping[str, Any]) -> Vector:
