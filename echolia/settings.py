@@ -81,7 +81,7 @@ class Settings(BaseSettings):
 
     checkpoint_per_minute: PerMinute = Field(6, description="checkpoints a minute and account")
 
-    undo_days: int = Field(30, ge=1, le=3650, description="age of a checkpoint before history is let go of")
+    undo_days: int = Field(30, ge=0, le=3650, description="age of a checkpoint before history is let go of")
     parked_days: int = Field(
         90, ge=1, le=3650, description="silence after which a device holds no history back"
     )

@@ -65,6 +65,12 @@ class OpenLog:
         self.base = base._replace(dropped_bytes=self.base.dropped_bytes)
         self.stored_ms = {seq: ms for seq, ms in self.stored_ms.items() if seq > base.position.seq}
 
+    async def look_again(self, db: Batches) -> None:
+        """Take base and checkpoints from the disk, after a change of them that may have failed."""
+        async with self.moving_base:
+            _, self.base = await history.load(db)
+            self.stored_ms = await history.stored_ms(db)
+
     def kept_before(self, ms: int) -> bool:
         """Whether there is a checkpoint after the base that was kept at that time or before."""
         return any(kept_ms <= ms for kept_ms in self.stored_ms.values())

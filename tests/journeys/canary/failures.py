@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from hashlib import sha256
 from typing import Final
 
+from echolia.core.checkpoints import ChainHead
 from echolia.core.ids import b64
 from echolia.core.positions import LogPosition
 from echolia.core.push import write_push
@@ -105,6 +106,7 @@ def _older_head(person: Person) -> None:
     former = person.confirmation(late)
     person.add(phone)
     person.ask("POST", mailbox.format(person.open_mailbox().json()["mailbox"]), former)
+    _bad_additions(person)
 
 
 def _last_device(person: Person) -> None:
@@ -164,6 +166,36 @@ def _cursors(person: Person) -> None:
         person.ask("POST", "/sync/pull", {"cursor": cursor})
 
 
+def _bad_checkpoints(person: Person) -> None:
+    person.push_new(2)
+    raw = person.flock.raw
+    status = person.ask("GET", "/sync/status").json()
+    position = LogPosition(status["epoch"], 2, raw("log of a checkpoint", UNKEPT, 32))
+    for changed in (
+        {"live": raw("live root", UNKEPT, 32)},
+        {"heads": {raw("device in heads", UNKEPT, 16): ChainHead(2, raw("chain in heads", UNKEPT, 32))}},
+        {"devices_head": raw("device log of a checkpoint", UNKEPT, 32)},
+        {"position": position},
+        {"position": position._replace(epoch=status["epoch"] % 2**52 + 1)},
+    ):
+        person.ask("POST", "/sync/checkpoint", person.checkpoint(**changed))
+    signed = person.checkpoint()
+    for checkpoint in (person.flock.coded("checkpoint", UNKEPT, 300), signed["checkpoint"]):
+        signature = person.flock.coded("signature", SECRET, 64)
+        person.ask("POST", "/sync/checkpoint", {"checkpoint": checkpoint, "signature": signature})
+    person.ask("POST", "/sync/pull", {"base": 10**6})
+
+
+def _bad_additions(person: Person) -> None:
+    phone, late = Keys(f"{person.name} phone"), Keys(f"{person.name} late")
+    former = person.addition(late)
+    wrong = {**person.addition(phone), "signatures": {person.flock.text("signer"): b64(bytes(64))}}
+    box = {**person.box(), "box": person.flock.coded("box", UNKEPT, 96)}
+    for body in (wrong, {**person.addition(phone), "key_boxes": [box]}, person.addition(phone), former):
+        person.ask("POST", "/auth/devices", body)
+    person.ask("POST", "/auth/devices", {**former, "entry": person.flock.coded("entry", UNKEPT, 200)})
+
+
 def _listeners(person: Person) -> None:
     with ExitStack() as open_streams:
         for _ in range(33):
@@ -208,6 +240,7 @@ BRING: Final[Mapping[str, Bring]] = {
     "seen_unknown": _never_seen,
     "cursor_ahead": _cursors,
     "must_rebase": _cursors,
+    "checkpoint_invalid": _bad_checkpoints,
     "listeners_full": _listeners,
 }  # fmt: skip
 

@@ -63,6 +63,7 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("POST", "/auth/token"), "/auth/token", login),
         Request(("POST", "/auth/refresh"), "/auth/refresh", {"refresh": b64(bytes(32))}),
         Request(("GET", "/auth/devices"), "/auth/devices", query=(("after", "0"),)),
+        Request(("POST", "/auth/devices"), "/auth/devices", {**entry, "key_boxes": [box]}),
         Request(("DELETE", "/auth/device/{id}"), f"/auth/device/{b64(stranger.id)}", entry),
         Request(("GET", "/auth/key-boxes"), "/auth/key-boxes", query=(("recipient", "recovery"),)),
         Request(
@@ -83,6 +84,9 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
                  "max_bytes": 4096, "elide_own": False}),
         Request(("POST", "/sync/ack"), "/sync/ack", ack),
         Request(("GET", "/sync/status"), "/sync/status"),
+        Request(("POST", "/sync/checkpoint"), "/sync/checkpoint",
+                {**person.checkpoint(), "signature": wrong}),
+        Request(("GET", "/sync/checkpoint"), "/sync/checkpoint"),
         Request(("GET", "/sync/live"), "/sync/live"),
     ]  # fmt: skip
     return {request.operation: request for request in listed}
