@@ -83,6 +83,7 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
                  "max_bytes": 4096, "elide_own": False}),
         Request(("POST", "/sync/ack"), "/sync/ack", ack),
         Request(("GET", "/sync/status"), "/sync/status"),
-        Request(("GET", "/sync/live"), "/sync/live"),
+        Request(("GET", "/sync/live"), "/sync/live", query=(("after", "1.1"), ("ticket", b64(bytes(32))))),
+        Request(("POST", "/sync/live/ticket"), "/sync/live/ticket"),
     ]  # fmt: skip
     return {request.operation: request for request in listed}
