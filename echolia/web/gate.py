@@ -21,12 +21,12 @@ from echolia.web.logs import METHODS, AccessLog, log_failure
 from echolia.web.metrics import Metrics
 from echolia.web.streams import (
     MEDIA_TYPE,
+    EventTeller,
     Feed,
+    MessageTeller,
     StreamRequest,
     StreamRoute,
     query_of,
-    tell_events,
-    tell_messages,
 )
 
 UNMATCHED: Final = "unmatched"
@@ -169,22 +169,18 @@ class Gate:
 
     async def _by_stream(self, route: StreamRoute, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope["method"], route.path)
-        headers = dict(scope["headers"])
         try:
-            if scope["method"] != route.method:
-                await _send(_not_allowed(exchange, [route.method]), exchange, send)
-                return
-            opened = await self._opened(route, scope, headers, exchange, receive)
-            if isinstance(opened, LeanResponse):
-                await _send(opened, exchange, send)
+            feed = await self._opened(route, scope, receive, exchange)
+            if isinstance(feed, LeanResponse):
+                await _send(feed, exchange, send)
                 return
             outgoing = _decorated(exchange, send)
             start = {"type": "http.response.start", "status": 200}
             try:
                 await outgoing({**start, "headers": [(b"content-type", MEDIA_TYPE)]})
-                await tell_events(opened, receive, outgoing)
+                await EventTeller(feed, outgoing).tell(receive)
             finally:
-                opened.close()
+                feed.close()
         finally:
             self._journal.note(exchange)
 
@@ -193,38 +189,38 @@ class Gate:
         exchange = Exchange("GET", route.path if route else UNMATCHED)
         try:
             await receive()  # says that it would like to connect
-            if route is None:
-                opened: Feed | LeanResponse = _refused(EcholiaError("not_found"), exchange)
-            else:
-                opened = await self._opened(route, scope, dict(scope["headers"]), exchange)
-            if isinstance(opened, LeanResponse):
-                await _send(opened, exchange, send, "websocket.http.response")
+            feed = await self._opened(route, scope, receive, exchange)
+            if isinstance(feed, LeanResponse):
+                await _send(feed, exchange, send, "websocket.http.response")
                 return
+            exchange.status = 101
+            named = [*SECURITY, (b"x-request-id", exchange.request_id.encode())]
             try:
-                await _accept(exchange, send)
-                await tell_messages(opened, receive, send)
+                await send({"type": "websocket.accept", "subprotocol": None, "headers": named})
+                await MessageTeller(feed, send).tell(receive)
             finally:
-                opened.close()
+                feed.close()
         finally:
             self._journal.note(exchange)
 
     async def _opened(
-        self,
-        route: StreamRoute,
-        scope: Scope,
-        headers: Mapping[bytes, bytes],
-        exchange: Exchange,
-        receive: Receive | None = None,
+        self, route: StreamRoute | None, scope: Scope, receive: Receive, exchange: Exchange
     ) -> Feed | LeanResponse:
-        """The stream that is asked for, or why there is none; a request's body (by `receive`) is refused."""
+        """The stream that is asked for, or why there is none."""
+        headers, unread = dict(scope["headers"]), scope["type"] == "http"
         try:
+            if route is None:
+                raise EcholiaError("not_found")
+            if scope.get("method", route.method) != route.method:
+                return _not_allowed(exchange, [route.method])
             query = query_of(scope)
             caller = await self._listener(route, scope, headers, query)
-            if receive is not None:
+            if unread:
+                unread = False
                 await read_body(receive, headers, 0, self._rules.body_seconds)
             return await route.open(StreamRequest(caller, headers, query))
         except EcholiaError as error:
-            if receive is not None:
+            if unread:
                 await drain(receive, headers)
             return _refused(error, exchange)
         except Exception as error:  # noqa: BLE001  # whatever it was, the client gets an answer
@@ -313,12 +309,6 @@ def _refused(
         log_failure(exchange.request_id, exchange.route, error.code, error)
     (_, media_type), *others = answer.headers
     return LeanResponse(answer.status, media_type, answer.body, [*others, *headers])
-
-
-async def _accept(exchange: Exchange, send: Send) -> None:
-    exchange.status = 101
-    headers = [*SECURITY, (b"x-request-id", exchange.request_id.encode())]
-    await send({"type": "websocket.accept", "subprotocol": None, "headers": headers})
 
 
 async def _send(answer: LeanResponse, exchange: Exchange, send: Send, kind: str = "http.response") -> None:

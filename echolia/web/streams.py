@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
 from starlette.types import Receive, Scope, Send
@@ -16,7 +16,6 @@ HEARTBEAT_S: Final = 15.0
 # Who does not take in what it is told for so long is not there.
 SENDING_S: Final = 15.0
 MEDIA_TYPE: Final = b"text/event-stream"
-_LONG_S: Final = 3600.0
 
 GOING_AWAY: Final = 1001
 NOT_ASKED: Final = 1008
@@ -81,62 +80,33 @@ def query_of(scope: Scope) -> dict[str, str]:
     return dict(reversed(pairs))
 
 
-async def tell_events(feed: Feed, receive: Receive, send: Send) -> None:
-    """Server-sent events on an answer that has started, until the feed ends or the client hangs up.
-
-    The first words come at once, be it a comment: proxies and clients see that the stream is open.
-    """
-
-    async def say(event: Event | None) -> None:
-        lines = f"event: {event.name}\nid: {event.id}\ndata: {event.data}\n\n" if event else ": alive\n\n"
-        await send({"type": "http.response.body", "body": lines.encode(), "more_body": True})
-
-    async def part(_code: str) -> None:
-        # The stream ends, and the device learns why when it asks again.
-        await send({"type": "http.response.body", "body": b""})
-
-    await _Teller(feed, say, part).tell(receive, HEARTBEAT_S)
-
-
-async def tell_messages(feed: Feed, receive: Receive, send: Send) -> None:
-    """Text messages on a WebSocket that was accepted, until one side ends it; pings are the server
-    program's.
-    """
-
-    async def say(event: Event | None) -> None:
-        if event is not None:
-            await send({"type": "websocket.send", "text": event.data})
-
-    async def part(code: str) -> None:
-        await send({"type": "websocket.close", "code": CLOSE_CODES.get(code, GOING_AWAY), "reason": code})
-
-    if await _Teller(feed, say, part).tell(receive, _LONG_S) == "websocket.receive":
-        await send({"type": "websocket.close", "code": NOT_ASKED, "reason": ""})
-
-
-class _Teller:
+class Teller:
     """Carries a feed's news to a client: waits in one task for the client to leave, and makes another only
     while there is something to say.
     """
 
-    __slots__ = ("_feed", "_gave_up", "_part", "_say", "_telling", "_waiting")
+    __slots__ = ("_feed", "_gave_up", "_send", "_telling", "_waiting")
+    quiet_s: ClassVar = HEARTBEAT_S
+    patience_s: ClassVar = SENDING_S
 
-    def __init__(
-        self,
-        feed: Feed,
-        say: Callable[[Event | None], Awaitable[None]],
-        part: Callable[[str], Awaitable[None]],
-    ) -> None:
+    def __init__(self, feed: Feed, send: Send) -> None:
         self._feed = feed
-        self._say = say
-        self._part = part
+        self._send = send
         self._telling: asyncio.Task[None] | None = None
         self._waiting = asyncio.current_task()
         self._gave_up = False
 
-    async def tell(self, receive: Receive, quiet_s: float) -> str:
+    async def say(self, event: Event | None) -> None:
+        """Tell this, or that there is nothing new."""
+        raise NotImplementedError
+
+    async def part(self, code: str) -> None:
+        """The feed ended by reason of this code."""
+        raise NotImplementedError
+
+    async def tell(self, receive: Receive) -> str:
         """Tell until it is over; the kind of the client's last message, "" if it did not take in ours."""
-        self._feed.begin(self._news, quiet_s)
+        self._feed.begin(self._news, self.quiet_s)
         self._news()
         try:
             while (kind := (await receive())["type"]) == "http.request":
@@ -158,19 +128,68 @@ class _Teller:
 
     async def _tell_news(self) -> None:
         try:
-            async with asyncio.timeout(SENDING_S):
+            async with asyncio.timeout(self.patience_s):
                 await self._say_all()
-        except (TimeoutError, OSError):
-            self._gave_up = True
-            if self._waiting is not None:
-                self._waiting.cancel()
+        except (TimeoutError, OSError):  # nobody takes in what is said
+            self._give_up()
+        except Exception:
+            self._give_up()
+            raise
         finally:
             self._telling = None
 
     async def _say_all(self) -> None:
         try:
-            await self._say(self._feed.take())  # None: that there is nothing new is news as well
+            await self.say(self._feed.take())
             while (event := self._feed.take()) is not None:
-                await self._say(event)
+                await self.say(event)
         except EcholiaError as error:
-            await self._part(error.code)
+            await self.part(error.code)
+
+    def _give_up(self) -> None:
+        self._gave_up = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+
+class EventTeller(Teller):
+    """Server-sent events on an answer that has started.
+
+    The first words come at once, be it a comment: proxies and clients see that the stream is open.
+    """
+
+    __slots__ = ()
+
+    async def say(self, event: Event | None) -> None:
+        """An event, or a comment."""
+        lines = f"event: {event.name}\nid: {event.id}\ndata: {event.data}\n\n" if event else ": alive\n\n"
+        await self._send({"type": "http.response.body", "body": lines.encode(), "more_body": True})
+
+    async def part(self, code: str) -> None:
+        """The answer ends, and the device learns why when it asks again."""
+        del code
+        await self._send({"type": "http.response.body", "body": b""})
+
+
+class MessageTeller(Teller):
+    """Text messages on a WebSocket that was accepted; pings are the server program's."""
+
+    __slots__ = ()
+    quiet_s: ClassVar = 3600.0
+
+    async def say(self, event: Event | None) -> None:
+        """A message, or nothing."""
+        if event is not None:
+            await self._send({"type": "websocket.send", "text": event.data})
+
+    async def part(self, code: str) -> None:
+        """A close frame that says why."""
+        closing = {"code": CLOSE_CODES.get(code, GOING_AWAY), "reason": code}
+        await self._send({"type": "websocket.close", **closing})
+
+    async def tell(self, receive: Receive) -> str:
+        """Tell until it is over, which it is as soon as the client says anything."""
+        kind = await super().tell(receive)
+        if kind == "websocket.receive":
+            await self._send({"type": "websocket.close", "code": NOT_ASKED, "reason": ""})
+        return kind

@@ -12,6 +12,7 @@ from echolia.core.ids import b64
 from echolia.core.positions import LogPosition
 from echolia.core.push import write_push
 from tests.journeys.canary.flock import DEVICE, MESSAGE, SECRET, UNKEPT
+from tests.journeys.canary.listening import say_what_nobody_asked_for, unreadable_heads, wrong_tickets
 from tests.journeys.canary.person import Person, writer_of
 from tests.journeys.canary.planting import JSON
 from tests.support.accounts import Keys, entry_json
@@ -196,6 +197,12 @@ def _bad_additions(person: Person) -> None:
     person.ask("POST", "/auth/devices", {**former, "entry": person.flock.coded("entry", UNKEPT, 200)})
 
 
+def _invalid(person: Person) -> None:
+    unreadable_heads(person)
+    say_what_nobody_asked_for(person)
+    person.ask("POST", "/sync/pull", {person.flock.text("name"): 1})
+
+
 def _listeners(person: Person) -> None:
     with ExitStack() as open_streams:
         for _ in range(33):
@@ -212,7 +219,7 @@ def _oversize(person: Person) -> None:
 BRING: Final[Mapping[str, Bring]] = {
     "malformed_json": lambda person: person.push_bytes(person.flock.text("json").encode(), JSON),
     "malformed_binary": lambda person: person.push_bytes(b"\1\0\0" + person.flock.raw("push", UNKEPT, 99)),
-    "invalid_request": lambda person: person.ask("POST", "/sync/pull", {person.flock.text("name"): 1}),
+    "invalid_request": _invalid,
     "unsupported_version": lambda person: person.push_bytes(b"\x09" + person.flock.raw("push", UNKEPT, 99)),
     "unsupported_media_type": lambda person: person.push_bytes(b"x", person.flock.word("media type")),
     "not_found": lambda person: person.ask("GET", f"/{person.flock.word('path')}"),
@@ -241,6 +248,7 @@ BRING: Final[Mapping[str, Bring]] = {
     "cursor_ahead": _cursors,
     "must_rebase": _cursors,
     "checkpoint_invalid": _bad_checkpoints,
+    "ticket_invalid": wrong_tickets,
     "listeners_full": _listeners,
 }  # fmt: skip
 

@@ -87,6 +87,7 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("POST", "/sync/checkpoint"), "/sync/checkpoint",
                 {**person.checkpoint(), "signature": wrong}),
         Request(("GET", "/sync/checkpoint"), "/sync/checkpoint"),
-        Request(("GET", "/sync/live"), "/sync/live"),
+        Request(("GET", "/sync/live"), "/sync/live", query=(("after", "1.1"), ("ticket", b64(bytes(32))))),
+        Request(("POST", "/sync/live/ticket"), "/sync/live/ticket"),
     ]  # fmt: skip
     return {request.operation: request for request in listed}

@@ -7,6 +7,7 @@ from typing import Final
 
 from echolia.core.ids import b64
 from tests.journeys.canary.flock import MESSAGE, SECRET
+from tests.journeys.canary.listening import listen_well
 from tests.journeys.canary.operations import understood
 from tests.journeys.canary.person import Person
 from tests.journeys.canary.planting import plantings
@@ -46,9 +47,10 @@ def live_well(wire: Wire, name: str) -> Person:
     phone = Keys(f"{name} phone")
     assert person.add(phone).status == 204
     tokens = person.sign_in(phone).json()
-    with wire.listening(tokens["access"]) as came:
-        assert b"event: head" in came
+    listen_well(person)
+    with wire.listening(tokens["access"]) as stream:
         assert person.revoke(phone).status == 204
+        stream.recv(65536)
     person.take(wire("POST", "/auth/refresh", {"refresh": person.refresh}).json())
     _ok(person, "POST", "/sync/ack", person.acknowledgement())
     _ok(person, "POST", "/sync/checkpoint", person.checkpoint())
