@@ -17,21 +17,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from echolia.client.brakes import BrakeLimits
     from echolia.client.collection import Batch, Collection
     from echolia.client.device import Device
     from echolia.client.joining import Joining
     from echolia.client.pairing import Pairing
     from echolia.client.plain_values import Edit
     from echolia.client.reports import (
+        Brake,
         Changed,
         Choice,
         Evidence,
         Found,
         LoggedDevice,
+        Loss,
         Progress,
         Put,
         Quarantined,
+        Receipt,
         Record,
+        Rewound,
         Status,
         SyncReport,
     )
@@ -43,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Add",
     "Batch",
+    "Brake",
+    "BrakeLimits",
     "Changed",
     "Choice",
     "Collection",
@@ -55,13 +62,16 @@ __all__ = [
     "Increment",
     "Joining",
     "LoggedDevice",
+    "Loss",
     "Pairing",
     "Progress",
     "Put",
     "Quarantined",
+    "Receipt",
     "Record",
     "Remove",
     "ReplaceText",
+    "Rewound",
     "Set",
     "SpliceText",
     "Status",
@@ -72,6 +82,7 @@ __all__ = [
 # Where each name lives. They are loaded when they are first asked for, because the command line's help must
 # not wait for databases and documents.
 _MODULES: Final = {
+    "echolia.client.brakes": ("BrakeLimits",),
     "echolia.client.collection": ("Batch", "Collection"),
     "echolia.client.device": ("Device",),
     "echolia.client.joining": ("Joining",),

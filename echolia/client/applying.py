@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from echolia.client import ledger, objects
+from echolia.client import ledger, objects, places
 from echolia.client.database import Database
 from echolia.client.environment import Environment
+from echolia.client.formers import Formers
 from echolia.client.identity import Identity
 from echolia.client.objects import ObjectRow
 from echolia.client.verifier import VerifiedRun
@@ -27,6 +28,7 @@ class _Working:
     """An object while a page is applied; `pending`: own changes are, or were, on top of what is confirmed.
 
     `trial` is all of it joined, so that a change which does not fit the pending ones is met when it is taken.
+    `others` are the devices whose changes it took in.
     """
 
     row: ObjectRow
@@ -36,6 +38,7 @@ class _Working:
     trial: ObjectState | None = field(default=None, repr=False)
     touched: bool = False
     anew: bool = False
+    others: set[bytes] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,19 @@ class Applied:
 
 
 class Applier:
-    """Applies the runs of one page; use it inside `Database.transaction` and end it by `finish`."""
+    """Applies the runs of one page; use it inside `Database.transaction` and end it by `finish`.
 
-    def __init__(self, database: Database, identity: Identity, environment: Environment) -> None:
-        self._database, self._identity = database, identity
+    `formers`, if given, is told of each object that others changed before it is saved.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        identity: Identity,
+        environment: Environment,
+        formers: Formers | None = None,
+    ) -> None:
+        self._database, self._identity, self._formers = database, identity, formers
         self._now_ms = environment.now_ms()
         self._working: dict[bytes, _Working] = {}
         self._changes = self._own = self._quarantined = 0
@@ -68,6 +80,7 @@ class Applier:
             self._confirm(run)
         ledger.advance(self._database, run)
         if not own:
+            places.note(self._database, run, ((change.counter, change.object) for change in run.changes))
             for change in run.changes:
                 ledger.note_written(self._database, run.header.device, change.counter, change.object)
                 self._take(run.header.device, change, run.received_ms)
@@ -129,6 +142,7 @@ class Applier:
         if expected is None or tuple(expected) != (header.last, run.chain):
             # It is signed by this device's key and not written here: another copy of this home is in use.
             raise EcholiaError("device_fork", f"counter {header.last}")
+        places.note(self._database, run, ((counter, id_) for counter, id_, *_ in sent))
         self._database.run("DELETE FROM outbox WHERE counter <= ?", header.last)
         for counter, id_, _, plaintext, raw in sent:
             working, state = self._work(id_, ""), objects.read_state(plaintext)
@@ -153,6 +167,7 @@ class Applier:
             state = self._checked(decode(plaintext), device, change)
             working = self._work(change.object, state.collection)
             self._join(working, self._clamped(state, device, change.counter, received_ms))
+            working.others |= {device} - {self._identity.device}
         except EcholiaError as error:
             if error.code not in _UNREADABLE:
                 raise
@@ -235,6 +250,8 @@ class Applier:
             row = replace(row, updated_ms=min(row.updated_ms, self._last_ms))
         row = row.with_pending(shown if pending else None)
         declared = self._identity.declared.get(row.collection)
+        if self._formers is not None:
+            self._formers.note(row, working.others, shown, declared)
         presentation = objects.save(self._database, row, shown, declared)
         return bool(frozenset(presentation.conflicts) - working.conflicts)
 

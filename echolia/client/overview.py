@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from echolia.client import evidence, ledger
+from echolia.client import brakes, evidence, ledger, receipts
 from echolia.client.database import Database
 from echolia.client.replica import Replica
 from echolia.client.reports import LoggedDevice, Quarantined, Status
@@ -29,6 +29,8 @@ def status(replica: Replica, server: str, home: Path) -> Status:
         quarantined=_quarantined(database),
         evidence=evidence.kept(database),
         devices=len(ledger.device_log(database).active()),
+        not_everywhere=receipts.not_everywhere(replica),
+        brake=brakes.waiting(database),
     )
 
 

@@ -13,6 +13,12 @@ Phase: TypeAlias = Literal["devices", "push", "pull", "ack"]
 Put: TypeAlias = Literal["new", "updated", "unchanged", "in_trash"]
 
 
+def titled(fields: Mapping[str, Value]) -> str:
+    """What names an object that shows these fields; see `Record.title`."""
+    named = (fields.get(name) for name in ("title", "name", "content"))
+    return next((value for value in named if isinstance(value, str) and value), "")
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One of several values that stand side by side in a field: who wrote it, with which counter."""
@@ -44,8 +50,7 @@ class Record:
     @property
     def title(self) -> str:
         """The field that names it: `title`, `name` or `content`, whichever there is first; else nothing."""
-        named = (self.fields.get(name) for name in ("title", "name", "content"))
-        return next((value for value in named if isinstance(value, str) and value), "")
+        return titled(self.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +64,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What a sync or an edit changed: ids of objects; in `conflicts` those that newly wait for a decision."""
+    """What a sync or an edit changed: ids of objects; in `conflicts` those that newly wait for a decision.
+
+    `braked`: a mass change of other devices was stopped just now (`Device.brake`); it is told once.
+    """
 
     objects: frozenset[str]
     conflicts: frozenset[str] = frozenset()
+    braked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +85,23 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewound:
+    """What a rewind came to, in objects: taken out of the Trash, set back, and left as they are.
+
+    Left is what was edited here since, cannot be read, or is of a collection that is not declared here.
+    """
+
+    restored: int
+    set_back: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What one sync did. `pushed` and `pulled` count changes; `quarantined` those that could not be read."""
+    """What one sync did. `pushed` and `pulled` count changes; `quarantined` those that could not be read.
+
+    `rewound` is given where it carried out a decision to rewind.
+    """
 
     pushed: int
     pulled: int
@@ -85,6 +109,52 @@ class SyncReport:
     changed: Changed
     epoch: int
     seq: int
+    rewound: Rewound | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """An object alive here that a mass change would delete, or else overwrite; `title` is what it shows."""
+
+    object: str
+    title: str = field(repr=False)
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """A mass change of other devices that waits for a decision; nothing of it was applied.
+
+    Of `held` objects alive here it would delete `deletions` and overwrite `overwrites`, with what was applied
+    within the hour before where that belongs to it. `complete`: all that waits was counted, else at least
+    these. `devices` gives each device's deletions and overwrites; `examples` are some of the objects.
+    """
+
+    at_ms: int
+    held: int
+    deletions: int
+    overwrites: int
+    complete: bool
+    devices: Mapping[str, tuple[int, int]]
+    examples: tuple[Loss, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Which devices hold the newest version of an object: ids, as their signed acknowledgements say.
+
+    Acknowledgements are asked for at the start of a sync, so it is as fresh as the last one. `pending`: that
+    version is not on the server yet, so it is on this device only.
+    """
+
+    on: tuple[str, ...]
+    lacking: tuple[str, ...]
+    pending: bool
+
+    @property
+    def devices(self) -> int:
+        """How many devices the account has, revoked ones aside."""
+        return len(self.on) + len(self.lacking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +193,11 @@ class LoggedDevice:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How this home stands, without asking the server."""
+    """How this home stands, without asking the server.
+
+    `not_everywhere` counts the objects whose newest version some device does not hold, as far as is known
+    (`Receipt`); `brake` is the mass change that waits for a decision.
+    """
 
     account: str
     device: str
@@ -139,3 +213,5 @@ class Status:
     quarantined: tuple[Quarantined, ...]
     evidence: tuple[Evidence, ...]
     devices: int
+    not_everywhere: int = 0
+    brake: Brake | None = None

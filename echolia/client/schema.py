@@ -86,4 +86,47 @@ CREATE VIRTUAL TABLE search USING fts5 (
 );
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST,)
+# Where in the verified log each object's first and newest change stand. Of what was here before this table
+# was, the end of the log stands for both: nobody is said to hold what they may not hold. `held` is where the
+# log was last held whole.
+_PLACES: Final = """
+CREATE TABLE places (
+    object BLOB PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    newest INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX places_by_newest ON places (epoch, newest);
+INSERT INTO places SELECT objects.id, meta.value, ended.seq, ended.seq
+    FROM objects, meta, (SELECT max(seq) AS seq FROM runs) AS ended
+    WHERE meta.name = 'epoch' AND ended.seq NOTNULL AND objects.confirmed NOTNULL;
+INSERT INTO meta SELECT 'held', meta.value || '.' || ended.seq
+    FROM meta, (SELECT max(seq) AS seq FROM runs) AS ended WHERE meta.name = 'epoch' AND ended.seq NOTNULL;
+"""
+
+# What objects showed before other devices changed them, and the mass changes that were stopped for it.
+_BRAKES: Final = """
+CREATE TABLE former (
+    n INTEGER PRIMARY KEY,
+    object BLOB NOT NULL,
+    at_ms INTEGER NOT NULL,
+    brake INTEGER,
+    devices BLOB NOT NULL,
+    deleted INTEGER NOT NULL,
+    lost INTEGER NOT NULL,
+    fields BLOB NOT NULL
+);
+CREATE INDEX former_by_object ON former (object);
+CREATE INDEX former_by_time ON former (brake, at_ms);
+CREATE TABLE brakes (
+    n INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    since_ms INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    stage TEXT NOT NULL CHECK (stage IN ('waiting', 'accepted', 'rewinding', 'applied')),
+    preview BLOB NOT NULL
+);
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _PLACES, _BRAKES)

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from echolia.client import evidence, ledger, outgoing, witnesses
+from echolia.client import evidence, ledger, outgoing, resets, witnesses
 from echolia.client.applying import Applied, Applier
+from echolia.client.brakes import BrakeLimits
+from echolia.client.braking import Braking
 from echolia.client.device_entries import fetch_device_log
 from echolia.client.outgoing import Outgoing
 from echolia.client.pages import pull_page, read_served
@@ -54,8 +56,9 @@ class _Tally:
 class Syncing:
     """Syncs one replica with one server; one sync at a time."""
 
-    def __init__(self, replica: Replica, session: Session) -> None:
+    def __init__(self, replica: Replica, session: Session, limits: BrakeLimits) -> None:
         self._replica, self._session = replica, session
+        self._braking = Braking(replica, session, limits)
         self._database, self._identity = replica.database, replica.identity
         self._one = asyncio.Lock()
         self._page = b""  # the last one served, should it turn out to be evidence
@@ -70,7 +73,8 @@ class Syncing:
             except EcholiaError as error:
                 now_ms = self._replica.environment.now_ms()
                 await self._replica.run(evidence.keep, self._database, error, self._page, now_ms)
-                raise
+                named = await self._replica.run(resets.named, self._database, error)
+                raise named from (None if named is error else error)
             finally:
                 self._page = b""
             return await self._replica.run(self._reported, tally)
@@ -84,7 +88,10 @@ class Syncing:
         await fetch_device_log(self._replica, self._session)
         await rebuild_cut_off(self._replica, self._session)
         await self._push(tally, report)
+        await self._braking.begin(status)
         await self._pull(tally, report)
+        if self._braking.rewound is not None:
+            await self._push(tally, report)
         await self._replica.run(witnesses.check, self._replica, acks)
         await self._acknowledge(report)
 
@@ -93,7 +100,9 @@ class Syncing:
         self._database.shrink()
         at = ledger.position(self._database, self._identity.account)
         changed = Changed(tally.changed, tally.conflicts)
-        return SyncReport(tally.pushed, tally.pulled, tally.quarantined, changed, at.epoch, at.seq)
+        return SyncReport(
+            tally.pushed, tally.pulled, tally.quarantined, changed, at.epoch, at.seq, self._braking.rewound
+        )  # fmt: skip
 
     async def _push(self, tally: _Tally, report: OnProgress) -> None:
         after, waiting = await self._replica.run(self._unsent)
@@ -152,14 +161,28 @@ class Syncing:
         while more:
             self._page = raw = await pull_page(self._session, at, elide_own=True)
             page = read_served(raw)
-            applied, at = await self._applied(page)
+            for part in self._braking.parts(page):
+                at = await self._take(part, tally)
             more = page.more
-            changed = tally.add(applied)
-            if changed.objects:
-                self._replica.tell(changed)
             tally.pulled_bytes += len(raw)
             report(Progress("pull", at.seq - start, page.head.seq - start, tally.pulled_bytes))
         await self._replica.run(self._doubt)
+        await self._replica.run(self._braking.settle, at)
+
+    async def _take(self, page: Page, tally: _Tally) -> LogPosition:
+        """Apply a page, once it is sure that it is no mass change; raises `mass_change`."""
+        try:
+            applied, at = await self._applied(page)
+        except EcholiaError as error:
+            if error.code != "mass_change":
+                raise
+            await self._braking.weigh(page)
+            applied, at = await self._applied(page)
+        changed = tally.add(applied)
+        if changed.objects:
+            self._replica.tell(changed)
+        await self._braking.reached(at)
+        return at
 
     async def _applied(self, page: Page) -> tuple[Applied, LogPosition]:
         try:
@@ -175,11 +198,14 @@ class Syncing:
         with self._database.transaction():
             verified = verify_page(ledger.known(self._database, self._identity.account), page)
             self._database.put("epoch", verified.known.position.epoch)
-            applier = Applier(self._database, self._identity, self._replica.environment)
+            formers = self._braking.formers()
+            applier = Applier(self._database, self._identity, self._replica.environment, formers)
             applier.retry()
             for run in verified.runs:
                 applier.apply(run)
-            return applier.finish(), verified.known.position
+            applied = applier.finish()
+            self._braking.check(verified.known.position)
+            return applied, verified.known.position
 
     async def _acknowledge(self, report: OnProgress) -> None:
         body, mark = await self._replica.run(self._ack)
