@@ -23,10 +23,13 @@ from echolia.storage.migrate import load_migrations
 from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.sqlite_driver import SqliteDriver
 from echolia.sync import routes as sync_routes
+from echolia.sync.ledger import SyncLedger
 from echolia.sync.service import SyncService
 from echolia.web import health
+from echolia.web import ledger as ledger_routes
 from echolia.web.admission import Admission
 from echolia.web.api import build_api
+from echolia.web.context import Keeper
 from echolia.web.gate import Gate, Journal, Rules
 from echolia.web.limits import Limits, Origins
 from echolia.web.logs import AccessLog
@@ -90,12 +93,18 @@ def _gate(
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
     metrics.gauge("live_streams", "Devices that listen", lambda: sync.listeners.count)
     metrics.gauge("mailbox_waits", "Devices that wait for the other in pairing", lambda: waiting.count)
-    lean = sync_routes.lean_routes(sync)
+    limits = Limits(_limits(settings), clock)
+    keepers: list[Keeper] = [
+        auth.ledger,
+        SyncLedger(databases, sync.listeners),
+        ledger_routes.RequestLedger(limits),
+    ]
+    lean = [*sync_routes.lean_routes(sync), ledger_routes.lean_route(keepers)]
     routers = [health.router(metrics, ready), auth_routes.router(auth), sync_routes.router(sync)]
     api = build_api(routers, lean)
     rules = Rules(
         admission=Admission(auth.tokens.read, auth.devices, clock),
-        limits=Limits(_limits(settings), clock),
+        limits=limits,
         origins=Origins(settings.trusted_proxies, clock),
         open_routes={**_UNLIMITED, **auth_routes.OPEN},
         body_seconds=settings.body_seconds,
@@ -114,6 +123,7 @@ def _limits(settings: Settings) -> dict[str, int]:
         "account": settings.account_per_minute,
         "push": settings.push_per_minute,
         "pull": settings.pull_per_minute,
+        "ledger": settings.ledger_per_minute,
     }
 
 

@@ -67,6 +67,7 @@ class Settings(BaseSettings):
     )
     push_per_minute: PerMinute = Field(1200, description="pushes a minute and account")
     pull_per_minute: PerMinute = Field(2400, description="pulls a minute and account")
+    ledger_per_minute: PerMinute = Field(12, description="ledgers a minute and account")
 
     body_seconds: float = Field(30, gt=0, le=600, description="time a request's body may take to arrive")
     shutdown_seconds: int = Field(

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from echolia.client import brakes, membership, overview, reading, rewinding
+from echolia.client import brakes, membership, overview, reading, rewinding, server_ledger
 from echolia.client.brakes import BrakeLimits, Decision
 from echolia.client.collection import Batch, Collection
 from echolia.client.enrolment import make_account
@@ -21,6 +21,7 @@ from echolia.client.pairing import Pairing
 from echolia.client.reports import (
     Brake,
     Changed,
+    Fact,
     LoggedDevice,
     Progress,
     Rewound,
@@ -219,6 +220,10 @@ class Device:
     async def status(self) -> Status:
         """How this home stands; the server is not asked."""
         return await self._replica.run(overview.status, self._replica, self.server, self.home)
+
+    async def ledger(self) -> tuple[Fact, ...]:
+        """All that the server says it has of this account, asked of it now."""
+        return await server_ledger.fetch(self._session)
 
     async def devices(self) -> list[LoggedDevice]:
         """The devices of the account, oldest first, as this device verified them."""

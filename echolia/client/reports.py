@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from echolia.core.merge import Value
 
@@ -174,6 +174,20 @@ class Evidence:
     code: str
     detail: str
     at_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that the server says it has of this account (`spec/ledger.md`).
+
+    `place` is where it lies there; `value` is as JSON has it, None where it is not counted; `what` and `why`
+    are for people.
+    """
+
+    place: str
+    what: str
+    value: Any
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

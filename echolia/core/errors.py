@@ -65,8 +65,7 @@ CODES: Final[dict[str, str]] = {
     "log_rolled_back": "The server's log is shorter than this device saw before.",
     "history_forked": "Another device saw a different history at the same position.",
     "ghost_device": "The server served changes of a device that the account never added.",
-    "server_reset": "The server no longer knows this account. Nothing was deleted here; ask its owner.",
-    "mass_change": "Other devices would delete or overwrite much of what is here. See `echolia brake`.",
+    "server_reset": "The server no longer knows this account; ask who runs it. Nothing was deleted here.",
     # the device and its command line
     "home_missing": "There is no Echolia home here. Run `echolia init` or `echolia join` first.",
     "home_exists": "This folder already holds an Echolia home. Choose another with --home.",
@@ -75,6 +74,7 @@ CODES: Final[dict[str, str]] = {
     "home_newer": "This home was written by a newer Echolia. Update this one.",
     "server_unreachable": "The server does not answer. Changes are kept here; sync again later.",
     "server_invalid": "The server's answer does not follow the protocol. Is Echolia at that address?",
+    "mass_change": "Other devices would delete or overwrite much of what is here. See `echolia brake`.",
     "object_unknown": "No object here has this id.",
     "object_exists": "There is an object of this id already. Edit it instead.",
     "object_ambiguous": "More than one object's id starts so. Give more of it.",

@@ -199,6 +199,13 @@ def streams(frame: bytes | memoryview, ends: Sequence[int]) -> list[bytes]:
     return [bytes(frame[at + 21 : at + 37]) for at in (RUN_HEADER_BYTES, *ends[:-1])]
 
 
+def clear_parts(frame: bytes | memoryview, ends: Sequence[int]) -> Iterator[tuple[int, int, bytes, bytes]]:
+    """Of each change of a frame: class, generation, object and stream."""
+    for at in (RUN_HEADER_BYTES, *ends[:-1]):
+        kind, generation, object_, stream, _ = _unpack_fixed(frame, at)
+        yield kind, generation, object_, stream
+
+
 def without_first(
     frame: bytes | memoryview, header: RunHeader, ends: Sequence[int], known: int, prev: bytes
 ) -> tuple[RunHeader, bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -75,6 +76,10 @@ class Listeners:
         for listener in self._by_account.get(account, ()):
             if device is None or listener.device == device:
                 listener.end()
+
+    def of(self, account: bytes) -> dict[bytes, int]:
+        """How many streams each of an account's devices has open."""
+        return dict(Counter(listener.device for listener in self._by_account.get(account, ())))
 
     @property
     def count(self) -> int:

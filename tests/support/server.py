@@ -13,7 +13,7 @@ from tests.support.asgi import Asker
 
 START_S = 1_795_000_000.0
 # A test asks more often than any person: what a limit does is tested where the limit is set.
-LIMITS = "register challenge token refresh mailbox anonymous account push pull register_free"
+LIMITS = "register challenge token refresh mailbox anonymous account push pull ledger register_free"
 GENEROUS: dict[str, Any] = {f"{name}_per_minute": 1_000_000 for name in LIMITS.split()}
 
 

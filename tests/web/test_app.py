@@ -56,4 +56,5 @@ async def test_the_openapi_document_is_the_list_of_all_routes(tmp_path: Path) ->
         "/sync/ack": {"post"},
         "/sync/status": {"get"},
         "/sync/live": {"get"},
+        "/ledger": {"get"},
     }

@@ -8,7 +8,7 @@ from echolia.client.cli.output import local_time, plain, plain_line
 from echolia.core.errors import EcholiaError
 
 if TYPE_CHECKING:
-    from echolia.client import Device, Record
+    from echolia.client import Device, Receipt, Record
 
 # The field that holds what a person writes, in the collections that come with Echolia.
 TEXT_FIELD: Final = {"entries": "body", "memories": "content", "tags": "name"}
@@ -78,8 +78,25 @@ def raw_text(record: Record) -> bytes:
     return ((front if isinstance(front, str) else "") + text_of(record)).encode()
 
 
-def page(record: Record) -> str:
-    """A record for people: title, what there is to say of it, text."""
+def receipt_json(receipt: Receipt) -> dict[str, Any]:
+    """A receipt in JSON."""
+    return {"on": list(receipt.on), "lacking": list(receipt.lacking), "pending": receipt.pending}
+
+
+def on_devices(receipt: Receipt) -> str:
+    """A receipt for people."""
+    if receipt.devices == 1:
+        return "on this device, the only one" + (", and not sent yet" if receipt.pending else "")
+    if receipt.pending:
+        return f"on this device only, of {receipt.devices}"
+    if not receipt.lacking:
+        return f"on all {receipt.devices} devices"
+    lacking = ", ".join(device[:8] for device in receipt.lacking)
+    return f"on {len(receipt.on)} of {receipt.devices} devices; not yet on {lacking}"
+
+
+def page(record: Record, receipt: Receipt) -> str:
+    """A record for people: title, what there is to say of it, who holds it, text."""
     lines = [plain_line(record.title) or "(no title)"]
     for name, choices in record.conflicts.items():
         lines.append(f"! {name} differs; `echolia edit {record.id[:8]}` decides:")
@@ -90,7 +107,7 @@ def page(record: Record) -> str:
         *_tags(record),
         *(f"[{flag}]" for flag in flags(record)),
     ]
-    lines.append("  ".join(part for part in told if part))
+    lines += ["  ".join(part for part in told if part), on_devices(receipt)]
     text = plain(text_of(record))
     return "\n".join([*lines, "", text.removesuffix("\n")]) if text else "\n".join(lines)
 

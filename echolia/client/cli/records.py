@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from echolia.client.cli.describe import TEXT_FIELD, find, page, raw_text, text_of, whole
+from echolia.client.cli.describe import TEXT_FIELD, find, page, raw_text, receipt_json, text_of, whole
 from echolia.client.cli.output import plain_line
 from echolia.client.cli.session import Session, with_session
 from echolia.client.cli.text_input import agreed, edited_text, given_text
@@ -28,14 +28,18 @@ FILE: Decorator = click.option(
 @click.option("--raw", is_flag=True, help="The imported file byte for byte, nothing else.")
 @with_session
 async def show(session: Session, object_id: str, raw: bool) -> None:
-    """Show one thing, by its id or the first digits of it."""
+    """Show one thing, by its id or the first digits of it.
+
+    On how many devices it is, is known as of the last sync.
+    """
     async with session.device() as device:
         record = await find(device, object_id)
+        receipt = await device.collection(record.collection).receipt(record.id)
     if raw:
         sys.stdout.buffer.write(raw_text(record))
         sys.stdout.buffer.flush()
     else:
-        session.out.result(whole(record), page(record))
+        session.out.result({**whole(record), "receipt": receipt_json(receipt)}, page(record, receipt))
 
 
 @click.command(epilog="Example: echolia add 'Rain again.' --title Monday --tag weather")

@@ -84,5 +84,6 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("POST", "/sync/ack"), "/sync/ack", ack),
         Request(("GET", "/sync/status"), "/sync/status"),
         Request(("GET", "/sync/live"), "/sync/live"),
+        Request(("GET", "/ledger"), "/ledger"),
     ]  # fmt: skip
     return {request.operation: request for request in listed}

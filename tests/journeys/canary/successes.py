@@ -54,6 +54,7 @@ def live_well(wire: Wire, name: str) -> Person:
     for path in ("/sync/status", "/auth/devices", "/auth/key-boxes", "/auth/key-boxes?recipient=recovery"):
         _ok(person, "GET", path)
     converse(person)  # what is in the open mailbox stays there for the search
+    _ok(person, "GET", "/ledger")
     gone = Person(wire, f"{name} gone").register()
     gone.push_new(2)
     assert gone.ask("DELETE", "/auth/account", gone.deletion()).status == 204
