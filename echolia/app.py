@@ -27,16 +27,19 @@ from echolia.storage.sqlite_driver import SqliteDriver
 from echolia.sync import routes as sync_routes
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.compaction import DAY_MS, Compaction, Patience
+from echolia.sync.ledger import SyncLedger
 from echolia.sync.live.endpoints import stream_route, ticket_route
 from echolia.sync.live.hub import Live
+from echolia.sync.live.ledger import LiveLedger
 from echolia.sync.live.tickets import Tickets
 from echolia.sync.quota import Quotas
 from echolia.sync.service import SyncService
 from echolia.sync.walk import Walking
 from echolia.web import health
+from echolia.web import ledger as ledger_routes
 from echolia.web.admission import Admission
 from echolia.web.api import build_api
-from echolia.web.context import Dice
+from echolia.web.context import Dice, Keeper
 from echolia.web.gate import Gate, Journal, Rules
 from echolia.web.limits import Amounts, Limits, Origins
 from echolia.web.logs import AccessLog
@@ -147,13 +150,24 @@ def _gate(
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
     metrics.gauge("live_streams", "Devices that listen", lambda: synced.live.listeners.count)
     metrics.gauge("mailbox_waits", "Devices that wait for the other in pairing", lambda: waiting.count)
-    lean = [*sync_routes.lean_routes(synced.service, synced.checkpoints), ticket_route(synced.tickets)]
+    limits = Limits(_limits(settings), clock)
+    keepers: list[Keeper] = [
+        auth.ledger,
+        SyncLedger(databases, synced.live.listeners),
+        LiveLedger(synced.tickets.db),
+        ledger_routes.RequestLedger(limits),
+    ]
+    lean = [
+        *sync_routes.lean_routes(synced.service, synced.checkpoints),
+        ticket_route(synced.tickets),
+        ledger_routes.lean_route(keepers),
+    ]
     streams = [stream_route(synced.live, synced.tickets)]
     routers = [health.router(metrics, ready), auth_routes.router(auth)]
     api = build_api(routers, [*lean, *streams])
     rules = Rules(
         admission=Admission(auth.tokens.read, auth.devices, clock),
-        limits=Limits(_limits(settings), clock),
+        limits=limits,
         origins=Origins(settings.trusted_proxies, clock),
         open_routes={**_UNLIMITED, **auth_routes.OPEN},
         body_seconds=settings.body_seconds,
@@ -173,6 +187,7 @@ def _limits(settings: Settings) -> dict[str, int]:
         "push": settings.push_per_minute,
         "pull": settings.pull_per_minute,
         "checkpoint": settings.checkpoint_per_minute,
+        "ledger": settings.ledger_per_minute,
     }
 
 

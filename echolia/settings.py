@@ -78,6 +78,7 @@ class Settings(BaseSettings):
     )
     push_per_minute: PerMinute = Field(1200, description="pushes a minute and account")
     pull_per_minute: PerMinute = Field(2400, description="pulls a minute and account")
+    ledger_per_minute: PerMinute = Field(12, description="ledgers a minute and account")
 
     checkpoint_per_minute: PerMinute = Field(6, description="checkpoints a minute and account")
 

@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from echolia.client.brakes import BrakeLimits
     from echolia.client.collection import Batch, Collection
     from echolia.client.device import Device
     from echolia.client.joining import Joining
@@ -24,20 +25,25 @@ if TYPE_CHECKING:
     from echolia.client.plain_values import Edit
     from echolia.client.reports import (
         Allowance,
+        Brake,
         Changed,
         Choice,
         Conflict,
         Evidence,
+        Fact,
         Found,
         Held,
         LoggedDevice,
+        Loss,
         Notice,
         Origin,
         Progress,
         Put,
         Quarantined,
         Quota,
+        Receipt,
         Record,
+        Rewound,
         Sides,
         Source,
         Status,
@@ -53,6 +59,8 @@ __all__ = [
     "Add",
     "Allowance",
     "Batch",
+    "Brake",
+    "BrakeLimits",
     "Changed",
     "Choice",
     "Collection",
@@ -62,11 +70,13 @@ __all__ = [
     "EcholiaError",
     "Edit",
     "Evidence",
+    "Fact",
     "Found",
     "Held",
     "Increment",
     "Joining",
     "LoggedDevice",
+    "Loss",
     "Notice",
     "Origin",
     "Pairing",
@@ -74,9 +84,11 @@ __all__ = [
     "Put",
     "Quarantined",
     "Quota",
+    "Receipt",
     "Record",
     "Remove",
     "ReplaceText",
+    "Rewound",
     "Set",
     "Sides",
     "Source",
@@ -90,6 +102,7 @@ __all__ = [
 # Where each name lives. They are loaded when they are first asked for, because the command line's help must
 # not wait for databases and documents.
 _MODULES: Final = {
+    "echolia.client.brakes": ("BrakeLimits",),
     "echolia.client.collection": ("Batch", "Collection"),
     "echolia.client.device": ("Device",),
     "echolia.client.joining": ("Joining",),

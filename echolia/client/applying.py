@@ -6,9 +6,10 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from echolia.client import history, ledger, live_changes, objects
+from echolia.client import history, ledger, live_changes, objects, places
 from echolia.client.database import Database
 from echolia.client.environment import Environment
+from echolia.client.formers import Formers
 from echolia.client.history import Occasion
 from echolia.client.identity import Identity
 from echolia.client.objects import ObjectRow
@@ -31,7 +32,7 @@ class _Working:
     """An object while a page is applied; `pending`: own changes are, or were, on top of what is confirmed.
 
     `trial` is all of it joined, so that a change which does not fit the pending ones is met when it is taken.
-    `device` wrote the last change that was taken.
+    `device` wrote the last change that was taken; `others` are the devices whose changes it took in.
     """
 
     row: ObjectRow
@@ -40,6 +41,7 @@ class _Working:
     device: bytes
     trial: ObjectState | None = field(default=None, repr=False)
     touched: bool = False
+    others: set[bytes] = field(default_factory=set)
 
     def close(self) -> None:
         """Let go of open texts."""
@@ -60,10 +62,19 @@ class Applied:
 
 
 class Applier:
-    """Applies the runs of one page; use it inside `Database.transaction` and end it by `finish`."""
+    """Applies the runs of one page; use it inside `Database.transaction` and end it by `finish`.
 
-    def __init__(self, database: Database, identity: Identity, environment: Environment) -> None:
-        self._database, self._identity = database, identity
+    `formers`, if given, is told of each object that others changed before it is saved.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        identity: Identity,
+        environment: Environment,
+        formers: Formers | None = None,
+    ) -> None:
+        self._database, self._identity, self._formers = database, identity, formers
         self._now_ms = environment.now_ms()
         self._working: dict[bytes, _Working] = {}
         self._open: OrderedDict[bytes, _Working] = OrderedDict()
@@ -77,15 +88,17 @@ class Applier:
         if run.form != WHOLE and len(settled_here) < header.count:
             raise EcholiaError("server_invalid", "a run was left out that was asked for")
         ledger.advance(self._database, run)
-        for change in run.changes:
-            if change.counter not in settled_here:
-                live_changes.note(self._database, header.device, change)
-                self._take(header.device, change, run.received_ms)
+        taken = [change for change in run.changes if change.counter not in settled_here]
+        places.note(self._database, run, ((change.counter, change.object) for change in taken))
+        for change in taken:
+            live_changes.note(self._database, header.device, change)
+            self._take(header.device, change, run.received_ms)
         self._last_ms = run.received_ms
 
     def apply_base(self, run: VerifiedRun) -> None:
         """One run of those that a checkpoint starts from: the later ones came before it."""
         self._in_order = False
+        places.note(self._database, run, ((change.counter, change.object) for change in run.changes))
         for change in run.changes:
             counts = live_changes.note_backwards(self._database, run.header.device, change)
             if counts or objects.is_quarantined(self._database, change.object):
@@ -131,6 +144,8 @@ class Applier:
             "SELECT counter, object, plaintext, change FROM outbox WHERE counter <= ? ORDER BY counter", last
         )
         self._database.run("DELETE FROM outbox WHERE counter <= ?", last)
+        if run is not None:
+            places.note(self._database, run, ((counter, id_) for counter, id_, *_ in sent))
         for counter, id_, plaintext, raw in sent:
             working = self._work(id_, "")
             working.touched = True
@@ -171,6 +186,7 @@ class Applier:
             working = self._work(change.object, state.collection)
             held, state = working.confirmed, self._clamped(state, device, change.counter, received_ms)
             self._join(working, state)
+            working.others |= {device} - {self._identity.device}
         except EcholiaError as error:
             if error.code not in _UNREADABLE:
                 raise
@@ -259,11 +275,13 @@ class Applier:
             row = replace(row, updated_ms=min(row.updated_ms, self._last_ms))
         row = row.with_pending(shown if pending else None)
         declared = self._identity.declared.get(row.collection)
+        if self._formers is not None:
+            self._formers.note(row, working.others, shown, declared)
         return objects.save(self._database, row, shown, declared, self._occasion(working))
 
     def _occasion(self, working: _Working) -> Occasion | None:
         """Who changes what is shown; None while an object comes piece by piece and was not here before."""
-        formerly = "SELECT 1 FROM former WHERE object = ?"
+        formerly = "SELECT 1 FROM rebase_confirmed WHERE object = ?"
         if self._in_order or self._database.value(formerly, working.row.id):
             return Occasion(working.device, self._now_ms)
         return None
@@ -281,7 +299,7 @@ class Applier:
         """What is shown besides what is confirmed: unsent changes, and what was confirmed before a rebase."""
         rows = self._database.rows(
             "SELECT plaintext FROM outbox WHERE object = ?1"
-            " UNION ALL SELECT confirmed FROM former WHERE object = ?1",
+            " UNION ALL SELECT confirmed FROM rebase_confirmed WHERE object = ?1",
             id_,
         )
         return [objects.read_state(plaintext) for (plaintext,) in rows]

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import Literal, Self
 
-from echolia.client import accesses, reading, relations, versions
+from echolia.client import accesses, reading, receipts, relations, versions
 from echolia.client.plain_values import Edit
 from echolia.client.reading import object_id
 from echolia.client.replica import Order, Replica, Verb
-from echolia.client.reports import Found, Put, Record, Source, Version
+from echolia.client.reports import Found, Put, Receipt, Record, Source, Version
 
 
 class Collection:
@@ -118,6 +118,15 @@ class Collection:
         """
         collection = self._replica.identity.collection(self.name)
         return await self._replica.run(relations.citing, self._replica.database, collection, id, field)
+
+    async def receipt(self, id: str) -> Receipt:
+        """Which devices hold an object's newest version; raises `object_unknown`."""
+        return await self._replica.run(receipts.of, self._replica, self.name, object_id(id))
+
+    async def receipts(self, ids: Iterable[str]) -> dict[str, Receipt]:
+        """The same for many objects at once, by id; those that are not here are left out."""
+        wanted = list(map(object_id, ids))
+        return await self._replica.run(receipts.of_many, self._replica, self.name, wanted)
 
     async def list(
         self,

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from echolia.client import conflicts, membership, notices, overview, reading
+from echolia.client import (
+    brakes,
+    conflicts,
+    membership,
+    notices,
+    overview,
+    reading,
+    rewinding,
+    server_ledger,
+)
+from echolia.client.brakes import BrakeLimits, Decision
 from echolia.client.collection import Batch, Collection
 from echolia.client.enrolment import make_account
 from echolia.client.environment import REAL, Environment
@@ -19,12 +29,25 @@ from echolia.client.opening import OpenHome, open_home, with_phrase_forgotten
 from echolia.client.pairing import Pairing
 from echolia.client.plain_values import Edit
 from echolia.client.replica import Order
-from echolia.client.reports import Changed, Conflict, LoggedDevice, Notice, Progress, Status, SyncReport
+from echolia.client.reports import (
+    Brake,
+    Changed,
+    Conflict,
+    Fact,
+    LoggedDevice,
+    Notice,
+    Progress,
+    Rewound,
+    Status,
+    SyncReport,
+)
 from echolia.client.session import Session
 from echolia.client.syncing import Syncing
 from echolia.client.transport import Transport
 from echolia.client.watching import watch
 from echolia.core.collections import Collection as Declaration
+
+_LIMITS: Final = BrakeLimits()
 
 
 class Device:
@@ -33,12 +56,14 @@ class Device:
     It is an async context manager; while it is open no other process can open the same home (`home_locked`).
     """
 
-    def __init__(self, opened: OpenHome, transport: Transport, environment: Environment) -> None:
+    def __init__(
+        self, opened: OpenHome, transport: Transport, environment: Environment, limits: BrakeLimits
+    ) -> None:
         """Use `open`, `init` or `join` instead."""
         self._opened, self._replica = opened, opened.replica
         keys = opened.vault.keys
         self._session = Session(transport, keys, KeptTokens(opened.replica), environment)
-        self._syncing = Syncing(opened, self._session)
+        self._syncing = Syncing(opened, self._session, limits)
         self._environment = environment
 
     @classmethod
@@ -50,6 +75,7 @@ class Device:
         collections: Iterable[Declaration] = (),
         transport: Transport | None = None,
         environment: Environment = REAL,
+        brake_limits: BrakeLimits = _LIMITS,
     ) -> tuple[Device, str]:
         """Make a new account with this device as its first; gives the device and the 24-word phrase.
 
@@ -63,7 +89,7 @@ class Device:
         except BaseException:
             await transport.close()
             raise
-        return cls(opened, transport, environment), phrase
+        return cls(opened, transport, environment, brake_limits), phrase
 
     @classmethod
     async def open(
@@ -74,14 +100,17 @@ class Device:
         wait_s: float = 0.0,
         transport: Transport | None = None,
         environment: Environment = REAL,
+        brake_limits: BrakeLimits = _LIMITS,
     ) -> Device:
         """Open a home, waiting up to `wait_s` seconds for whoever uses it; the server is not asked.
 
-        Entries, memories and tags are declared already; `collections` adds an app's own.
+        Entries, memories and tags are declared already; `collections` adds an app's own. `brake_limits` says
+        how much other devices may delete or overwrite at once before the person is asked (see `brake`).
         Raises `home_missing`, `home_locked`, `home_damaged`, `home_newer`.
         """
         opened = await open_home(Home(home), collections, environment, wait_s)
-        return cls(opened, transport or HttpTransport(opened.vault.server), environment)
+        transport = transport or HttpTransport(opened.vault.server)
+        return cls(opened, transport, environment, brake_limits)
 
     @classmethod
     def join(
@@ -92,6 +121,7 @@ class Device:
         collections: Iterable[Declaration] = (),
         transport: Transport | None = None,
         environment: Environment = REAL,
+        brake_limits: BrakeLimits = _LIMITS,
     ) -> Joining[Device]:
         """Become a device of the account whose device shows this code; raises `pairing_code_invalid`.
 
@@ -101,7 +131,7 @@ class Device:
         """
 
         def opened(found: OpenHome, used: Transport) -> Device:
-            return cls(found, used, environment)
+            return cls(found, used, environment, brake_limits)
 
         return Joining(Home(home), code, tuple(collections), transport, environment, opened)
 
@@ -168,9 +198,33 @@ class Device:
         report's `held` says so, what it would not take stays here, and everything else is done. The same
         changes are not sent again before its `Retry-After`, unless it has more room or a deletion frees some.
         Raises `server_unreachable`, or what the server was caught at (`log_rewritten`, `chain_broken`, …):
-        then nothing was taken from it, evidence is kept, and later calls raise it again.
+        then nothing was taken from it, evidence is kept, and later calls raise it again. `mass_change`: what
+        is waiting would take much of what is here; edits are pushed, nothing more is pulled until `release`.
+        `server_reset`: the server does not know this account any more; nothing was deleted here.
         """
         return await self._syncing.sync(on_progress)
+
+    async def brake(self) -> Brake | None:
+        """The mass change of other devices that waits for a decision, if one does."""
+        return await self._replica.run(brakes.waiting, self._replica.database)
+
+    async def release(self, decision: Decision) -> SyncReport:
+        """Decide about the mass change that waits, and sync.
+
+        "accept" applies it as it is. "rewind" applies it and then undoes what the devices that did it did:
+        what they deleted is restored, what they overwrote set back, by ordinary edits that sync as such. The
+        decision is kept, so where the server cannot be reached the next sync carries it out.
+        """
+        await self._replica.run(brakes.decide, self._replica.database, decision)
+        return await self._syncing.sync()
+
+    async def rewind(self, since_ms: int | None = None) -> Rewound:
+        """Undo the mass change that was accepted last, within 30 days, by ordinary edits that sync as such.
+
+        With `since_ms` (ms since 1970) instead all that other devices changed here since then, as far back as
+        a day. Raises `mass_change` while one waits.
+        """
+        return await rewinding.rewind(self._replica, since_ms)
 
     def watch(self) -> AsyncIterator[Changed]:
         """Follow the server: sync whenever its log moves or something is edited here; yield what changed."""
@@ -223,6 +277,10 @@ class Device:
     async def notices_told(self, until: int) -> None:
         """The person knows every notice up to this number."""
         await self._replica.run(notices.told, self._replica.database, until)
+
+    async def ledger(self) -> tuple[Fact, ...]:
+        """All that the server says it has of this account, asked of it now."""
+        return await server_ledger.fetch(self._session)
 
     async def devices(self) -> list[LoggedDevice]:
         """The devices of the account, oldest first, as this device verified them."""

@@ -69,7 +69,7 @@ def heads(database: Database) -> dict[bytes, Head]:
 
 def former_heads(database: Database) -> dict[bytes, Head]:
     """The same before the log is read again; empty unless it is."""
-    rows = database.rows("SELECT device, counter, chain FROM former_heads")
+    rows = database.rows("SELECT device, counter, chain FROM rebase_heads")
     return {device: Head(counter, chain) for device, counter, chain in rows}
 
 
@@ -132,7 +132,7 @@ def local_head(database: Database, account: bytes, device: bytes) -> LocalHead:
     row = database.row(
         "SELECT * FROM (SELECT counter, chain FROM outbox ORDER BY counter DESC LIMIT 1)"
         " UNION ALL SELECT counter, chain FROM heads WHERE device = ?1"
-        " UNION ALL SELECT counter, chain FROM former_heads WHERE device = ?1 ORDER BY counter DESC LIMIT 1",
+        " UNION ALL SELECT counter, chain FROM rebase_heads WHERE device = ?1 ORDER BY counter DESC LIMIT 1",
         device,
     )
     return LocalHead(*row) if row else LocalHead(0, chain_start(account, device))

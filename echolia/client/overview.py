@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from echolia.client import evidence, ledger, notices, quotas
+from echolia.client import brakes, evidence, ledger, notices, quotas, receipts
 from echolia.client.database import Database
 from echolia.client.replica import Replica
 from echolia.client.reports import LoggedDevice, Quarantined, Status
@@ -35,6 +35,8 @@ def status(replica: Replica, server: str, home: Path) -> Status:
             id_.hex() for (id_,) in database.rows("SELECT object FROM late WHERE settled ORDER BY object")
         ),
         held=quotas.kept_held(database),
+        not_everywhere=receipts.not_everywhere(replica),
+        brake=brakes.waiting(database),
     )
 
 

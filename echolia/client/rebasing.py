@@ -48,8 +48,10 @@ def begin(replica: Replica, reason: Reason) -> None:
         reason = due(database) or reason
     with database.transaction():
         if database.get("rebasing") is None:
-            database.run("INSERT INTO former SELECT id, confirmed FROM objects WHERE confirmed IS NOT NULL")
-            database.run("INSERT INTO former_heads SELECT * FROM heads")
+            database.run(
+                "INSERT INTO rebase_confirmed SELECT id, confirmed FROM objects WHERE confirmed IS NOT NULL"
+            )
+            database.run("INSERT INTO rebase_heads SELECT * FROM heads")
             at = ledger.position(database, replica.identity.account)
             for name, value in zip(_FORMER, at, strict=True):
                 database.put(name, value)
@@ -110,7 +112,7 @@ def _some(replica: Replica) -> Changed | None:
     database = replica.database
     with database.transaction():
         ids = database.rows(
-            "SELECT object FROM former UNION SELECT object FROM late WHERE NOT settled"
+            "SELECT object FROM rebase_confirmed UNION SELECT object FROM late WHERE NOT settled"
             " UNION SELECT id FROM objects WHERE confirmed IS NULL"
             " AND NOT EXISTS (SELECT 1 FROM outbox WHERE object = id) LIMIT ?",
             _OBJECTS_AT_ONCE,
@@ -129,8 +131,8 @@ def _some(replica: Replica) -> Changed | None:
 def _settle(replica: Replica, editor: Editor, id_: bytes, *, missing: bool) -> bool:
     """Show an object as the log has it, with what is to be brought back; whether it newly waits."""
     database, row = replica.database, objects.load(replica.database, id_)
-    raw = database.value("SELECT confirmed FROM former WHERE object = ?", id_)
-    database.run("DELETE FROM former WHERE object = ?", id_)
+    raw = database.value("SELECT confirmed FROM rebase_confirmed WHERE object = ?", id_)
+    database.run("DELETE FROM rebase_confirmed WHERE object = ?", id_)
     if row is None:
         database.run("DELETE FROM late WHERE object = ?", id_)
         return False
@@ -183,5 +185,5 @@ def _done(replica: Replica) -> None:
         reason = due(database)
         if reason == "restored":
             notices.add(database, "server_restored", replica.environment.now_ms())
-        database.run("DELETE FROM former_heads")
+        database.run("DELETE FROM rebase_heads")
         database.run("DELETE FROM meta WHERE name IN ('rebase', 'rebasing') OR name GLOB 'former_*'")

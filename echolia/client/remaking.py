@@ -123,7 +123,7 @@ class _Maker:
 
 
 def _unsent(database: Database, id_: bytes) -> Unsent:
-    former = database.value("SELECT confirmed FROM former WHERE object = ?", id_)
+    former = database.value("SELECT confirmed FROM rebase_confirmed WHERE object = ?", id_)
     raw = former or database.value("SELECT confirmed FROM objects WHERE id = ?", id_)
     base = target = None if raw is None else objects.read_state(raw)
     for (plaintext,) in database.rows("SELECT plaintext FROM outbox WHERE object = ? ORDER BY counter", id_):

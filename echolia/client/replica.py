@@ -95,12 +95,13 @@ class Replica:
     def _edit(self, orders: Iterable[Order]) -> tuple[list[Put], list[Written]]:
         with self.database.transaction():
             editor = Editor(self.database, self.identity, self.environment)
-            done = [_carry_out(editor, self.identity, order) for order in orders]
+            done = [carry_out(editor, self.identity, order) for order in orders]
             editor.finish()
         return [result for result, _ in done], [written for _, written in done if written is not None]
 
 
-def _carry_out(editor: Editor, identity: Identity, order: Order) -> tuple[Put, Written | None]:
+def carry_out(editor: Editor, identity: Identity, order: Order) -> tuple[Put, Written | None]:
+    """Make one edit; what it came to, and what was written."""
     collection = identity.collection(order.collection)
     outcome: list[Put] = ["unchanged"]
 

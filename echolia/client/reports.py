@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from echolia.core.merge import Value
 
 Phase: TypeAlias = Literal["devices", "push", "pull", "ack"]
 NoticeCode: TypeAlias = Literal["identity_renewed", "server_restored"]
 Put: TypeAlias = Literal["new", "updated", "unchanged", "in_trash"]
+
+
+def titled(fields: Mapping[str, Value]) -> str:
+    """What names an object that shows these fields; see `Record.title`."""
+    named = (fields.get(name) for name in ("title", "name", "content"))
+    return next((value for value in named if isinstance(value, str) and value), "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +56,7 @@ class Record:
     @property
     def title(self) -> str:
         """The field that names it: `title`, `name` or `content`, whichever there is first; else nothing."""
-        named = (self.fields.get(name) for name in ("title", "name", "content"))
-        return next((value for value in named if isinstance(value, str) and value), "")
+        return titled(self.fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +144,12 @@ class Changed:
     """What a sync or an edit changed: ids of objects; in `conflicts` those that newly wait for a decision.
 
     That is objects with a field whose values compete, and recovered ones (see `Device.conflicts`).
+    `braked`: a mass change of other devices was stopped just now (`Device.brake`); it is told once.
     """
 
     objects: frozenset[str]
     conflicts: frozenset[str] = frozenset()
+    braked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,11 +222,24 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Rewound:
+    """What a rewind came to, in objects: taken out of the Trash, set back, and left as they are.
+
+    Left is what was edited here since, cannot be read, or is of a collection that is not declared here.
+    """
+
+    restored: int
+    set_back: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
 class SyncReport:
     """What one sync did. `pushed` and `pulled` count changes; `quarantined` those that could not be read.
 
     `held` says what the server would not take: everything else was done. `quota` is as the server told it
     before the pushes; None if it tells none.
+    `rewound` is given where it carried out a decision to rewind.
     """
 
     pushed: int
@@ -230,6 +250,52 @@ class SyncReport:
     seq: int
     quota: Quota | None = None
     held: Held | None = None
+    rewound: Rewound | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """An object alive here that a mass change would delete, or else overwrite; `title` is what it shows."""
+
+    object: str
+    title: str = field(repr=False)
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """A mass change of other devices that waits for a decision; nothing of it was applied.
+
+    Of `held` objects alive here it would delete `deletions` and overwrite `overwrites`, with what was applied
+    within the hour before where that belongs to it. `complete`: all that waits was counted, else at least
+    these. `devices` gives each device's deletions and overwrites; `examples` are some of the objects.
+    """
+
+    at_ms: int
+    held: int
+    deletions: int
+    overwrites: int
+    complete: bool
+    devices: Mapping[str, tuple[int, int]]
+    examples: tuple[Loss, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Which devices hold the newest version of an object: ids, as their signed acknowledgements say.
+
+    Acknowledgements are asked for at the start of a sync, so it is as fresh as the last one. `pending`: that
+    version is not on the server yet, so it is on this device only.
+    """
+
+    on: tuple[str, ...]
+    lacking: tuple[str, ...]
+    pending: bool
+
+    @property
+    def devices(self) -> int:
+        """How many devices the account has, revoked ones aside."""
+        return len(self.on) + len(self.lacking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +331,20 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that the server says it has of this account (`spec/ledger.md`).
+
+    `place` is where it lies there; `value` is as JSON has it, None where it is not counted; `what` and `why`
+    are for people.
+    """
+
+    place: str
+    what: str
+    value: Any
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedDevice:
     """A device of the account: id (hexadecimal), its place in the device log, its last change seen here.
 
@@ -281,7 +361,11 @@ class LoggedDevice:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How this home stands, without asking the server."""
+    """How this home stands, without asking the server.
+
+    `not_everywhere` counts the objects whose newest version some device does not hold, as far as is known
+    (`Receipt`); `brake` is the mass change that waits for a decision.
+    """
 
     account: str
     device: str
@@ -301,3 +385,5 @@ class Status:
     late: tuple[str, ...] = ()
     recovered: int = 0
     held: Held | None = None
+    not_everywhere: int = 0
+    brake: Brake | None = None

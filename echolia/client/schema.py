@@ -87,7 +87,7 @@ CREATE VIRTUAL TABLE search USING fts5 (
 """
 
 # `changes` are the live ones (spec/checkpoints.md): what a checkpoint commits to, and what has to be made
-# anew should they be cut off. `former…` is what was confirmed before the log is read again. `reading…` is
+# anew should they be cut off. `rebase…` is what was confirmed before the log is read again. `reading…` is
 # a checkpoint while it is read: newest first, so what supersedes stands in `reading_states`.
 _CHECKPOINTS: Final = """
 DROP TABLE written;
@@ -106,8 +106,8 @@ CREATE TABLE base (
     log BLOB NOT NULL,
     received_ms INTEGER NOT NULL
 );
-CREATE TABLE former (object BLOB PRIMARY KEY, confirmed BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE former_heads (
+CREATE TABLE rebase_confirmed (object BLOB PRIMARY KEY, confirmed BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE rebase_heads (
     device BLOB PRIMARY KEY, counter INTEGER NOT NULL, chain BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE reading (
@@ -169,5 +169,47 @@ CREATE TABLE accesses (
 ) WITHOUT ROWID;
 CREATE TABLE gone (object BLOB PRIMARY KEY) WITHOUT ROWID;
 """
+# Where in the verified log each object's first and newest change stand. Of what was here before this table
+# was, the end of the log stands for both: nobody is said to hold what they may not hold. `held` is where the
+# log was last held whole.
+_PLACES: Final = """
+CREATE TABLE places (
+    object BLOB PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    newest INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX places_by_newest ON places (epoch, newest);
+INSERT INTO places SELECT objects.id, meta.value, ended.seq, ended.seq
+    FROM objects, meta, (SELECT max(seq) AS seq FROM runs) AS ended
+    WHERE meta.name = 'epoch' AND ended.seq NOTNULL AND objects.confirmed NOTNULL;
+INSERT INTO meta SELECT 'held', meta.value || '.' || ended.seq
+    FROM meta, (SELECT max(seq) AS seq FROM runs) AS ended WHERE meta.name = 'epoch' AND ended.seq NOTNULL;
+"""
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _CHECKPOINTS, _HISTORY, _RELATIONS)
+# What objects showed before other devices changed them, and the mass changes that were stopped for it.
+_BRAKES: Final = """
+CREATE TABLE former (
+    n INTEGER PRIMARY KEY,
+    object BLOB NOT NULL,
+    at_ms INTEGER NOT NULL,
+    brake INTEGER,
+    devices BLOB NOT NULL,
+    deleted INTEGER NOT NULL,
+    lost INTEGER NOT NULL,
+    fields BLOB NOT NULL
+);
+CREATE INDEX former_by_object ON former (object);
+CREATE INDEX former_by_time ON former (brake, at_ms);
+CREATE TABLE brakes (
+    n INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    since_ms INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    stage TEXT NOT NULL CHECK (stage IN ('waiting', 'accepted', 'rewinding', 'applied')),
+    preview BLOB NOT NULL
+);
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _CHECKPOINTS, _HISTORY, _RELATIONS, _PLACES, _BRAKES)

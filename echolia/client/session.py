@@ -209,7 +209,13 @@ class Session:
         device, challenge = self._keys.device, await self.fresh_challenge()
         signature = self._keys.sign(login_message(device, challenge))
         asked = {"device": b64(device), "challenge": b64(challenge), "signature": b64(signature)}
-        return await self.open("POST", "/auth/token", asked)
+        try:
+            return await self.open("POST", "/auth/token", asked)
+        except Refused as refused:
+            if refused.code != "signature_invalid":
+                raise
+            # A server says so of devices it does not know, and this device's own signature is right.
+            raise Refused("account_unknown", refused.detail, {}) from None
 
     async def _retried(self, request: Request) -> Answer:
         wait_s = _FIRST_WAIT_S

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -16,11 +16,14 @@ from echolia.client import (
     ledger,
     outgoing,
     rebasing,
+    resets,
     starting,
     witnesses,
 )
 from echolia.client.applying import Applied, Applier
 from echolia.client.backpressure import Backpressure
+from echolia.client.brakes import BrakeLimits
+from echolia.client.braking import Braking
 from echolia.client.database import Database
 from echolia.client.device_entries import fetch_device_log
 from echolia.client.environment import Environment
@@ -73,9 +76,10 @@ class _Tally:
 class Syncing:
     """Syncs one replica with one server; one sync at a time."""
 
-    def __init__(self, opened: OpenHome, session: Session) -> None:
+    def __init__(self, opened: OpenHome, session: Session, limits: BrakeLimits) -> None:
         self._opened, self._replica, self._session = opened, opened.replica, session
         self._backpressure = Backpressure(opened.replica)
+        self._braking = Braking(opened.replica, session, limits)
         self._one = asyncio.Lock()
         self._told = b""  # what others acknowledged, as it was served, while it is compared
 
@@ -102,7 +106,8 @@ class Syncing:
             except EcholiaError as error:
                 answer, now_ms = self._told or ANSWERED.get(), self._replica.environment.now_ms()
                 await self._replica.run(evidence.keep, self._database, error, answer, now_ms)
-                raise
+                named = await self._replica.run(resets.named, self._database, error)
+                raise named from (None if named is error else error)
             finally:
                 self._told = b""
                 ANSWERED.set(b"")
@@ -137,7 +142,7 @@ class Syncing:
         await self._replica.run(witnesses.check_head, self._replica, status)
         acks, tally.quota = witnesses.read_acks(status), read_quota(status)
         await fetch_device_log(self._replica, self._session)
-        refused = await self._exchange(tally, report)
+        refused = await self._exchange(status, tally, report)
         await self._replica.run(witnesses.check_vouched, self._replica)
         self._told = told
         await self._replica.run(witnesses.check, self._replica, acks)
@@ -147,7 +152,7 @@ class Syncing:
             raise refused
         await checkpointing.offer(self._replica, self._session)
 
-    async def _exchange(self, tally: _Tally, report: OnProgress) -> Refused | None:
+    async def _exchange(self, status: Mapping[str, Any], tally: _Tally, report: OnProgress) -> Refused | None:
         """Push and pull; gives why the server did not take all, since that need not stop a pull."""
         if await self._replica.run(rebasing.begin_if_due, self._replica):
             await self._pull(tally, report)
@@ -157,7 +162,10 @@ class Syncing:
             await rebasing.finish(self._replica)
         await accesses.write_if_due(self._replica)
         refused = await self._push(tally, report)
+        await self._braking.begin(status)
         await self._pull(tally, report)
+        if self._braking.rewound is not None:
+            refused = await self._push(tally, report) or refused
         return refused
 
     def _reported(self, tally: _Tally) -> SyncReport:
@@ -169,7 +177,8 @@ class Syncing:
         at = ledger.position(self._database, self._identity.account)
         changed = Changed(tally.changed, tally.conflicts)
         done = tally.pushed, tally.pulled, tally.quarantined
-        return SyncReport(*done, changed, at.epoch, at.seq, tally.quota, tally.held)
+        told = tally.quota, tally.held, self._braking.rewound
+        return SyncReport(*done, changed, at.epoch, at.seq, *told)
 
     async def _push(self, tally: _Tally, report: OnProgress) -> Refused | None:
         try:
@@ -243,26 +252,43 @@ class Syncing:
         while more:
             raw = await pull_page(self._session, at, elide_own=again is None)
             page = read_served(raw)
-            applied, at = await self._applied(self._apply, page)
+            for part in [page] if again else self._braking.parts(page):
+                at = await self._take(part, tally, braked=again is None)
             more = page.more
-            self._tell(tally, applied, len(raw))
+            tally.pulled_bytes += len(raw)
             report(Progress("pull", at.seq - start, page.head.seq - start, tally.pulled_bytes))
         await self._replica.run(self._doubt)
+        if again is None:
+            await self._replica.run(self._braking.settle, at)
+
+    async def _take(self, page: Page, tally: _Tally, *, braked: bool) -> LogPosition:
+        """Apply a page, once it is sure that it is no mass change; raises `mass_change`."""
+        apply = partial(self._apply, braked=braked)
+        try:
+            applied, at = await self._applied(apply, page)
+        except EcholiaError as error:
+            if error.code != "mass_change":
+                raise
+            await self._braking.weigh(page)
+            applied, at = await self._applied(apply, page)
+        self._tell(tally, applied)
+        if braked:
+            await self._braking.reached(at)
+        return at
 
     async def _start(self, tally: _Tally, report: OnProgress) -> None:
         """Where nothing of the log is known: what counts of it, if the server has a checkpoint."""
         point = await starting.begin(self._replica, self._session)
         while point is not None:
             raw, page = await starting.read_page(self._replica, self._session, point)
-            applied = await self._applied(partial(starting.apply_page, self._replica, point), page)
-            self._tell(tally, applied, len(raw))
+            self._tell(tally, await self._applied(partial(starting.apply_page, self._replica, point), page))
+            tally.pulled_bytes += len(raw)
             report(Progress("pull", tally.pulled, point.count, tally.pulled_bytes))
             if not page.more:
                 return
 
-    def _tell(self, tally: _Tally, applied: Applied, size: int) -> None:
+    def _tell(self, tally: _Tally, applied: Applied) -> None:
         changed = tally.add(applied)
-        tally.pulled_bytes += size
         if changed.objects:
             self._replica.tell(changed)
 
@@ -276,16 +302,20 @@ class Syncing:
         await fetch_device_log(self._replica, self._session)
         return await self._replica.run(apply, page)
 
-    def _apply(self, page: Page) -> tuple[Applied, LogPosition]:
+    def _apply(self, page: Page, *, braked: bool) -> tuple[Applied, LogPosition]:
         with self._database.transaction():
             known = ledger.known(self._database, self._identity.account, self._identity.device)
             verified = verify_page(known, page)
             self._database.put("epoch", verified.known.position.epoch)
-            applier = Applier(self._database, self._identity, self._replica.environment)
+            formers = self._braking.formers() if braked else None
+            applier = Applier(self._database, self._identity, self._replica.environment, formers)
             applier.retry()
             for run in verified.runs:
                 applier.apply(run)
-            return applier.finish(), verified.known.position
+            applied = applier.finish()
+            if braked:
+                self._braking.check(verified.known.position)
+            return applied, verified.known.position
 
     async def _acknowledge(self, report: OnProgress) -> None:
         body, mark = await self._replica.run(self._ack)

@@ -7,6 +7,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
+from echolia.client import resets
 from echolia.client.replica import Replica
 from echolia.client.reports import Changed
 from echolia.client.session import Refused, Session
@@ -68,7 +69,8 @@ async def _persist(replica: Replica, work: Callable[[], Awaitable[None]]) -> Non
             wait_s = _FIRST_WAIT_S
         except EcholiaError as error:
             if error.code not in _LATER:
-                raise
+                named = await replica.run(resets.named, replica.database, error)
+                raise named from (None if named is error else error)
             asked_s = error.retry_after_s if isinstance(error, Refused) else 0.0
             await environment.sleep(max(asked_s, wait_s * (0.5 + environment.jitter())))
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)

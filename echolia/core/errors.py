@@ -68,6 +68,7 @@ CODES: Final[dict[str, str]] = {
     "history_forked": "Another device saw a different history at the same position.",
     "ghost_device": "The server served changes of a device that the account never added.",
     "history_withheld": "The server left out changes that a checkpoint says still count.",
+    "server_reset": "The server no longer knows this account; ask who runs it. Nothing was deleted here.",
     # the device and its command line
     "home_missing": "There is no Echolia home here. Run `echolia init` or `echolia join` first.",
     "home_exists": "This folder already holds an Echolia home. Choose another with --home.",
@@ -75,7 +76,8 @@ CODES: Final[dict[str, str]] = {
     "home_locked": "Another echolia command is using this home. Wait for it to end.",
     "home_newer": "This home was written by a newer Echolia. Update this one.",
     "server_unreachable": "The server does not answer. Changes are kept here; sync again later.",
-    "server_invalid": "The server's answer does not follow the protocol.",
+    "server_invalid": "The server's answer does not follow the protocol. Is Echolia at that address?",
+    "mass_change": "Other devices would delete or overwrite much of what is here. See `echolia brake`.",
     "object_unknown": "No object here has this id.",
     "object_exists": "There is an object of this id already. Edit it instead.",
     "object_ambiguous": "More than one object's id starts so. Give more of it.",
@@ -116,7 +118,7 @@ NEVER_ANSWERED: Final = frozenset(
     {
         "body_unreadable", "body_invalid", "key_missing", "phrase_invalid",
         "chain_broken", "log_rewritten", "log_rolled_back", "history_forked", "ghost_device",
-        "history_withheld",
+        "history_withheld", "server_reset", "mass_change",
         "home_missing", "home_exists", "home_damaged", "home_locked", "home_newer",
         "server_unreachable", "server_invalid",
         "object_unknown", "object_exists", "object_ambiguous", "object_quarantined", "object_in_trash",

@@ -86,6 +86,32 @@ class Entitlements(Protocol):
         ...
 
 
+class Fact(NamedTuple):
+    """One thing that the server has of an account (`spec/ledger.md`).
+
+    `place` is where it lies, `database.table.column` or beginning with `memory` or `log`; `value` is as JSON
+    carries it, None where it is not counted; `what` and `why` are for people.
+    """
+
+    place: str
+    what: str
+    value: Any
+    why: str
+
+
+def facts_of(words: Mapping[str, tuple[str, str]], values: Mapping[str, Any]) -> list[Fact]:
+    """A fact for each place; the words are what it is and why it is needed."""
+    return [Fact(place, what, values[place], why) for place, (what, why) in words.items()]
+
+
+class Keeper(Protocol):
+    """Something that keeps what is about an account; each feature is one, and says all of it."""
+
+    async def facts(self, account: bytes) -> list[Fact]:
+        """All that it has of the account."""
+        ...
+
+
 class Refusal(EcholiaError):
     """An error whose answer carries more than its code.
 

@@ -19,6 +19,11 @@ Check = Callable[[Any], bool]
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNLISTED: Final = "unlisted"
 
+# What a line about a request holds, in this order: `AccessLog` composes it.
+REQUEST_FIELDS: Final = (
+    "event", "level", "at", "request_id", "method", "route", "status", "ms", "bytes_in", "bytes_out",
+)  # fmt: skip
+
 _ROUTE: Final = re.compile(r"(/[a-z_.{}-]*)+|unmatched")
 _TYPE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _CODE: Final = re.compile(r"[a-z_]{1,40}")

@@ -58,4 +58,5 @@ async def test_the_openapi_document_is_the_list_of_all_routes(tmp_path: Path) ->
         "/sync/checkpoint": {"get", "post"},
         "/sync/live": {"get"},
         "/sync/live/ticket": {"post"},
+        "/ledger": {"get"},
     }

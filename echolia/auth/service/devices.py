@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -120,6 +120,15 @@ class AccountDevices:
         """Refuse the device's tokens made so far; it may sign in again."""
         self._signed_out[device] = self._clock_ms()
         self._end(account, device)
+
+    def remembered(self, account: bytes, devices: Iterable[bytes]) -> dict[str, object]:
+        """What is in memory of an account and its devices, for its ledger."""
+        known = list(devices)
+        return {
+            "device_log": account in self._logs,
+            "revoked": sum(device in self._revoked for device in known),
+            "signed_out": sum(device in self._signed_out for device in known),
+        }
 
     def _end(self, account: bytes, device: bytes | None) -> None:
         for callback in self._callbacks:

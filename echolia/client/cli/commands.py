@@ -34,6 +34,8 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = MappingProxyType(
         "search": LazyCommand(f"{_HERE}.listing:search", "Find words, on this device alone."),
         "watch": LazyCommand(f"{_HERE}.syncing:watch", "Stay and tell what other devices change."),
         "status": LazyCommand(f"{_HERE}.syncing:status", "Say how this device and its server stand."),
+        "brake": LazyCommand(f"{_HERE}.brake:brake", "Decide about what other devices would delete at once."),
+        "ledger": LazyCommand(f"{_HERE}.ledger:ledger", "Say what the server knows of this account."),
         "devices": LazyCommand(f"{_HERE}.account:devices", "List the account's devices."),
         "revoke": LazyCommand(f"{_HERE}.account:revoke", "Shut a device out."),
         "account": LazyCommand(f"{_HERE}.account:account", "Delete the account."),

@@ -9,7 +9,7 @@ from echolia.client.cli.output import json_line, local_time, plain, plain_line
 from echolia.core.errors import EcholiaError
 
 if TYPE_CHECKING:
-    from echolia.client import Choice, Device, Record, Source
+    from echolia.client import Choice, Device, Receipt, Record, Source
 
 # The field that holds what a person writes, in the collections that come with Echolia.
 TEXT_FIELD: Final = {"entries": "body", "memories": "content", "tags": "name"}
@@ -102,8 +102,27 @@ def raw_text(record: Record) -> bytes:
     return ((front if isinstance(front, str) else "") + text_of(record)).encode()
 
 
-def page(record: Record, sources: Sequence[Source] = (), memories: Sequence[Record] = ()) -> str:
-    """A record for people: title, what there is to say of it, text."""
+def receipt_json(receipt: Receipt) -> dict[str, Any]:
+    """A receipt in JSON."""
+    return {"on": list(receipt.on), "lacking": list(receipt.lacking), "pending": receipt.pending}
+
+
+def on_devices(receipt: Receipt) -> str:
+    """A receipt for people."""
+    if receipt.devices == 1:
+        return "on this device, the only one" + (", and not sent yet" if receipt.pending else "")
+    if receipt.pending:
+        return f"on this device only, of {receipt.devices}"
+    if not receipt.lacking:
+        return f"on all {receipt.devices} devices"
+    lacking = ", ".join(device[:8] for device in receipt.lacking)
+    return f"on {len(receipt.on)} of {receipt.devices} devices; not yet on {lacking}"
+
+
+def page(
+    record: Record, receipt: Receipt, sources: Sequence[Source] = (), memories: Sequence[Record] = ()
+) -> str:
+    """A record for people: title, what there is to say of it, who holds it, text."""
     lines = [plain_line(record.title) or "(no title)", *_undecided(record)]
     told = [
         record.id,
@@ -112,7 +131,7 @@ def page(record: Record, sources: Sequence[Source] = (), memories: Sequence[Reco
         *_details(record),
         *(f"[{flag}]" for flag in flags(record)),
     ]
-    lines.append("  ".join(part for part in told if part))
+    lines += ["  ".join(part for part in told if part), on_devices(receipt)]
     lines += [f"from  {one.id[:8]}  {_standing(one)}" for one in sources]
     lines += [f"memory  {memory.id[:8]}  {plain_line(memory.title)}" for memory in memories]
     text = plain(text_of(record))

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from echolia.client.cli.describe import TEXT_FIELD, find, page, raw_text, text_of, whole
+from echolia.client.cli.describe import TEXT_FIELD, find, page, raw_text, receipt_json, text_of, whole
 from echolia.client.cli.details import details, given
 from echolia.client.cli.output import plain_line
 from echolia.client.cli.session import Session, with_session
@@ -32,10 +32,12 @@ async def show(session: Session, object_id: str, raw: bool) -> None:
     """Show one thing, by its id or the first digits of it.
 
     Of a memory also its sources, of an entry the memories that come from it. Showing a memory counts as an
-    access of it; accesses are counted here and written once a day.
+    access of it; accesses are counted here and written once a day. On how many devices it is, is known as of
+    the last sync.
     """
     async with session.device() as device:
         record = await find(device, object_id)
+        receipt = await device.collection(record.collection).receipt(record.id)
         memories = device.collection("memories")
         remembers, is_source = record.collection == memories.name, record.collection == "entries"
         sources = await memories.sources(record.id) if remembers else []
@@ -46,7 +48,8 @@ async def show(session: Session, object_id: str, raw: bool) -> None:
         sys.stdout.buffer.write(raw_text(record))
         sys.stdout.buffer.flush()
     else:
-        session.out.result(whole(record, sources, citing), page(record, sources, citing))
+        value = {**whole(record, sources, citing), "receipt": receipt_json(receipt)}
+        session.out.result(value, page(record, receipt, sources, citing))
 
 
 @click.command(epilog="Example: echolia add 'Rain again.' --title Monday --tag weather")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from echolia.client.cli.brake import brake_json, in_short
 from echolia.client.cli.describe import find, flags, summary
 from echolia.client.cli.output import json_line, local_time, plain_line
 from echolia.client.cli.progress import progress
@@ -87,8 +88,11 @@ async def watch(session: Session, count: int | None) -> None:
 async def _tell(session: Session, device: Device, changed: Changed) -> None:
     records = [record for one in sorted(changed.objects) if (record := await _shown(device, one))]
     if session.out.json:
-        conflicts = sorted(changed.conflicts)
-        click.echo(json_line({"changed": [summary(record) for record in records], "conflicts": conflicts}))
+        told: dict[str, Any] = {
+            "changed": [summary(record) for record in records],
+            "conflicts": sorted(changed.conflicts),
+        }
+        click.echo(json_line({**told, "braked": True} if changed.braked else told))
         return
     for record in records:
         marks = " ".join(f"[{flag}]" for flag in flags(record))
@@ -127,6 +131,8 @@ def _status_json(standing: Status) -> dict[str, Any]:
         "epoch": standing.epoch,
         "seq": standing.seq,
         "last_sync_ms": standing.last_sync_ms,
+        "not_everywhere": standing.not_everywhere,
+        "brake": brake_json(standing.brake) if standing.brake else None,
         "quarantined": [
             {"object": one.object, "device": one.device, "counter": one.counter, "code": one.code}
             for one in standing.quarantined
@@ -150,9 +156,12 @@ def _status_lines(standing: Status) -> list[str]:
         f"here       {held or 'nothing yet'}; {standing.trash} in the trash",
         f"to send    {standing.pending or 'nothing'}",
         f"last sync  {local_time(standing.last_sync_ms) or 'never'}",
+        f"copies     {_copies(standing)}",
     ]
     if standing.held is not None:
         lines.append(f"held back  {held_line(standing.held)}")
+    if standing.brake:
+        lines.append(f"STOPPED    {in_short(standing.brake)}: echolia brake")
     if standing.conflicts or standing.recovered:
         waiting = standing.conflicts + standing.recovered
         lines.append(f"conflicts  {waiting} wait for a decision: echolia conflicts")
@@ -163,6 +172,15 @@ def _status_lines(standing: Status) -> list[str]:
             "           This device takes nothing more from that server. What you wrote is kept here."
         )
     return lines
+
+
+def _copies(standing: Status) -> str:
+    """On how many devices everything is, as of the last sync."""
+    if standing.not_everywhere:
+        return f"{standing.not_everywhere} things are not on every device yet"
+    if standing.devices == 1:
+        return "everything is on this device, the only one"
+    return f"everything is on all {standing.devices} devices"
 
 
 def _told(code: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -99,6 +100,10 @@ class Listeners:
         for listeners in self._by_account.values():
             for listener in listeners:
                 listener.on_news()
+
+    def of(self, account: bytes) -> dict[bytes, int]:
+        """How many streams each of an account's devices has open."""
+        return dict(Counter(listener.device for listener in self._by_account.get(account, ())))
 
     def accounts(self) -> tuple[bytes, ...]:
         """The accounts that somebody listens to."""

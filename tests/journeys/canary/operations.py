@@ -89,5 +89,6 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("GET", "/sync/checkpoint"), "/sync/checkpoint"),
         Request(("GET", "/sync/live"), "/sync/live", query=(("after", "1.1"), ("ticket", b64(bytes(32))))),
         Request(("POST", "/sync/live/ticket"), "/sync/live/ticket"),
+        Request(("GET", "/ledger"), "/ledger"),
     ]  # fmt: skip
     return {request.operation: request for request in listed}

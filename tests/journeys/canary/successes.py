@@ -65,6 +65,7 @@ def live_well(wire: Wire, name: str) -> Person:
     ):
         _ok(person, "GET", path)
     converse(person)  # what is in the open mailbox stays there for the search
+    _ok(person, "GET", "/ledger")
     gone = Person(wire, f"{name} gone").register()
     gone.push_new(2)
     assert gone.ask("DELETE", "/auth/account", gone.deletion()).status == 204

@@ -151,7 +151,7 @@ class Wire:
 
 def _role(method: str, path: str) -> str:
     """What was asked for, without its ids."""
-    known = path.removeprefix("/auth/").removeprefix("/sync/").split("/")
+    known = path.removeprefix("/auth").removeprefix("/sync").removeprefix("/").split("/")
     if known[0] == "pair-device":
         return f"{method} {known[-1] if known[-1] in ('messages', 'confirm') else 'pair-device'}"
     return known[0]
