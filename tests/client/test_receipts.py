@@ -148,12 +148,12 @@ async def test_a_home_from_before_claims_no_more_than_it_knows(world: World) -> 
 
 
 def downgrade(world: World) -> None:
-    """Make the laptop's home one of the first release."""
+    """Make the laptop's home one that does not know yet where its objects stand in the log."""
     from echolia.client.database import Database  # noqa: PLC0415
 
     database = Database.open(world.folder / "laptop" / "echolia.db")
     for table in ("places", "former", "brakes"):
         database.run(f"DROP TABLE {table}")
-    database.run("DELETE FROM meta WHERE name = 'held'")
-    database.run("PRAGMA user_version = 1")
+    database.run("DELETE FROM meta WHERE name = 'held_until'")
+    database.run("PRAGMA user_version = 4")
     database.close()
