@@ -21,6 +21,7 @@ from echolia.web.logs import METHODS, AccessLog, log_failure
 from echolia.web.metrics import Metrics
 from echolia.web.streams import (
     MEDIA_TYPE,
+    NOT_ASKED,
     EventTeller,
     Feed,
     MessageTeller,
@@ -191,7 +192,7 @@ class Gate:
             await receive()  # says that it would like to connect
             feed = await self._opened(route, scope, receive, exchange)
             if isinstance(feed, LeanResponse):
-                await _send(feed, exchange, send, "websocket.http.response")
+                await _refuse_socket(feed, exchange, scope, send)
                 return
             exchange.status = 101
             named = [*SECURITY, (b"x-request-id", exchange.request_id.encode())]
@@ -293,6 +294,14 @@ class Gate:
         if limit is not None:
             self._charge(limit, rules.origins.pseudonym(scope))
         return Asked(exchange.request_id)
+
+
+async def _refuse_socket(answer: LeanResponse, exchange: Exchange, scope: Scope, send: Send) -> None:
+    if "websocket.http.response" in (scope.get("extensions") or {}):
+        await _send(answer, exchange, send, "websocket.http.response")
+    else:  # a server program that can only say no
+        exchange.status = answer.status
+        await send({"type": "websocket.close", "code": NOT_ASKED, "reason": ""})
 
 
 def _not_allowed(exchange: Exchange, methods: Iterable[str]) -> LeanResponse:

@@ -73,15 +73,14 @@ class ListeningSocket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """The request first, as uvicorn hands it on; frames from then on."""
-        match self._phase:
-            case 0:
-                self._phase = _ASKING
-                self._shake_hands(data)
-            case 2:
-                self._owes = False
-                self._read(data)
-            case _:  # before our answer, or after our close: whatever it is, it is the last
-                self._transport.close()
+        if self._phase == _NEW:
+            self._phase = _ASKING
+            self._shake_hands(data)
+        elif self._phase == _OPEN:
+            self._owes = False
+            self._read(data)
+        else:  # before our answer, or after our close: whatever it is, it is the last
+            self._transport.close()
 
     def shutdown(self) -> None:
         """The server is about to stop."""

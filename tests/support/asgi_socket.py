@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -64,7 +64,9 @@ class Socket:
 
 
 @asynccontextmanager
-async def socket(app: ASGIApp, target: str, **headers: str) -> AsyncIterator[Socket]:
+async def socket(
+    app: ASGIApp, target: str, extensions: Iterable[str] = ("websocket.http.response",), **headers: str
+) -> AsyncIterator[Socket]:
     """A WebSocket at that address; leaving the block hangs up. Underscores in names stand for dashes."""
     path, _, query = target.partition("?")
     named = {name.lower().replace("_", "-"): value for name, value in headers.items()}
@@ -72,7 +74,7 @@ async def socket(app: ASGIApp, target: str, **headers: str) -> AsyncIterator[Soc
         "type": "websocket", "path": path, "raw_path": path.encode(), "query_string": query.encode(),
         "headers": [(name.encode(), value.encode()) for name, value in named.items()],
         "client": ("127.0.0.1", 40000), "server": ("server.test", 80), "root_path": "", "subprotocols": [],
-        "extensions": {"websocket.http.response": {}},
+        "extensions": {name: {} for name in extensions},
     }  # fmt: skip
     it = Socket()
     task = asyncio.create_task(_to_its_end(app, scope, it))

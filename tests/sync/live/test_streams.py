@@ -154,6 +154,12 @@ async def test_a_refused_handshake_is_a_problem_document(
     assert stream.texts == []
 
 
+async def test_a_server_program_that_cannot_answer_a_handshake_closes_it(ask: Asker) -> None:
+    async with socket(ask.app, "/sync/live", extensions=()) as stream:
+        await stream.until(ended=True)
+    assert (stream.closed, stream.accepted, stream.answer.status) == ((1008, ""), {}, 0)
+
+
 async def test_revoked_or_deleted_is_told_by_its_close_code(ask: Asker, anna: Account) -> None:
     assert (await anna.pair(ask, ask.token, PHONE)).status == 204
     phone = (await anna.sign_in(ask, PHONE)).json()["access"]
