@@ -31,6 +31,7 @@ class AccountDevices:
         self._revoked: dict[bytes, int] = {}
         self._deleted: dict[bytes, int] = {}
         self._signed_out: dict[bytes, int] = {}
+        self._mark_ms = 0
         self._callbacks: list[OnEnd] = []
 
     async def load(self) -> None:
@@ -96,8 +97,15 @@ class AccountDevices:
 
     def signed_out(self, account: bytes, device: bytes) -> None:
         """Refuse the device's tokens made so far; it may sign in again."""
-        self._signed_out[device] = self._clock_ms()
+        self._signed_out[device] = self.mark_ms()
         self._end(account, device)
+
+    def mark_ms(self) -> int:
+        """The time in ms, but later than any told before: a clock that is set back must not make a token that
+        comes after a sign-out look older than it.
+        """
+        self._mark_ms = max(self._clock_ms(), self._mark_ms + 1)
+        return self._mark_ms
 
     def _end(self, account: bytes, device: bytes | None) -> None:
         for callback in self._callbacks:
