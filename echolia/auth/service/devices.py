@@ -32,6 +32,7 @@ class AccountDevices:
         self._revoked: dict[bytes, int] = {}
         self._deleted: dict[bytes, int] = {}
         self._signed_out: dict[bytes, int] = {}
+        self._mark_ms = 0
         self._callbacks: list[OnEnd] = []
         self._guards: list[CutOff] = []
 
@@ -118,7 +119,7 @@ class AccountDevices:
 
     def signed_out(self, account: bytes, device: bytes) -> None:
         """Refuse the device's tokens made so far; it may sign in again."""
-        self._signed_out[device] = self._clock_ms()
+        self._signed_out[device] = self.mark_ms()
         self._end(account, device)
 
     def remembered(self, account: bytes, devices: Iterable[bytes]) -> dict[str, object]:
@@ -129,6 +130,13 @@ class AccountDevices:
             "revoked": sum(device in self._revoked for device in known),
             "signed_out": sum(device in self._signed_out for device in known),
         }
+
+    def mark_ms(self) -> int:
+        """The time in ms, but later than any told before: a clock that is set back must not make a token that
+        comes after a sign-out look older than it.
+        """
+        self._mark_ms = max(self._clock_ms(), self._mark_ms + 1)
+        return self._mark_ms
 
     def _end(self, account: bytes, device: bytes | None) -> None:
         for callback in self._callbacks:
