@@ -12,6 +12,7 @@ from typing import Any
 from echolia.client.faults import home_faults
 from echolia.client.schema import APPLICATION_ID, MIGRATIONS
 from echolia.core.errors import EcholiaError
+from echolia.core.merge import ObjectState
 
 
 class Database:
@@ -19,6 +20,8 @@ class Database:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        # The state that was edited last, and the bytes that it lies here as: for `Editor`.
+        self.edited: tuple[bytes, ObjectState] | None = None
 
     @classmethod
     def create(cls, path: Path) -> Database:

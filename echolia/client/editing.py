@@ -62,13 +62,20 @@ class Editor:
         row = objects.load(self._database, id_)
         if row is not None and row.collection != collection:
             raise EcholiaError("object_unknown")
-        current = row.state() if row else None
+        current = self._shown(row)
         dot, stamp = Dot(self._identity.device, self._head.counter + 1), tick(self._stamp, self._now_ms)
         part = make(current, dot, stamp)
         if part is None:
             return None
         shown = part if current is None or whole else join(current, part)
         return self._keep(row or ObjectRow(id_, collection), dot, stamp, part, shown)
+
+    def _shown(self, row: ObjectRow | None) -> ObjectState | None:
+        """What is shown of an object; of the one that was edited last its texts are still open."""
+        last = self._database.edited
+        if row is not None and last is not None and last[0] == row.present:
+            return last[1]
+        return row.state() if row else None
 
     def finish(self) -> None:
         """Keep the clock."""
@@ -88,6 +95,7 @@ class Editor:
         row = row.with_pending(shown, plaintext if kind == STATE else None)
         declared = self._identity.declared.get(row.collection)
         presentation = objects.save(self._database, row, shown, declared)
+        self._database.edited = (row.present or b"", shown)
         self._append(row.id, dot.counter, change, plaintext, stamp)
         return Written(row.id, frozenset(presentation.conflicts) - before)
 
