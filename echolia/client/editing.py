@@ -67,7 +67,7 @@ class Editor:
         row = objects.load(self._database, id_)
         if row is not None and row.collection != collection:
             raise EcholiaError("object_unknown")
-        current = row.state() if row else None
+        current = self._shown(row)
         dot, stamp = Dot(self._identity.device, self._head.counter + 1), tick(self._stamp, self._now_ms)
         part = make(current, dot, stamp)
         if part is None:
@@ -80,6 +80,13 @@ class Editor:
     def _unlogged(self, written: Dot, dot: Dot) -> bool:
         """Whether it is this device's own write that the log does not hold yet."""
         return written.device == dot.device and written.counter > self._logged
+
+    def _shown(self, row: ObjectRow | None) -> ObjectState | None:
+        """What is shown of an object; of the one that was edited last its texts are still open."""
+        last = self._database.edited
+        if row is not None and last is not None and last[0] == row.present:
+            return last[1]
+        return row.state() if row else None
 
     def finish(self) -> None:
         """Keep the clock."""
@@ -101,6 +108,7 @@ class Editor:
         declared = self._identity.declared.get(row.collection)
         occasion = Occasion(dot.device, self._now_ms, apart)
         waits = objects.save(self._database, row, shown, declared, occasion)
+        self._database.edited = (row.present or b"", shown)
         self._append(row.id, dot.counter, change, plaintext, stamp)
         return Written(row.id, waits)
 

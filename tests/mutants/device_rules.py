@@ -115,6 +115,13 @@ DEVICE: Final = (
         _CRASHES,
     ),
     Mutant(
+        "a device edits on top of what was undone",
+        "echolia/client/editing.py",
+        "        if row is not None and last is not None and last[0] == row.present:\n",
+        "        if row is not None and last is not None:\n",
+        ("tests/client/test_edited_last.py",),
+    ),
+    Mutant(
         "a device seals twice under one nonce",
         _SEALING,
         "    nonce = dice(NONCE_BYTES)\n    subkey",
