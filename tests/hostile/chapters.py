@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+import pytest
+
 from echolia.client import EcholiaError
-from tests.hostile.journey import Chapter, Journey
+from tests.hostile.journey import NAMES, Chapter, Journey
 
 
 async def nothing(journey: Journey) -> None:
@@ -35,6 +37,16 @@ async def addition(journey: Journey) -> None:
     await journey.sync("watch")
     await journey.write("watch")
     await journey.sync("watch")
+
+
+async def failed_addition(journey: Journey) -> None:
+    """The laptop tries to add a watch, and cannot."""
+    with pytest.RaisesGroup(EcholiaError, flatten_subgroups=True) as failed:
+        await journey.world.added(journey.devices["laptop"], "watch")
+    journey.errors |= {
+        ("laptop", error.code) for error in failed.value.exceptions if isinstance(error, EcholiaError)
+    }
+    assert len(await journey.devices["laptop"].devices()) == len(NAMES)
 
 
 async def addition_to_much(journey: Journey) -> None:
@@ -86,6 +98,7 @@ _CHAPTERS: dict[Chapter, str] = {
         " base-omits base-leaves base-repeats base-adds base-flips base-endless"
     ),
     two_additions_to_much: "checkpoint-stale",
+    failed_addition: "garbled-pairing",
     listening: "live-silence live-storm",
     question: "ghost-key-box",
 }

@@ -1,4 +1,4 @@
-"""A journey under an attack: three devices of one account that write all the while, and a stranger beside them."""
+"""A journey under an attack: three devices of one account that write all the while, and a stranger."""
 
 from __future__ import annotations
 
@@ -97,7 +97,9 @@ async def copied(prepared_: Path, folder: Path) -> AsyncIterator[HostileWorld]:
 class Journey:
     """Devices by name, what each wrote, what each showed, and how their syncs ended.
 
-    `out` are devices that were revoked, and `disowned` the words that nobody has to show any more.
+    """Devices by name, what each wrote and showed, and how their syncs ended.
+
+    answers the attack changed.
     """
 
     world: HostileWorld
@@ -106,6 +108,7 @@ class Journey:
     wrote: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     showed: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     errors: set[tuple[str, str]] = field(default_factory=set)
+    lies: int = 0
     out: set[str] = field(default_factory=set)
     disowned: set[str] = field(default_factory=set)
 
@@ -151,7 +154,7 @@ class Journey:
                 await self.sync(name)
 
     async def caught(self) -> dict[str, str]:
-        """What devices caught their server at, by their names; the evidence must be what they were answered."""
+        """What devices caught their server at; the evidence must be what they were answered."""
         found = {}
         for name in self.members:
             device = self.devices[name]
@@ -211,8 +214,10 @@ async def under(journey: Journey, attack: Attack, chapter: Chapter, against: Seq
     for _ in range(2):
         await journey.round()
     operator.end()
+    journey.lies = operator.lies
     world.pass_s(A_WHILE_S)
     for _ in range(3):
         for name in journey.members:
             world.pass_s(1)
             await journey.sync(name)
+    assert operator.lies == journey.lies, "it went on lying"
