@@ -95,10 +95,9 @@ async def copied(prepared_: Path, folder: Path) -> AsyncIterator[HostileWorld]:
 
 @dataclass
 class Journey:
-    """Devices by name, what each wrote, what each showed, and how their syncs ended.
-
     """Devices by name, what each wrote and showed, and how their syncs ended.
 
+    `out` are devices that were revoked, `disowned` words that nobody has to show any more, `lies` how many
     answers the attack changed.
     """
 
