@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from echolia.client import EcholiaError
-from tests.hostile.journey import NAMES, Chapter, Journey
+from tests.hostile.journey import NAMES, Chapter, Journey, shown
 
 
 async def nothing(journey: Journey) -> None:
@@ -21,13 +21,14 @@ async def revocation(journey: Journey) -> None:
     await journey.devices["laptop"].revoke(journey.devices["tablet"].id)
     journey.out.add("tablet")
     # What the laptop had not seen is behind the cut-off.
-    before = journey.showed["laptop"]
+    before = await shown(journey.devices["laptop"])
     for _ in range(2):
         await journey.write("tablet")
         await journey.sync("tablet")
         journey.disowned |= journey.wrote["tablet"] - before
         for name in ("laptop", "phone"):
             await journey.sync(name)
+        assert not journey.disowned & journey.showed["laptop"], "it shows what lies behind the cut-off"
 
 
 async def addition(journey: Journey) -> None:
@@ -66,7 +67,8 @@ async def two_additions_to_much(journey: Journey) -> None:
 async def _much(journey: Journey) -> None:
     async with journey.devices["laptop"].batch() as batch:
         for number in range(120):
-            batch.create("entries", {"title": f"much {number}"})
+            batch.create("entries", {"title": f"much{number}"})
+            journey.others_words.add(f"much{number}")
     await journey.sync("laptop")
 
 
