@@ -6,8 +6,8 @@
     ...
     operator.end()
 
-It holds what the operator of a server holds: all that passes through it and all that the server keeps. It has no
-device's keys; an import contract sees to that. `spec/threat-model.md` says what a device does about each attack.
+It holds what the operator of a server holds: all that passes through it and all that the server keeps. It has
+no device's keys; an import contract sees to that. `spec/threat-model.md` says what a device does about each.
 """
 
 from echolia.hostile.attack import Attack

@@ -16,8 +16,8 @@ class Attack:
     """`server` says what the server does, as a sentence without its subject.
 
     A device meets it in one of two ways. It names one of `caught`, keeps the answer as evidence and stops; or
-    the attack is harmless: no evidence, at most a sync that ends with one of `ends` while it lasts. `why` adds
-    to either. `single`: it needs a device to be told something else than the others; else it may be against all.
+    the attack is harmless: there is no evidence. In both, syncs may end with one of `ends` while it lasts.
+    `why` adds to either. `single`: a device has to be told something else than the others are.
     """
 
     name: str

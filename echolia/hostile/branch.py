@@ -56,7 +56,7 @@ class Branch:
         return Page(False, self.head, items)
 
     def take(self, frame: bytes) -> tuple[Logged | None, dict[str, Any]]:
-        """What an honest server with this log would make of a pushed run: what is new of it, and its outcome."""
+        """What an honest server makes of a pushed run: what is new of it, and its outcome."""
         header = runs.read_header(frame)
         head = self.heads.get(header.device)
         known = head.header.last if head else 0

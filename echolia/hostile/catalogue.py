@@ -1,4 +1,4 @@
-"""Every attack by its name, in the order of the table at the end of `spec/threat-model.md`."""
+"""Every attack: by the room it is in, and by its name, in the order of the table in `spec/threat-model.md`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,17 @@ from typing import Final
 from echolia.hostile.attack import Attack
 from echolia.hostile.attacks import changes, collecting, forms, histories, members, outcomes, sign_in
 
-_ROOMS: Final = (histories, changes, members, collecting, outcomes, forms, sign_in)
-
+ROOMS: Final[Mapping[str, tuple[Attack, ...]]] = MappingProxyType(
+    {
+        "histories": histories.ATTACKS,
+        "changes": changes.ATTACKS,
+        "members": members.ATTACKS,
+        "collecting": collecting.ATTACKS,
+        "outcomes": outcomes.ATTACKS,
+        "forms": forms.ATTACKS,
+        "sign_in": sign_in.ATTACKS,
+    }
+)
 ATTACKS: Final[Mapping[str, Attack]] = MappingProxyType(
-    {attack.name: attack for room in _ROOMS for attack in room.ATTACKS}
+    {attack.name: attack for attacks in ROOMS.values() for attack in attacks}
 )

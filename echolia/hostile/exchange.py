@@ -1,4 +1,4 @@
-"""An exchange: one request on its way to the honest server, who asks it, and what the operator has on file."""
+"""An exchange: one request on its way to the honest server, who asks, and what is on file about them."""
 
 from __future__ import annotations
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from echolia.client.transport import Answer, Request
 from echolia.core import canonical, runs
@@ -15,8 +14,6 @@ from echolia.core.positions import NOTHING_SEEN, LogPosition, log_start
 from echolia.core.push import MAX_PUSH_BYTES, PAGE_TYPE, WHOLE, read_page
 from echolia.core.runs import RunHeader
 from echolia.hostile.asker import Asker
-
-_KEPT_ANSWERS: Final = 64
 
 
 class Logged(NamedTuple):
@@ -39,7 +36,7 @@ class Logged(NamedTuple):
 class Book:
     """One account as its server knows it. `runs` follow `base`, in log order, also those since compacted.
 
-    `tokens` are the headers by which its devices asked last, which open everything to whoever runs the server.
+    `tokens` are the headers by which its devices asked last: whoever runs the server can ask like them.
     """
 
     account: bytes
@@ -96,12 +93,10 @@ class Book:
 
 @dataclass(slots=True)
 class Records:
-    """What passed through this server: `answers` by who asked and what, oldest first."""
+    """What passed through this server: `answers` by who asked and what, the first one and the newest."""
 
     books: dict[bytes, Book] = field(default_factory=dict)
-    answers: dict[tuple[bytes, str], deque[Answer]] = field(
-        default_factory=lambda: defaultdict(lambda: deque(maxlen=_KEPT_ANSWERS)), repr=False
-    )
+    answers: dict[tuple[bytes, str], list[Answer]] = field(default_factory=dict, repr=False)
 
     def book(self, account: bytes) -> Book:
         """The account's book, empty if nobody asked for it yet."""
@@ -110,7 +105,8 @@ class Records:
     def note(self, who: Asker, request: Request, answer: Answer) -> None:
         """Keep what a request was answered honestly."""
         what = f"{request.method} {request.path.partition('?')[0]}"
-        self.answers[who.device, what].append(answer)
+        first = self.answers.get((who.device, what), [answer])[0]
+        self.answers[who.device, what] = [first, answer]
         if who.account:
             tokens = self.book(who.account).tokens
             tokens.pop(who.device, None)  # the newest stands last

@@ -26,8 +26,8 @@ class Later(NamedTuple):
     honest: bool
 
 
-# What follows in the second log, given what came in order of arrival. The more came, the longer it may get, but
-# what it said before must stay.
+# What follows in the second log, given what came, in order of arrival. The more came, the longer it may get,
+# but what it said before must stay.
 Story: TypeAlias = Callable[[Sequence[Later]], Sequence[Logged]]
 # How many of the honest log's runs the second one shares.
 Shared: TypeAlias = Callable[[Book, frozenset[bytes]], int]

@@ -19,11 +19,22 @@ from echolia.core.merge import ObjectState, canonical_view, decode, encode
 from echolia.core.merge.life import Life
 from echolia.core.merge.registers import Counter
 from echolia.core.positions import log_start
-from echolia.core.push import Page
+from echolia.core.push import Page, read_page
+from echolia.hostile.lie import write_page
 from echolia.web.error_responses import STATUS
-from tests.client.test_evidence import documents, pages
 from tests.client.test_quarantine import spoil
-from tests.support.devices import World
+from tests.support.devices import Meddler, World
+
+
+def pages(change: Callable[[Page], Page]) -> Meddler:
+    """Change every page that is served."""
+
+    def meddle(request: Request, answer: Answer) -> Answer:
+        if request.path != "/sync/pull" or answer.status != 200:
+            return answer
+        return Answer(200, write_page(change(read_page(answer.body))))
+
+    return meddle
 
 
 async def caught(device: Device) -> str:
@@ -59,7 +70,12 @@ async def test_a_time_of_arrival_near_the_end_of_time(world: World) -> None:
 async def test_tokens_that_nobody_can_keep(world: World, fields: dict[str, Any]) -> None:
     device = await world.first()
     device._replica.database.run("DELETE FROM tokens")
-    world.transport("laptop").meddle = documents("/auth/token", lambda answer: answer.update(fields))
+
+    def meddle(request: Request, answer: Answer) -> Answer:
+        told = {**json.loads(answer.body), **fields}
+        return replace(answer, body=json.dumps(told).encode()) if request.path == "/auth/token" else answer
+
+    world.transport("laptop").meddle = meddle
     assert await caught(device) == "server_invalid"
 
 
@@ -75,29 +91,6 @@ async def test_what_a_server_says_of_itself_is_no_evidence(world: World, code: s
     assert await caught(device) == ("server_invalid" if code in NEVER_ANSWERED else code)
     world.transport("laptop").meddle = None
     await device.sync()
-
-
-@pytest.mark.parametrize("status", ["stored", "duplicate"])
-async def test_what_was_only_said_to_be_stored_is_sent_again(world: World, status: str) -> None:
-    laptop = await world.first()
-    await laptop.sync()
-    await laptop.collection("entries").create({"title": "kept"})
-    honest = world.transport("laptop").ask_server
-    epoch = laptop._replica.database.get("epoch")
-    lie = json.dumps({"epoch": epoch, "runs": [{"status": status, "seq": 9}]}).encode()
-
-    async def ask(method: str, path: str, **rest: Any) -> Any:
-        found = await honest(method, path if path != "/sync/push" else "/sync/status", **rest)
-        if path == "/sync/push":
-            found.status, found.body = 200, lie
-        return found
-
-    world.transport("laptop").ask_server = ask  # type: ignore[assignment]  # all of it that is used here
-    await laptop.sync()
-    assert (await laptop.status()).pending == 1
-    world.transport("laptop").ask_server = honest
-    await laptop.sync()
-    assert (await laptop.status()).pending == 0
 
 
 async def test_a_second_reading_that_ends_too_early(world: World) -> None:

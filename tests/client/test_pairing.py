@@ -12,7 +12,10 @@ from echolia.client import Device, EcholiaError
 from echolia.client.transport import Answer, Request
 from echolia.core import canonical
 from echolia.core.ids import b64, unb64
+from echolia.core.positions import log_start
+from echolia.core.push import Page, read_page
 from echolia.e2ee.pairing import Code
+from echolia.hostile.lie import write_page
 from tests.support.devices import World
 
 
@@ -189,7 +192,15 @@ async def test_an_approval_that_was_not_given(world: World, fields: dict[str, An
 
 @pytest.mark.parametrize(
     "fields",
-    [{"secrets": bytes(100)}, {"secrets": None}, {"entry": b"\xa0"}, {"signatures": {}}, {"signatures": 1}],
+    [
+        {"secrets": bytes(100)},
+        {"secrets": None},
+        {"entry": b"\xa0"},
+        {"signatures": {}},
+        {"signatures": 1},
+        {"ack": None},
+        {"ack": {"epoch": 0, "seq": 0, "log": bytes(32), "signature": bytes(64)}},
+    ],
 )
 async def test_an_account_that_does_not_arrive_whole(world: World, fields: dict[str, Any]) -> None:
     laptop = await world.first()
@@ -199,6 +210,45 @@ async def test_an_account_that_does_not_arrive_whole(world: World, fields: dict[
     assert await failed(joining.finish()) == "pairing_failed"
     await confirming
     assert await failed(Device.open(world.folder / "phone")) == "home_missing"
+
+
+async def test_a_new_device_is_shown_what_the_one_that_added_it_had_seen(world: World) -> None:
+    laptop = await world.first()
+    await laptop.collection("entries").create({"title": "one"})
+    await laptop.sync()
+    phone = await world.added(laptop)
+    await phone.aclose()
+    transport = world.transport("phone")
+
+    def emptied(request: Request, answer: Answer) -> Answer:
+        if request.path != "/sync/pull":
+            return answer
+        head = read_page(answer.body).head
+        start = log_start(bytes.fromhex(laptop.account), head.epoch)
+        return Answer(200, write_page(Page(False, start, [])))
+
+    transport.meddle = emptied
+    async with await Device.open(world.folder / "phone", **world.around("phone")) as again:
+        assert await failed(again.sync()) == "log_rolled_back"
+    transport.meddle = None
+    tablet = await world.added(laptop, "tablet")
+    await tablet.sync()
+    world.transport("tablet").meddle = emptied
+    assert await failed(tablet.sync()) == "log_rolled_back"  # by what it saw itself from now on
+
+
+async def test_a_server_that_was_restored_during_a_pairing(world: World) -> None:
+    laptop = await world.first()
+    await laptop.collection("entries").create({"title": "one"})
+    await laptop.sync()
+    phone = await world.added(laptop)
+    raw = phone._replica.database.get("vouched")
+    device, epoch, *rest = canonical.decode(raw)
+    phone._replica.database.put("vouched", canonical.encode([device, epoch + 1, *rest]))
+    await phone.sync()
+    assert [notice.code for notice in (await phone.status()).notices] == ["server_restored"]
+    await phone.sync()
+    assert len((await phone.status()).notices) == 1
 
 
 async def test_every_answer_may_be_lost_once(world: World) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+import pytest
+
 from echolia.client import EcholiaError
-from tests.hostile.journey import Chapter, Journey
+from tests.hostile.journey import NAMES, Chapter, Journey, shown
 
 
 async def nothing(journey: Journey) -> None:
@@ -19,13 +21,14 @@ async def revocation(journey: Journey) -> None:
     await journey.devices["laptop"].revoke(journey.devices["tablet"].id)
     journey.out.add("tablet")
     # What the laptop had not seen is behind the cut-off.
-    before = journey.showed["laptop"]
+    before = await shown(journey.devices["laptop"])
     for _ in range(2):
         await journey.write("tablet")
         await journey.sync("tablet")
         journey.disowned |= journey.wrote["tablet"] - before
         for name in ("laptop", "phone"):
             await journey.sync(name)
+        assert not journey.disowned & journey.showed["laptop"], "it shows what lies behind the cut-off"
 
 
 async def addition(journey: Journey) -> None:
@@ -35,6 +38,16 @@ async def addition(journey: Journey) -> None:
     await journey.sync("watch")
     await journey.write("watch")
     await journey.sync("watch")
+
+
+async def failed_addition(journey: Journey) -> None:
+    """The laptop tries to add a watch, and cannot."""
+    with pytest.RaisesGroup(EcholiaError, flatten_subgroups=True) as failed:
+        await journey.world.added(journey.devices["laptop"], "watch")
+    journey.errors |= {
+        ("laptop", error.code) for error in failed.value.exceptions if isinstance(error, EcholiaError)
+    }
+    assert len(await journey.devices["laptop"].devices()) == len(NAMES)
 
 
 async def addition_to_much(journey: Journey) -> None:
@@ -54,7 +67,8 @@ async def two_additions_to_much(journey: Journey) -> None:
 async def _much(journey: Journey) -> None:
     async with journey.devices["laptop"].batch() as batch:
         for number in range(120):
-            batch.create("entries", {"title": f"much {number}"})
+            batch.create("entries", {"title": f"much{number}"})
+            journey.others_words.add(f"much{number}")
     await journey.sync("laptop")
 
 
@@ -86,6 +100,7 @@ _CHAPTERS: dict[Chapter, str] = {
         " base-omits base-leaves base-repeats base-adds base-flips base-endless"
     ),
     two_additions_to_much: "checkpoint-stale",
+    failed_addition: "garbled-pairing",
     listening: "live-silence live-storm",
     question: "ghost-key-box",
 }

@@ -1,4 +1,4 @@
-"""A journey under an attack: three devices of one account that write all the while, and a stranger beside them."""
+"""A journey under an attack: three devices of one account that write all the while, and a stranger."""
 
 from __future__ import annotations
 
@@ -95,9 +95,10 @@ async def copied(prepared_: Path, folder: Path) -> AsyncIterator[HostileWorld]:
 
 @dataclass
 class Journey:
-    """Devices by name, what each wrote, what each showed, and how their syncs ended.
+    """Devices by name, what each wrote and showed, and how their syncs ended.
 
-    `out` are devices that were revoked, and `disowned` the words that nobody has to show any more.
+    `out` are devices that were revoked, `disowned` words that nobody has to show any more, `others_words` those
+    that were written outside `write`, `lies` how many answers the attack changed.
     """
 
     world: HostileWorld
@@ -106,8 +107,11 @@ class Journey:
     wrote: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     showed: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     errors: set[tuple[str, str]] = field(default_factory=set)
+    lies: int = 0
+    in_time: set[str] = field(default_factory=set)
     out: set[str] = field(default_factory=set)
     disowned: set[str] = field(default_factory=set)
+    others_words: set[str] = field(default_factory=set)
 
     @property
     def members(self) -> list[str]:
@@ -119,6 +123,7 @@ class Journey:
         for name in (*NAMES, STRANGER):
             self.devices[name] = await self.world.opened(name, str(self.chance.random()))
         for name in self.members:
+            self.others_words |= await shown(self.devices[name])
             await self.write(name)
 
     async def write(self, name: str) -> None:
@@ -140,6 +145,9 @@ class Journey:
         shows = await shown(self.devices[name])
         assert self.wrote[name] <= shows, f"{name} lost edits of its own"
         assert self.showed[name] - self.disowned <= shows, f"{name} lost what it showed"
+        if name != STRANGER:
+            wrote = self.others_words.union(*self.wrote.values())
+            assert shows <= wrote, f"{name} shows what nobody wrote"
         self.showed[name] = shows
 
     async def round(self) -> None:
@@ -151,7 +159,7 @@ class Journey:
                 await self.sync(name)
 
     async def caught(self) -> dict[str, str]:
-        """What devices caught their server at, by their names; the evidence must be what they were answered."""
+        """What devices caught their server at; the evidence must be what they were answered."""
         found = {}
         for name in self.members:
             device = self.devices[name]
@@ -211,8 +219,10 @@ async def under(journey: Journey, attack: Attack, chapter: Chapter, against: Seq
     for _ in range(2):
         await journey.round()
     operator.end()
+    journey.lies, journey.in_time = operator.lies, set(await journey.caught())
     world.pass_s(A_WHILE_S)
     for _ in range(3):
         for name in journey.members:
             world.pass_s(1)
             await journey.sync(name)
+    assert operator.lies == journey.lies, "it went on lying"

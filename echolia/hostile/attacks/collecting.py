@@ -1,4 +1,4 @@
-"""Attacks by throwing away too early, and by what checkpoints and their base pages say (`spec/checkpoints.md`)."""
+"""Attacks by throwing away too early, and in checkpoints and their bases (`spec/checkpoints.md`)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from echolia.hostile.records import Logged
 
 _CHECKPOINT: Final = "GET /sync/checkpoint"
 _INVALID: Final = codes("server_invalid")
+_DROPPED: Final = "the answer is dropped, and an honest one is taken later"
 
 
 def _leaves(page: Page, exchange: Exchange) -> Page:
@@ -124,15 +125,16 @@ def _of_another(told: dict[str, Any], exchange: Exchange) -> None:
 ATTACKS: Final = (
     Attack(
         "early-leaves", "serves hashes in the place of changes that still count",
-        partial(Pages, _leaves), ends=_INVALID, why="nothing of the answer counts, and an honest one is taken later",
+        partial(Pages, _leaves), ends=_INVALID, why=_DROPPED,
     ),
     Attack(
         "early-elided", "serves runs of other devices without their changes",
-        partial(Pages, _elided), ends=_INVALID, why="nothing of the answer counts, and an honest one is taken later",
+        partial(Pages, _elided), ends=_INVALID, why=_DROPPED,
     ),
     Attack(
         "early-forgotten", "says that what follows a position was thrown away",
-        _Forgotten, ends=codes("must_rebase"), why="the log is read again, and nothing that was there is given up",
+        _Forgotten, ends=codes("must_rebase"),
+        why="the log is read again, and nothing that was there is given up",
     ),
     Attack(
         "checkpoint-stale", "gives out the first checkpoint ever",
@@ -178,6 +180,6 @@ ATTACKS: Final = (
     Attack(
         "base-endless", "says of each page that there is more, and brings nothing, from a checkpoint on",
         partial(BasePages, _endless), ends=_INVALID,
-        why="nothing of the answer counts, and an honest one is taken later",
+        why=_DROPPED,
     ),
 )  # fmt: skip

@@ -19,12 +19,13 @@ from echolia.hostile.records import Logged
 from echolia.hostile.second_log import Later, SecondLog, everything
 
 _HUGE_BYTES: Final = 20 << 20
+_DEEP: Final = 1_000_000
 _LATEST_MS: Final = 2**48 - 1
 _TEN_YEARS_MS: Final = 10 * 365 * 86_400_000
 _INVALID: Final = codes("server_invalid")
 _UNSPOKEN: Final = codes("unsupported_version")
 _AWAY: Final = codes("server_unreachable")
-_TAKEN_LATER: Final = "nothing of the answer counts, and an honest one is taken later"
+_DROPPED: Final = "the answer is dropped, and an honest one is taken later"
 
 
 def _times(change: Callable[[int, int], int]) -> ChangePage:
@@ -79,8 +80,16 @@ class _Altered(Lie):
         return Answer(200, self._change(answer.body))
 
 
-def _says(status: int, body: bytes, what: str = "", retry_after_s: float = 0.0) -> Callable[[], Lie]:
-    return partial(Instead, what, lambda exchange: Answer(status, body, retry_after_s))
+def _huge(exchange: Exchange) -> Answer:
+    return Answer(200, b"\1" + bytes(_HUGE_BYTES))
+
+
+def _deep(exchange: Exchange) -> Answer:
+    return Answer(200, b"[" * _DEEP)
+
+
+def _to_all(told: Callable[[Exchange], Answer]) -> Callable[[], Lie]:
+    return partial(Instead, "", told)
 
 
 class _Silent(Lie):
@@ -134,66 +143,67 @@ ATTACKS: Final = (
     ),
     Attack(
         "time-last", "goes on with times of arrival just before the last there can be",
-        lambda: SecondLog(_at_the_end_of_time, everything), codes("chain_broken log_rewritten log_rolled_back"),
-        why="edits go on meanwhile",
+        lambda: SecondLog(_at_the_end_of_time, everything),
+        codes("chain_broken log_rewritten log_rolled_back"), why="edits go on meanwhile",
     ),
     Attack(
         "time-beyond", "names times of arrival beyond the last there can be",
-        partial(Pages, _times(lambda at, ms: _LATEST_MS + 1 + at)), ends=_INVALID, why=_TAKEN_LATER,
+        partial(Pages, _times(lambda at, ms: _LATEST_MS + 1 + at)), ends=_INVALID, why=_DROPPED,
     ),
     Attack(
         "endless-pages", "says of each page that there is more, and brings nothing",
-        partial(Pages, _more), ends=_INVALID, why=_TAKEN_LATER,
+        partial(Pages, _more), ends=_INVALID, why=_DROPPED,
     ),
     Attack(
         "endless-devices", "says of each page of the device log that there is more, and brings nothing",
-        partial(Fields, "GET /auth/devices", _more_entries), ends=_INVALID, why=_TAKEN_LATER,
+        partial(Fields, "GET /auth/devices", _more_entries), ends=_INVALID, why=_DROPPED,
     ),
     Attack(
         "huge-page", "serves a page of 20 MiB that holds nothing",
-        _says(200, b"\1" + bytes(_HUGE_BYTES), "POST /sync/pull"), ends=_INVALID, why=_TAKEN_LATER,
+        partial(Instead, "POST /sync/pull", _huge), ends=_INVALID, why=_DROPPED,
     ),
     Attack(
         "deep-answers", "answers everything with a million brackets",
-        _says(200, b"[" * 1_000_000), ends=_INVALID, why=_TAKEN_LATER,
+        _to_all(_deep), ends=_INVALID, why=_DROPPED,
     ),
-    Attack("no-protocol", "answers everything with a web page", _says(200, b"<html>"), ends=_INVALID,
-        why=_TAKEN_LATER,
+    Attack(
+        "no-protocol", "answers everything with a web page",
+        _to_all(lambda exchange: Answer(200, b"<html>")), ends=_INVALID, why=_DROPPED,
     ),
     Attack(
         "cut-page", "serves pages without their last byte",
-        partial(_Altered, lambda raw: raw[:-1]), ends=_INVALID, why=_TAKEN_LATER,
+        partial(_Altered, lambda raw: raw[:-1]), ends=_INVALID, why=_DROPPED,
     ),
     Attack(
         "other-page-version", "serves pages of another version",
-        partial(_Altered, lambda raw: b"\0" + raw[1:]), ends=_UNSPOKEN, why=_TAKEN_LATER,
+        partial(_Altered, lambda raw: b"\0" + raw[1:]), ends=_UNSPOKEN, why=_DROPPED,
     ),
     Attack(
         "other-run-version", "serves a run of another version",
-        partial(Pages, _byte(0, 0)), ends=_UNSPOKEN, why=_TAKEN_LATER,
+        partial(Pages, _byte(0, 0)), ends=_UNSPOKEN, why=_DROPPED,
     ),
     Attack(
         "other-suite", "serves a run of another suite",
-        partial(Pages, _byte(1, 0)), ends=_UNSPOKEN, why=_TAKEN_LATER,
+        partial(Pages, _byte(1, 0)), ends=_UNSPOKEN, why=_DROPPED,
     ),
     Attack(
         "other-class", "serves a change of a class that there is not",
-        partial(Pages, _byte(RUN_HEADER_BYTES, 3)), ends=_UNSPOKEN, why=_TAKEN_LATER,
+        partial(Pages, _byte(RUN_HEADER_BYTES, 3)), ends=_UNSPOKEN, why=_DROPPED,
     ),
     Attack("silence", "answers nothing", _Silent, ends=_AWAY, why="it is being offline"),
     Attack(
         "wait-an-hour", "tells everybody to come back in an hour",
-        partial(Instead, "", lambda exchange: replace(refusal(429, "rate_limited"), retry_after_s=3600)),
+        _to_all(lambda exchange: replace(refusal(429, "rate_limited"), retry_after_s=3_600)),
         ends=_AWAY, why="it is being offline",
     ),
     Attack(
         "reset", "says that there is no such account",
-        partial(Instead, "", lambda exchange: refusal(401, "account_unknown")),
+        _to_all(lambda exchange: refusal(401, "account_unknown")),
         ends=codes("account_unknown"), why="that is an error, and nothing is deleted",
     ),
     Attack(
         "disabled", "says that there is nothing at any address",
-        partial(Instead, "", lambda exchange: refusal(404, "not_found")),
+        _to_all(lambda exchange: refusal(404, "not_found")),
         ends=codes("not_found"), why="that is an error, and nothing is deleted",
     ),
     Attack(

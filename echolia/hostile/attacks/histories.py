@@ -87,6 +87,10 @@ def _other_head(page: Page, exchange: Exchange) -> Page:
     return page._replace(head=page.head._replace(log=bytes(32)))
 
 
+def _other_epoch(page: Page, exchange: Exchange) -> Page:
+    return page._replace(head=page.head._replace(epoch=page.head.epoch + 1))
+
+
 def _emptied(page: Page, exchange: Exchange) -> Page:
     return Page(False, page.head._replace(seq=0), [])
 
@@ -97,8 +101,8 @@ ATTACKS: Final = (
         lambda: SecondLog(_kept, all_but_last), codes("log_rolled_back log_rewritten"),
     ),
     Attack(
-        "rollback-under-new-epoch", "does the same under another epoch, as if it came back from a backup",
-        lambda: SecondLog(_kept, all_but_last, epoch=1), ends=codes("must_rebase"),
+        "rollback-under-new-epoch", "does the same under another epoch, as if it was restored",
+        lambda: SecondLog(_kept, all_but_last, epoch=1),
         why="what the log lost, the devices still hold and bring back",
     ),
     Attack("emptied", "says that the log is empty", lambda: Pages(_emptied), codes("log_rolled_back")),
@@ -154,6 +158,11 @@ ATTACKS: Final = (
     Attack("shuffle", "serves each page's runs backwards", lambda: Pages(_shuffled), codes("log_rewritten")),
     Attack("repeat", "serves each page's first run twice", lambda: Pages(_repeated), codes("log_rewritten")),
     Attack(
-        "other-head", "names another hash for the log's head", lambda: Pages(_other_head), codes("log_rewritten")
+        "other-head", "names another hash for the log's head",
+        lambda: Pages(_other_head), codes("log_rewritten"),
+    ),
+    Attack(
+        "other-epoch", "says of each page that it is of another epoch",
+        lambda: Pages(_other_epoch), codes("log_rewritten"),
     ),
 )  # fmt: skip

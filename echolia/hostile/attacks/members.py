@@ -90,6 +90,24 @@ class _KeyBoxes(Lie):
         return await exchange.honest(exchange.asking(key_boxes=[]) if confirms else None)
 
 
+def _garbled(answer: Answer) -> Answer:
+    """A mailbox's message with one bit changed."""
+    fields = json.loads(answer.body)
+    message = bytearray(unb64(fields["message"]))
+    message[-1] ^= 1
+    return document({"message": b64(bytes(message))})
+
+
+class _Mailbox(Lie):
+    """Changes one bit of each message that a pairing's mailbox carries."""
+
+    async def answer(self, exchange: Exchange) -> Answer:
+        """See `Lie.answer`."""
+        answer = await exchange.honest()
+        taken = exchange.request.method == "GET" and exchange.path.endswith("/messages")
+        return _garbled(answer) if taken and answer.status == 200 else answer
+
+
 class _FewerEntries(Lie):
     """Hides the device log's newest entries: the last one there is, or all that come after it began."""
 
@@ -192,6 +210,15 @@ ATTACKS: Final = (
         _KeyBoxes, why="a new device gets the account's secrets sealed in its pairing",
     ),
     Attack(
+        "garbled-pairing", "changes a bit of each message of a pairing",
+        _Mailbox, ends=codes("pairing_failed"), why="nobody is added",
+    ),
+    Attack(
+        "other-devices-head", "names another hash for the device log's last entry",
+        partial(Fields, _DEVICES, lambda fields, exchange: fields.update(head=b64(bytes(32)))),
+        codes("device_log_invalid"),
+    ),
+    Attack(
         "rollback-devices", "serves the device log without its last entry",
         partial(_FewerEntries, last=True), codes("log_rolled_back"),
     ),
@@ -205,7 +232,7 @@ ATTACKS: Final = (
         why="until then what it writes behind its cut-off is left out",
     ),
     Attack(
-        "withhold-revocation", "hides a revocation from one device, and serves it what the revoked one writes",
+        "withhold-revocation", "hides a revocation from a device, and serves it what the revoked one writes",
         partial(_Revived, hidden=True), _PARTED, single=True,
     ),
     Attack(

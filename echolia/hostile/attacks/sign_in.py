@@ -18,13 +18,25 @@ _TOKEN: Final = "POST /auth/token"  # noqa: S105  # a path
 _REFRESH: Final = "POST /auth/refresh"
 
 
-class _AnotherPurpose(Lie):
-    """Lets devices sign in anew, and uses what they sign to delete the account."""
+class _Anew(Lie):
+    """Refreshes no tokens, so that devices sign in by a challenge."""
 
     async def answer(self, exchange: Exchange) -> Answer:
         """See `Lie.answer`."""
         if exchange.what == _REFRESH:
             return refusal(401, "token_reused")
+        return await self.signing_in(exchange)
+
+    async def signing_in(self, exchange: Exchange) -> Answer:
+        """What any other request is answered."""
+        return await exchange.honest()
+
+
+class _AnotherPurpose(_Anew):
+    """Uses what devices sign to delete the account."""
+
+    async def signing_in(self, exchange: Exchange) -> Answer:
+        """See `_Anew.signing_in`."""
         if exchange.what == _TOKEN:
             await self._delete(exchange)
         return await exchange.honest()
@@ -38,37 +50,31 @@ class _AnotherPurpose(Lie):
                 await exchange.honest(Request("DELETE", "/auth/account", body, authorization=token))
 
 
-class _AMessage(Lie):
+class _AMessage(_Anew):
     """Gives out as challenge the bytes that would sign a device log entry."""
 
-    async def answer(self, exchange: Exchange) -> Answer:
-        """See `Lie.answer`."""
-        if exchange.what == _REFRESH:
-            return refusal(401, "token_reused")
+    async def signing_in(self, exchange: Exchange) -> Answer:
+        """See `_Anew.signing_in`."""
         if exchange.what != _CHALLENGE:
             return await exchange.honest()
         return document({"challenge": b64(device_log_message(exchange.dice(200))), "expires_in": 60})
 
 
-class _Spent(Lie):
+class _Spent(_Anew):
     """Gives out a challenge that some device has signed before."""
 
-    async def answer(self, exchange: Exchange) -> Answer:
-        """See `Lie.answer`."""
-        if exchange.what == _REFRESH:
-            return refusal(401, "token_reused")
+    async def signing_in(self, exchange: Exchange) -> Answer:
+        """See `_Anew.signing_in`."""
         given = (kept[0] for (_, what), kept in exchange.records.answers.items() if what == _CHALLENGE)
         spent = next(given, None) if exchange.what == _CHALLENGE else None
         return spent or await exchange.honest()
 
 
-class _Anothers(Lie):
+class _Anothers(_Anew):
     """Gives a device tokens of another device of its account."""
 
-    async def answer(self, exchange: Exchange) -> Answer:
-        """See `Lie.answer`."""
-        if exchange.what == _REFRESH:
-            return refusal(401, "token_reused")
+    async def signing_in(self, exchange: Exchange) -> Answer:
+        """See `_Anew.signing_in`."""
         answer = await exchange.honest()
         if exchange.what != _TOKEN or answer.status != 200:
             return answer
@@ -121,6 +127,6 @@ ATTACKS: Final = (
     Attack(
         "tokens-empty", "gives out tokens that are none",
         partial(Fields, _REFRESH, _nothing), ends=codes("server_invalid token_expired"),
-        why="nothing of the answer counts, and an honest one is taken later",
+        why="the answer is dropped, and an honest one is taken later",
     ),
 )  # fmt: skip
