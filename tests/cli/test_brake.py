@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from echolia.client.blocking import BlockingDevice
 from tests.cli.conftest import Run
 from tests.support.command_line import finished, in_process, next_step, paired, result, started
 
@@ -69,6 +70,14 @@ def test_it_is_accepted_and_rewound_later(new_home: Path, phone: Path) -> None:
     done = in_process("brake", "rewind", home=new_home)
     assert done.stdout == "25 restored, 0 set back, 0 left as they are. echolia sync sends it.\n"
     assert result("list", home=new_home)["total"] == HELD
+
+
+def test_a_decision_that_found_no_server_is_told_when_it_is_carried_out(new_home: Path, phone: Path) -> None:
+    assert in_process("sync", home=new_home).exit_code == 1
+    with BlockingDevice.open(new_home) as device:
+        device._wrapped._replica.database.run("UPDATE brakes SET stage = 'rewinding'")
+    done = result("sync", home=new_home)
+    assert done["rewound"] == {"restored": 25, "set_back": 0, "left": 0}
 
 
 def test_watching_tells_it_and_ends(new_home: Path, phone: Path) -> None:

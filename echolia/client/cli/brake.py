@@ -73,11 +73,20 @@ def _tell(session: Session, found: Brake | None) -> None:
 
 
 def _tell_rewound(session: Session, rewound: Rewound, *, sent: bool) -> None:
-    counts = {"restored": rewound.restored, "set_back": rewound.set_back, "left": rewound.left}
-    text = f"{rewound.restored} restored, {rewound.set_back} set back, {rewound.left} left as they are."
+    text = rewound_text(rewound)
     if not sent and (rewound.restored or rewound.set_back):
         text += " echolia sync sends it."
-    session.out.result({"rewound": counts}, text)
+    session.out.result({"rewound": rewound_json(rewound)}, text)
+
+
+def rewound_json(rewound: Rewound) -> dict[str, int]:
+    """What a rewind came to, in JSON."""
+    return {"restored": rewound.restored, "set_back": rewound.set_back, "left": rewound.left}
+
+
+def rewound_text(rewound: Rewound) -> str:
+    """The same for people."""
+    return f"{rewound.restored} restored, {rewound.set_back} set back, {rewound.left} left as they are."
 
 
 def brake_json(found: Brake) -> dict[str, Any]:

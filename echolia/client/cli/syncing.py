@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from echolia.client.cli.brake import brake_json, in_short
+from echolia.client.cli.brake import brake_json, in_short, rewound_json, rewound_text
 from echolia.client.cli.describe import find, flags, summary
 from echolia.client.cli.output import json_line, local_time, plain_line
 from echolia.client.cli.progress import progress
@@ -28,7 +28,7 @@ async def sync(session: Session) -> None:
         with progress(session.out) as show:
             report = await device.sync(lambda at: _show(show, at))
         short = await device.short_ids(report.changed.conflicts)
-    value = {
+    value: dict[str, Any] = {
         "pushed": report.pushed,
         "pulled": report.pulled,
         "changed": len(report.changed.objects),
@@ -38,6 +38,9 @@ async def sync(session: Session) -> None:
         "seq": report.seq,
     }
     lines = [f"Sent {report.pushed}, received {report.pulled} changes."]
+    if report.rewound:
+        value["rewound"] = rewound_json(report.rewound)
+        lines.append(rewound_text(report.rewound))
     lines += [
         f"Two versions of {short[one]} stand side by side: echolia show {short[one]}" for one in sorted(short)
     ]
