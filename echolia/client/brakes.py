@@ -33,7 +33,7 @@ WHERE coalesce(places.first, 0) <= ? AND (alive OR EXISTS (
     SELECT 1 FROM former WHERE former.object = objects.id AND brake IS NULL AND at_ms >= ? AND deleted))
 """
 _SINCE: Final = "SELECT n, object, devices, deleted, lost FROM former WHERE brake IS NULL AND at_ms >= ?"
-_COLUMNS: Final = "n, at_ms, since_ms, epoch, seq, stage, preview"
+_COLUMNS: Final = "n, at_ms, since_ms, epoch, seq, device_log, stage, preview"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,7 @@ class Losses(NamedTuple):
 class Stopped(NamedTuple):
     """A mass change as it lies in the database: what it is about, up to which position, and how it stands.
 
+    `device_log` is how many entries that had when it was counted: a revocation may leave some of it out.
     What was applied from `since_ms` on belongs to it. It is `waiting` for a decision, `accepted` and not all
     applied, `rewinding`, or `applied`: accepted, and it can still be rewound. `epoch` is 0 once it is all
     applied. `culprits` are the devices that did it; empty: whoever did.
@@ -86,6 +87,7 @@ class Stopped(NamedTuple):
     since_ms: int
     epoch: int
     seq: int
+    device_log: int
     stage: Stage
     preview: Brake
     culprits: frozenset[bytes]
@@ -132,8 +134,8 @@ def stop(database: Database, found: Stopped) -> bool:
     before = database.row("SELECT n, at_ms FROM brakes WHERE stage = 'waiting'")
     n, at_ms = before or (None, found.at_ms)
     database.run(
-        f"INSERT OR REPLACE INTO brakes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-        n, at_ms, found.since_ms, found.epoch, found.seq, found.stage, _preview(found),
+        f"INSERT OR REPLACE INTO brakes ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        n, at_ms, found.since_ms, found.epoch, found.seq, found.device_log, found.stage, _preview(found),
     )  # fmt: skip
     return before is None
 
@@ -169,10 +171,11 @@ def rewind_last(database: Database) -> int | None:
 def rewind_since(database: Database, now_ms: int, since_ms: int) -> int:
     """All that others changed since then, as a mass change to be rewound now."""
     stopped = Stopped(
-        0, now_ms, since_ms, 0, 0, "rewinding", Brake(now_ms, 0, 0, 0, True, {}), frozenset()
+        0, now_ms, since_ms, 0, 0, 0, "rewinding", Brake(now_ms, 0, 0, 0, True, {}), frozenset()
     )  # fmt: skip
     n = database.run(
-        "INSERT INTO brakes (at_ms, since_ms, epoch, seq, stage, preview) VALUES (?, ?, 0, 0, ?, ?)",
+        "INSERT INTO brakes (at_ms, since_ms, epoch, seq, device_log, stage, preview)"
+        " VALUES (?, ?, 0, 0, 0, ?, ?)",
         now_ms, since_ms, stopped.stage, _preview(stopped),
     )  # fmt: skip
     _claim(database, stopped._replace(n=n))
@@ -210,7 +213,8 @@ def _preview(stopped: Stopped) -> bytes:
 
 
 def _read(row: tuple[Any, ...]) -> Stopped:
-    n, at_ms, since_ms, epoch, seq, stage, raw = row
+    *numbers, stage, raw = row
+    n, at_ms, since_ms, epoch, seq, device_log = numbers
     try:
         counts, devices, examples, culprits = cbor2.loads(raw)
         taken = {str(device): (gone, changed) for device, (gone, changed) in devices.items()}
@@ -219,4 +223,4 @@ def _read(row: tuple[Any, ...]) -> Stopped:
         preview = Brake(at_ms, held, deletions, overwrites, complete, taken, lost)
     except Exception:  # noqa: BLE001  # whatever a parser meets in damaged bytes has one answer
         raise EcholiaError("home_damaged", "a mass change cannot be read") from None
-    return Stopped(n, at_ms, since_ms, epoch, seq, stage, preview, frozenset(culprits))
+    return Stopped(n, at_ms, since_ms, epoch, seq, device_log, stage, preview, frozenset(culprits))

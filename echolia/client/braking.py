@@ -76,27 +76,32 @@ class Braking:
 
     async def _resume(self, status: Mapping[str, Any]) -> None:
         self._released, self._deciding = 0, None
-        at, stopped = await self._replica.run(self._standing, status.get("epoch"))
+        at, device_log, stopped = await self._replica.run(self._standing, status.get("epoch"))
         if stopped is None:
             return
         head = status.get("head")
         if stopped.stage == "waiting":
-            if isinstance(head, dict) and head.get("seq") == stopped.seq:
+            same = isinstance(head, dict) and head.get("seq") == stopped.seq
+            if same and device_log == stopped.device_log:
                 raise _stopped(stopped.preview)
-            # There is more now: it is counted again, with all that was counted before.
+            # There is more now, or a device was revoked: count again, with all that counted before.
             self._window = replace(self._window, before_ms=min(self._window.before_ms, stopped.since_ms))
             return
         self._released, self._deciding = stopped.seq, stopped
         await self.reached(at)
 
-    def _standing(self, epoch: object) -> tuple[LogPosition, Stopped | None]:
-        """Where the log is held, and the mass change to be dealt with; one of another epoch's log is none."""
+    def _standing(self, epoch: object) -> tuple[LogPosition, int, Stopped | None]:
+        """Where the log is held, how long the device log is, and the mass change to be dealt with.
+
+        One of another epoch's log is none.
+        """
         stopped = brakes.current(self._database)
         if stopped is not None and stopped.epoch and stopped.epoch != epoch:
             with self._database.transaction():
                 brakes.end(self._database, stopped.n)
             stopped = None
-        return ledger.position(self._database, self._replica.identity.account), stopped
+        at = ledger.position(self._database, self._replica.identity.account)
+        return at, ledger.device_log(self._database).length, stopped
 
     def parts(self, page: Page) -> Iterator[Page]:
         """The page, cut where the released changes end: what comes behind them is counted."""
@@ -133,17 +138,18 @@ class Braking:
         if not self._limits.exceeded(weight.losses):
             self._released = weight.until
             return
-        head = pages[-1].head
-        stopped = Stopped(
-            0, weight.preview.at_ms, weight.since_ms, head.epoch, head.seq, "waiting", weight.preview,
-            weight.culprits,
-        )  # fmt: skip
-        if await self._replica.run(self._stop, stopped):
+        if await self._replica.run(self._stop, weight, pages[-1].head):
             self._replica.tell(Changed(frozenset(), braked=True))
         raise _stopped(weight.preview)
 
-    def _stop(self, stopped: Stopped) -> bool:
+    def _stop(self, weight: _Weight, head: LogPosition) -> bool:
+        """Keep what was counted, which reaches to this head; whether it is news."""
+        preview, devices = weight.preview, ledger.device_log(self._database).length
         with self._database.transaction():
+            stopped = Stopped(
+                0, preview.at_ms, weight.since_ms, head.epoch, head.seq, devices, "waiting", preview,
+                weight.culprits,
+            )  # fmt: skip
             return brakes.stop(self._database, stopped)
 
     def _weigh(self, pages: list[Page]) -> _Weight:

@@ -46,6 +46,7 @@ from echolia.client.syncing import Syncing
 from echolia.client.transport import Transport
 from echolia.client.watching import watch
 from echolia.core.collections import Collection as Declaration
+from echolia.core.errors import EcholiaError
 
 _LIMITS: Final = BrakeLimits()
 
@@ -289,9 +290,14 @@ class Device:
     async def revoke(self, device: str) -> None:
         """Take a device (its id) out of the account; what it wrote and this device has seen stays.
 
-        Raises `device_unknown`, `device_last` for the only one.
+        A mass change of it that waits (see `brake`) was not seen: it goes with the device. Raises
+        `device_unknown`, `device_last` for the only one.
         """
-        await self._syncing.sync()
+        try:
+            await self._syncing.sync()
+        except EcholiaError as error:
+            if error.code != "mass_change":
+                raise
         await membership.revoke(self._replica, self._session, device)
 
     async def delete_account(self) -> None:

@@ -207,6 +207,7 @@ CREATE TABLE brakes (
     since_ms INTEGER NOT NULL,
     epoch INTEGER NOT NULL,
     seq INTEGER NOT NULL,
+    device_log INTEGER NOT NULL,
     stage TEXT NOT NULL CHECK (stage IN ('waiting', 'accepted', 'rewinding', 'applied')),
     preview BLOB NOT NULL
 );

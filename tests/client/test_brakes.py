@@ -201,6 +201,35 @@ async def test_what_comes_in_portions_is_counted_together_for_an_hour(world: Wor
     assert await laptop.collection("entries").count() == HELD
 
 
+async def test_what_waits_does_not_pass_by_waiting(world: World) -> None:
+    laptop, phone, notes = await full(world)
+    await delete(phone, notes[:15])
+    await laptop.sync()
+    await delete(phone, notes[15:30])
+    assert await caught(laptop) == "mass_change"
+    world.pass_s(7200)
+    await phone.collection("entries").create({"title": "news"})
+    await phone.sync()
+    assert await caught(laptop) == "mass_change"
+    assert await laptop.collection("entries").count() == 85
+
+
+async def test_a_decision_is_about_what_was_counted(world: World) -> None:
+    laptop, phone, notes = await full(world)
+    await delete(phone, notes[:60])
+    assert await caught(laptop) == "mass_change"
+    await delete(phone, notes[60:90])
+    with pytest.raises(EcholiaError, match="mass_change"):
+        await laptop.release("accept")
+    assert await laptop.collection("entries").count() == 40
+    found = await laptop.brake()
+    assert found is not None and (found.held, found.deletions) == (40, 30)
+    await laptop.release("rewind")
+    assert await laptop.collection("entries").count() == 40
+    await laptop.rewind()
+    assert await laptop.collection("entries").count() == HELD
+
+
 async def test_what_came_longer_ago_is_not_counted(world: World) -> None:
     laptop, phone, notes = await full(world)
     for gone in (notes[:20], notes[20:40], notes[40:55]):
@@ -221,6 +250,16 @@ async def test_what_is_put_right_again_stops_nobody(world: World) -> None:
     await laptop.sync()
     assert await laptop.brake() is None
     assert states(laptop) == states(phone)
+
+
+async def test_a_device_that_is_revoked_for_it_takes_it_along(world: World) -> None:
+    laptop, phone, notes = await full(world)
+    await delete(phone, notes)
+    assert await caught(laptop) == "mass_change"
+    await laptop.revoke(phone.id)
+    await laptop.sync()
+    assert await laptop.brake() is None
+    assert await laptop.collection("entries").count() == HELD
 
 
 async def test_own_changes_that_come_back_never_brake(world: World) -> None:

@@ -200,6 +200,18 @@ async def test_typing_elsewhere_is_kept_once_a_minute(world: World) -> None:
     assert (await laptop.collection("entries").get(notes[0])).fields["body"] == "text 0"
 
 
+async def test_a_deletion_is_undone_without_the_edit_a_moment_before(world: World) -> None:
+    laptop, phone, notes = await full(world, 1)
+    await overwrite(phone, notes, title="better")
+    await laptop.sync()
+    world.pass_s(10)
+    since_ms = int(world.clock.now_s * 1000)
+    await delete(phone, notes)
+    await laptop.sync()
+    assert await laptop.rewind(since_ms) == Rewound(restored=1, set_back=0, left=0)
+    assert (await laptop.collection("entries").get(notes[0])).title == "better"
+
+
 async def test_while_one_waits_no_other_is_rewound(world: World) -> None:
     laptop, phone, notes = await full(world)
     await delete(phone, notes)

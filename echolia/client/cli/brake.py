@@ -32,7 +32,7 @@ class Ago(click.ParamType[int]):
 
 
 @click.command(epilog="Example: echolia brake rewind")
-@click.argument("decision", type=click.Choice(["accept", "rewind"]), required=False)
+@click.argument("decision", metavar="[accept|rewind]", required=False)
 @click.option("--since", "ago_ms", type=Ago(), help="Rewind all that others changed since: 30m, 2h or 1d.")
 @with_session
 async def brake(session: Session, decision: str | None, ago_ms: int | None) -> None:
@@ -42,6 +42,8 @@ async def brake(session: Session, decision: str | None, ago_ms: int | None) -> N
     what was overwritten set back. What was accepted can be rewound for 30 days, and with --since any change
     of other devices for a day.
     """
+    if decision not in {None, "accept", "rewind"}:  # click's own words would repeat what was typed
+        raise click.UsageError("Say accept or rewind, or nothing to see what waits.")
     if ago_ms is not None and decision != "rewind":
         raise click.UsageError("--since goes with rewind.")
     async with session.device() as device:
@@ -71,11 +73,20 @@ def _tell(session: Session, found: Brake | None) -> None:
 
 
 def _tell_rewound(session: Session, rewound: Rewound, *, sent: bool) -> None:
-    counts = {"restored": rewound.restored, "set_back": rewound.set_back, "left": rewound.left}
-    text = f"{rewound.restored} restored, {rewound.set_back} set back, {rewound.left} left as they are."
+    text = rewound_text(rewound)
     if not sent and (rewound.restored or rewound.set_back):
         text += " echolia sync sends it."
-    session.out.result({"rewound": counts}, text)
+    session.out.result({"rewound": rewound_json(rewound)}, text)
+
+
+def rewound_json(rewound: Rewound) -> dict[str, int]:
+    """What a rewind came to, in JSON."""
+    return {"restored": rewound.restored, "set_back": rewound.set_back, "left": rewound.left}
+
+
+def rewound_text(rewound: Rewound) -> str:
+    """The same for people."""
+    return f"{rewound.restored} restored, {rewound.set_back} set back, {rewound.left} left as they are."
 
 
 def brake_json(found: Brake) -> dict[str, Any]:

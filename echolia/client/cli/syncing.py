@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from echolia.client.cli.brake import brake_json, in_short
+from echolia.client.cli.brake import brake_json, in_short, rewound_json, rewound_text
 from echolia.client.cli.describe import find, flags, summary
 from echolia.client.cli.output import json_line, local_time, plain_line
 from echolia.client.cli.progress import progress
@@ -30,7 +30,7 @@ async def sync(session: Session) -> None:
         with progress(session.out) as show:
             report = await device.sync(lambda at: _show(show, at))
         waiting = await _waiting(device, report.changed.conflicts)
-    value = {
+    value: dict[str, Any] = {
         "pushed": report.pushed,
         "pulled": report.pulled,
         "changed": len(report.changed.objects),
@@ -42,6 +42,9 @@ async def sync(session: Session) -> None:
         "held": held_json(report.held),
     }
     lines = [f"Sent {report.pushed}, received {report.pulled} changes."]
+    if report.rewound:
+        value["rewound"] = rewound_json(report.rewound)
+        lines.append(rewound_text(report.rewound))
     lines += waiting
     if report.quarantined:
         lines.append(f"{report.quarantined} changes could not be read; see `echolia status`.")
