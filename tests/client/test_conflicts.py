@@ -72,6 +72,17 @@ async def test_a_value_that_is_not_sent_yet_has_no_time(world: World) -> None:
     assert times[laptop.id] is not None
 
 
+async def test_a_time_that_the_device_has_forgotten_is_not_made_up(world: World) -> None:
+    laptop, phone, _ = await titles_apart(world)
+    await phone.collection("entries").create({"title": "later"})
+    await meet(phone, laptop)
+    # What `ledger.trim` does with what is half a year old.
+    database = laptop._replica.database
+    database.run("DELETE FROM runs WHERE seq < (SELECT max(seq) FROM runs)")
+    times = {choice.device: choice.at_ms for choice in (await the_one(laptop)).sides["title"].choices}
+    assert times == {laptop.id: None, phone.id: None}
+
+
 class NoPushes(Asker):
     """A way to the server on which nothing is taken that a device sends."""
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.client.test_evidence import documents
 
 from echolia.client import EcholiaError, Fact
-from tests.client.test_evidence import documents
 from tests.support.devices import World
 
 GOOD = {"place": "user.runs.seq", "what": "positions", "value": 1, "why": "order"}
