@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.client.test_evidence import documents
 
 from echolia.client import Device, EcholiaError, Receipt
-from tests.support.devices import World
+from tests.support.devices import World, documents
 
 
 async def three(world: World) -> tuple[Device, Device, Device]:

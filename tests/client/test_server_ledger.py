@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.client.test_evidence import documents
 
 from echolia.client import EcholiaError, Fact
-from tests.support.devices import World
+from tests.support.devices import World, documents
 
 GOOD = {"place": "user.runs.seq", "what": "positions", "value": 1, "why": "order"}
 

@@ -47,7 +47,6 @@ class Meeting:
 async def _judge(journey: Journey, attack: Attack) -> None:
     assert journey.lies, "the attack changed no answer"
     caught = await journey.caught()
-    print("##", attack.name, sorted(journey.in_time), caught)
     assert bool(caught) == bool(attack.caught), f"caught: {caught}, errors: {journey.errors}"
     assert set(caught.values()) <= attack.caught
     members = [name for name in journey.members if name not in journey.out]

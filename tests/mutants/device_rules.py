@@ -62,14 +62,14 @@ DEVICE: Final = (
         _WITNESSES,
         '    if status.get("epoch") == at.epoch and seq < at.seq:\n',
         '    if status.get("epoch") == at.epoch and seq < 0:\n',
-        ("tests/client/test_evidence.py",),
+        ("tests/hostile/test_histories.py",),
     ),
     Mutant(
         "a device ignores what other devices signed that they saw",
         _WITNESSES,
         "    if seen.seq > at.seq:\n",
         "    if seen.seq < 0:\n",
-        ("tests/client/test_evidence.py",),
+        ("tests/hostile/test_histories.py",),
     ),
     Mutant(
         "a device forgets to clamp",

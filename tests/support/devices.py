@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -20,6 +21,19 @@ from tests.support.server import Clock
 SERVER = "http://server.test"
 # Looks at each exchange: what the device asked and what came back; what it returns is what the device gets.
 Meddler = Callable[[Request, Answer], Answer]
+
+
+def documents(path: str, change: Callable[[dict[str, Any]], None]) -> Meddler:
+    """Change the JSON that is answered at a path."""
+
+    def meddle(request: Request, answer: Answer) -> Answer:
+        if not request.path.startswith(path) or answer.status != 200:
+            return answer
+        fields = json.loads(answer.body)
+        change(fields)
+        return Answer(200, json.dumps(fields).encode())
+
+    return meddle
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What live streams leave in the directory of an account, for a moment, told column by column (`spec/ledger.md`)."""
+"""What live streams leave of an account in the directory for a moment, told to it (`spec/ledger.md`)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "directory.live_notices.told_ms": ("when the last one was told", _NOTICE),
 }
 _TICKETS: Final = """
-SELECT count(*), group_concat(DISTINCT hex(device)), max(token_expires_s), max(token_issued_ms), max(expires_ms)
+SELECT count(*), group_concat(DISTINCT hex(device)), max(token_expires_s), max(token_issued_ms),
+    max(expires_ms)
 FROM live_tickets WHERE account = ?
 """
 _NOTICES: Final = "SELECT count(*), max(seq), max(told_ms) FROM live_notices WHERE account = ?"
