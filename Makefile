@@ -5,9 +5,12 @@ UV_VERSION := 0.13.8
 # Processes that share the tests, a file to one of them; 0 runs all in one, as a debugger wants it.
 JOBS ?= 2
 ARGS ?=
+# Worlds of the simulator: docs/simulator.md.
+SEEDS ?= 200
+FIRST ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: serve demo test check mutants bench format lock services clean help
+.PHONY: serve demo test simulate check mutants bench format lock services clean help
 
 serve: .venv/ready ## start the server on http://127.0.0.1:8000, data in ./data
 	@$(BIN)/echolia serve $(ARGS)
@@ -17,6 +20,9 @@ demo: .venv/ready ## two devices, one server and a thief, played out in one term
 
 test: .venv/ready ## run the tests; ARGS='-k sync' narrows them
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+simulate: .venv/ready ## live through SEEDS worlds from FIRST on, each with faults of its own; SEEDS=1 tells all
+	@$(BIN)/python -m tests.simulator --first $(FIRST) --seeds $(SEEDS) --processes $(JOBS) $(ARGS)
 
 check: .venv/ready ## format, lint, types, import rules, house rules
 	@$(BIN)/ruff format --check .

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from itertools import count
 
 from tests.simulator.campaign import STEPS, Outcome, command, run, simulate
 
@@ -14,7 +13,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make simulate", description=__doc__)
     parser.add_argument("--first", type=int, default=1, help="first seed")
     parser.add_argument("--seeds", type=int, default=200, help="how many; 1 tells every step")
-    parser.add_argument("--seconds", type=float, help="go on for so long instead")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin none after so long")
     parser.add_argument("--steps", type=int, default=STEPS, help="steps of each world")
     parser.add_argument("--processes", type=int, default=2)
     given = parser.parse_args(words)
@@ -26,14 +25,12 @@ def main(words: list[str] | None = None) -> int:
         elif outcome.seed % 10 == 0:
             _say(f"seed {outcome.seed}: {outcome.seconds:.1f} s")
 
-    if given.seeds == 1 and given.seconds is None:
+    if given.seeds == 1:
         outcome = simulate(given.first, given.steps, _say)
         _say(outcome.problem or f"every promise held; the hash of all that happened is {outcome.digest}")
         return 1 if outcome.problem else 0
-    seeds = count(given.first) if given.seconds else range(given.first, given.first + given.seeds)
-    report = run(
-        seeds, steps=given.steps, processes=given.processes, seconds=given.seconds or float("inf"), told=told
-    )
+    seeds = range(given.first, given.first + given.seeds)
+    report = run(seeds, steps=given.steps, processes=given.processes, seconds=given.seconds, told=told)
     _say(report.line())
     return report.exit_status
 

@@ -25,7 +25,7 @@ from tests.simulator import oracles
 from tests.simulator.virtual_time import run_virtually
 from tests.simulator.world import World
 
-STEPS: Final = 300
+STEPS: Final = 500
 _MEMORY: Final = Path("/dev/shm")
 
 
@@ -97,11 +97,12 @@ def run(
     `stop_early` ends with the first failure.
     """
     report, start = Report(), time.monotonic()
-    for outcome in _outcomes(seeds, partial(simulate, steps=steps), processes):
-        report.add(outcome)
-        told(outcome)
-        if (stop_early and outcome.problem) or time.monotonic() - start > seconds:
-            break
+    with _folder() as folder:
+        for outcome in _outcomes(seeds, partial(simulate, steps=steps, inside=folder), processes):
+            report.add(outcome)
+            told(outcome)
+            if (stop_early and outcome.problem) or time.monotonic() - start > seconds:
+                break
     report.seconds = time.monotonic() - start
     return report
 
@@ -114,10 +115,12 @@ def _outcomes(seeds: Iterable[int], work: Callable[[int], Outcome], processes: i
         yield from pool.imap_unordered(work, seeds)
 
 
-def simulate(seed: int, steps: int = STEPS, say: Callable[[str], None] | None = None) -> Outcome:
-    """One world from its beginning to its end."""
+def simulate(
+    seed: int, steps: int = STEPS, say: Callable[[str], None] | None = None, inside: Path | None = None
+) -> Outcome:
+    """One world from its beginning to its end; its files are in a folder of memory, or `inside` another."""
     start, problem = time.perf_counter(), ""
-    with _folder() as folder, _silence():
+    with _folder(inside) as folder, _silence():
         world: list[World] = []
         try:
             run_virtually(_live(seed, folder, steps, say, world))
@@ -142,9 +145,10 @@ async def _live(
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
-    """A folder in memory, if the machine has such."""
-    folder = Path(tempfile.mkdtemp(prefix="echolia-world-", dir=_MEMORY if _MEMORY.is_dir() else None))
+def _folder(inside: Path | None = None) -> Iterator[Path]:
+    """A folder in memory, if the machine has such, or inside another."""
+    where = inside or (_MEMORY if _MEMORY.is_dir() else None)
+    folder = Path(tempfile.mkdtemp(prefix="echolia-world-", dir=where))
     try:
         yield folder
     finally:
@@ -164,5 +168,5 @@ def _silence() -> Iterator[None]:
 
 def command(outcome: Outcome, steps: int) -> str:
     """What replays a seed, telling each step."""
-    less = "" if steps == STEPS else f" STEPS={steps}"
-    return f"make simulate SEEDS=1 FIRST={outcome.seed}{less}"
+    other = "" if steps == STEPS else f" ARGS='--steps {steps}'"
+    return f"make simulate SEEDS=1 FIRST={outcome.seed}{other}"

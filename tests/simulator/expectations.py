@@ -180,7 +180,7 @@ def _counter(shown: int, sure: list[Event], maybe: list[Event]) -> list[str]:
 
 
 def _life(shown: Shown, events: list[Event]) -> list[str]:
-    length = max((event.length for event in events), default=1)
+    length = max((1, *(event.length for event in events)))
     deciders = [event for event in events if event.length == length]
     alive = length % 2 == 1
     missed = [e for e in events if not any(d is e or d.saw(e) for d in deciders)]

@@ -107,12 +107,9 @@ async def _restart_server(world: World, machine: Machine) -> bool:
 
 async def _cut_off(world: World, machine: Machine) -> bool:
     """A sync is given up somewhere."""
-    assert machine.process is not None, "it runs"
-    task = machine.process.syncing
-    if task is None or task.done():
-        return False
-    task.cancel()
-    await asyncio.wait([task])
+    world.sync(machine)
+    assert machine.process is not None and machine.process.syncing is not None, "it has begun"
+    asyncio.get_running_loop().call_later(world.chance.random() * 0.4, machine.process.syncing.cancel)
     return True
 
 
@@ -250,11 +247,11 @@ async def _put_back_server(world: World, machine: Machine) -> bool:
 
 
 FAULTS: Final[Sequence[Fault]] = (
-    Fault("device killed", 2, _kill),
+    Fault("device killed", 1, _kill),
     Fault("device crashes at a step", 3, _crash),
-    Fault("server crashes at a commit", 3, _crash_server),
+    Fault("server crashes at a commit", 1, _crash_server),
     Fault("device restarts", 1, _restart),
-    Fault("server restarts", 0.3, _restart_server),
+    Fault("server restarts", 0.2, _restart_server),
     Fault("sync given up", 3, _cut_off),
     Fault("device clock set", 2, _step_clock),
     Fault("server clock set", 1, _step_server_clock),
