@@ -90,6 +90,18 @@ async def test_not_before_the_undo_window_is_over(filled: Log) -> None:
     assert await base_of(filled) == 0
 
 
+async def test_of_two_only_the_one_that_is_old_enough(filled: Log) -> None:
+    await put(filled, filled.laptop, await point_at(filled, 3))
+    filled.now_ms[0] += 10 * DAY_MS
+    await put(filled, filled.laptop, await point_at(filled, 6))
+    filled.now_ms[0] += 20 * DAY_MS
+    head = await place(filled, 7)
+    for writer in (filled.laptop, filled.phone):
+        await ack(filled, writer, head)
+    assert await base_of(filled) == 3
+    assert await listed(filled) == [(6, False), (3, True)]
+
+
 async def test_a_device_that_says_nothing_for_long_is_not_waited_for(filled: Log) -> None:
     await acknowledged(filled, filled.phone, 3)
     await put(filled, filled.laptop, await point_at(filled, 6))
@@ -209,8 +221,11 @@ async def test_the_log_goes_on_after_all_runs_are_gone(log: Log, tmp_path: Any) 
     log.now_ms[0] += 30 * DAY_MS
     await ack(log, log.laptop, head)
     assert await base_of(log) == 1
+    before = await log.service.status(log.caller(log.phone))
     await log.close()
     again = await open_log(tmp_path)
+    assert await again.service.status(again.caller(again.phone)) == before
+    assert [each["counter"] for each in before["devices"]] == [1]
     assert (await pull(again, again.laptop, cursor=at(1))).head == head
     again.laptop.changes.clear()
     await write(again, again.laptop, OBJECTS[0])
@@ -258,16 +273,6 @@ async def test_what_was_seen_at_the_base_must_fit_it(filled: Log) -> None:
         frame = filled.phone.run(4, seen=position._replace(log=log_hash))
         answer = await filled.service.push(filled.caller(filled.phone), [frame])
         assert answer["runs"][0]["status"] == status
-
-
-async def test_a_cut_off_before_the_base_is_refused_and_one_at_it_is_not(filled: Log) -> None:
-    await compacted(filled, 6)
-    async with filled.checkpoints.cutting_off(ACCOUNT, filled.phone.device, 3):
-        pass
-    with pytest.raises(EcholiaError) as refused:
-        async with filled.checkpoints.cutting_off(ACCOUNT, filled.phone.device, 2):
-            pass
-    assert refused.value.code == "must_rebase"
 
 
 async def test_the_next_checkpoint_counts_from_what_is_left(filled: Log) -> None:
