@@ -94,3 +94,17 @@ async def test_the_next_checkpoint_counts_from_what_is_left(filled: Log) -> None
     assert await base_of(filled) == 7
     assert await listed(filled) == [(7, True)]
     assert dots(changes_of(await base_items(filled, 7))) == dots(live_at(changes_of(whole), 7, {}))
+
+
+async def test_a_budget_counts_from_the_cursor_on(filled: Log) -> None:
+    for _ in range(3):
+        await write(filled, filled.phone, OBJECTS[0])
+    await compacted(filled, 7)
+    run_bytes = len(filled.phone.run(4, 4))
+    for cursor, budget, served in (
+        (7, 2 * run_bytes, [8, 9]),
+        (7, 2 * run_bytes - 1, [8]),
+        (8, 9999, [9, 10]),
+    ):
+        page = await pull(filled, filled.laptop, cursor=at(cursor), max_bytes=budget)
+        assert [item.seq for item in page.items] == served
