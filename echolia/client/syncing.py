@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from echolia.client import evidence, ledger, outgoing, witnesses
@@ -36,8 +36,8 @@ class _Tally:
     quarantined: int = 0
     pushed_bytes: int = 0
     pulled_bytes: int = 0
-    changed: frozenset[str] = frozenset()
-    conflicts: frozenset[str] = frozenset()
+    changed: set[str] = field(default_factory=set)
+    conflicts: set[str] = field(default_factory=set)
 
     def add(self, applied: Applied) -> Changed:
         changed = Changed(
@@ -92,7 +92,7 @@ class Syncing:
         self._database.put("last_sync_ms", self._replica.environment.now_ms())
         self._database.shrink()
         at = ledger.position(self._database, self._identity.account)
-        changed = Changed(tally.changed, tally.conflicts)
+        changed = Changed(frozenset(tally.changed), frozenset(tally.conflicts))
         return SyncReport(tally.pushed, tally.pulled, tally.quarantined, changed, at.epoch, at.seq)
 
     async def _push(self, tally: _Tally, report: OnProgress) -> None:
