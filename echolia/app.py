@@ -99,7 +99,7 @@ def _gate(
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
     metrics.gauge("live_streams", "Devices that listen", lambda: sync.listeners.count)
     metrics.gauge("mailbox_waits", "Devices that wait for the other in pairing", lambda: waiting.count)
-    lean = sync_routes.lean_routes(sync)
+    lean = [*sync_routes.lean_routes(sync), *auth_routes.lean_routes(auth)]
     routers = [health.router(metrics, ready), auth_routes.router(auth), sync_routes.router(sync)]
     api = build_api(routers, lean)
     rules = Rules(

@@ -140,7 +140,7 @@ class Session:
             except Refused as refused:
                 if refused.code not in _SIGN_IN_AGAIN:
                     raise
-            # A refresh that the network delivers twice ends the tokens it gave: then a challenge gives others.
+            # A refresh that the network delivers twice ends the tokens it gave: a challenge gives others.
             tokens = await self._sign_in(await self._tokens.load())
             authorization = f"Bearer {tokens.access}"
         return await self._retried(_with(request, authorization))

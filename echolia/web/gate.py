@@ -136,7 +136,7 @@ class Gate:
             if route.method != "GET":
                 body = await read_body(receive, headers, route.max_body_bytes, self._rules.body_seconds)
                 exchange.bytes_in = len(body)
-            return await route.endpoint(LeanRequest(caller, headers, body))
+            return await route.endpoint(LeanRequest(caller, headers, body, scope["query_string"]))
         except EcholiaError as error:
             if unread:
                 await drain(receive, headers)

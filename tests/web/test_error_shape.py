@@ -26,7 +26,9 @@ def documented() -> dict[str, Any]:
     """The OpenAPI document; its routes need no services to be described."""
     nothing: Any = type("Nothing", (), {"pairing": None})()
     routers = [auth_routes.router(nothing), sync_routes.router(nothing)]
-    return build_api(routers, sync_routes.lean_routes(nothing)).openapi()
+    return build_api(
+        routers, [*sync_routes.lean_routes(nothing), *auth_routes.lean_routes(nothing)]
+    ).openapi()
 
 
 def operations(wanted: str = "") -> Iterator[Any]:
