@@ -17,7 +17,7 @@ async def nothing(journey: Journey) -> None:
 
 async def turns(journey: Journey) -> None:
     """Everybody sees what the others wrote, and writes again."""
-    for name in ("tablet", "laptop") * 2:
+    for name in ("phone", *("tablet", "laptop") * 2):
         await journey.write(name)
         await journey.sync(name)
     await journey.sync("phone")

@@ -16,7 +16,7 @@ from tests.hostile.journey import Journey, copied, under
 
 # Each seed is another order of writing and syncing, and another moment for the attack to begin.
 SEEDS = int(os.environ.get("ECHOLIA_HOSTILE_SEEDS", "1"))
-# These are met when the honest log is served again, or never: until then the sides look offline to each other.
+# These are met when the honest log is served again: until then the two sides look offline to each other.
 _LATE = {"fork", "time-last"}
 # What only one device is told is told to the phone; and in one case the revoked tablet is in it, too.
 _AGAINST = {"withhold-revocation": ("phone", "tablet")}
