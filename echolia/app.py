@@ -7,7 +7,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -22,25 +22,43 @@ from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
 from echolia.storage.migrate import load_migrations
 from echolia.storage.owner_lock import OwnerLock
+from echolia.storage.reserve import Reserve, SparedDatabase, free_disk_bytes
 from echolia.storage.sqlite_driver import SqliteDriver
 from echolia.sync import routes as sync_routes
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.compaction import DAY_MS, Compaction, Patience
+from echolia.sync.ledger import SyncLedger
+from echolia.sync.live.endpoints import stream_route, ticket_route
+from echolia.sync.live.hub import Live
+from echolia.sync.live.ledger import LiveLedger
+from echolia.sync.live.tickets import Tickets
+from echolia.sync.quota import Quotas
 from echolia.sync.service import SyncService
 from echolia.sync.walk import Walking
 from echolia.web import health
+from echolia.web import ledger as ledger_routes
 from echolia.web.admission import Admission
 from echolia.web.api import build_api
-from echolia.web.context import Dice
+from echolia.web.context import Dice, Keeper
 from echolia.web.gate import Gate, Journal, Rules
-from echolia.web.lean import LeanRoute
-from echolia.web.limits import Limits, Origins
+from echolia.web.limits import Amounts, Limits, Origins
 from echolia.web.logs import AccessLog
 from echolia.web.metrics import Metrics
+from echolia.web.notices.choice import chosen
+from echolia.web.tiers import OneTier, default_tier
 
 SWEEP_S: Final = 60.0
 # Asked by whoever watches the server, as often as they like.
 _UNLIMITED: Final = {("GET", path): None for path in health.PATHS}
+
+
+class _Synced(NamedTuple):
+    """The parts of the sync feature."""
+
+    service: SyncService
+    live: Live
+    tickets: Tickets
+    checkpoints: Checkpoints
 
 
 @asynccontextmanager
@@ -65,13 +83,15 @@ async def running(
     async with AsyncExitStack() as stack:
         lock = OwnerLock(settings.data)
         stack.callback(lock.release)
+        reserve = Reserve(settings.data, settings.disk_reserve_bytes)
+        reserve.hold()
         if driver is None:
             driver = own = SqliteDriver(settings.threads)
             stack.push_async_callback(own.close)
-        directory = await open_directory(settings.data / "directory.db", driver, load_migrations("directory"))
+        directory = await _directory(settings, driver, reserve)
         stack.push_async_callback(directory.close)
         databases = UserDatabases(
-            settings.data / "users", driver, load_migrations("user"), settings.open_databases
+            settings.data / "users", driver, load_migrations("user"), settings.open_databases, reserve
         )
         stack.push_async_callback(databases.close)
         files = await databases.sweep()
@@ -80,16 +100,27 @@ async def running(
         auth = open_auth(settings, directory, databases, keys, clock_ms, lambda: _purge(directory), dice)
         compaction, checkpoints = _history(settings, databases, auth, clock_ms)
         stack.push_async_callback(compaction.close)
-        sync = SyncService(databases, auth.devices, clock_ms, acked=compaction.consider)
-        auth.devices.on_end(sync.listeners.end)
+        live = Live(databases.lease, auth.devices, clock_ms)
+        quotas = Quotas(OneTier(default_tier(settings)), Amounts(clock))
+        sync = SyncService(databases, auth.devices, clock_ms, live.moved, compaction.consider, quotas)
+        auth.devices.on_end(live.ended)
         await auth.devices.load()
+        await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
+        tickets = Tickets(directory, auth.devices, clock_ms)
         deletions = await auth.accounts.resume_deletions()
         structlog.get_logger().info("swept", files=files, deletions=deletions)
 
-        sweeper = asyncio.create_task(_sweep(auth))
+        sweeper = asyncio.create_task(_sweep(auth, tickets, reserve))
         stack.push_async_callback(_stopped, sweeper)
-        lean = sync_routes.lean_routes(sync, checkpoints)
-        yield _gate(settings, clock, access_log, auth, sync, lean, databases, _ready(settings, directory))
+        synced = _Synced(sync, live, tickets, checkpoints)
+        ready = _ready(settings, directory, reserve)
+        yield _gate(settings, clock, access_log, auth, synced, databases, ready)
+
+
+async def _directory(settings: Settings, driver: FileDriver, reserve: Reserve) -> Database:
+    path, migrations = settings.data / "directory.db", load_migrations("directory")
+    directory = await reserve.spared(lambda: open_directory(path, driver, migrations))
+    return SparedDatabase(directory, reserve)
 
 
 def _history(
@@ -110,26 +141,38 @@ def _gate(
     clock: Callable[[], float],
     access_log: AccessLog | None,
     auth: Auth,
-    sync: SyncService,
-    lean: list[LeanRoute],
+    synced: _Synced,
     databases: UserDatabases,
     ready: Callable[[], Awaitable[None]],
 ) -> Gate:
     """HTTP around the features. A new feature brings its router, its lean routes and its open routes here."""
     metrics, waiting = Metrics(), auth.pairing.waiting
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
-    metrics.gauge("live_streams", "Devices that listen", lambda: sync.listeners.count)
+    metrics.gauge("live_streams", "Devices that listen", lambda: synced.live.listeners.count)
     metrics.gauge("mailbox_waits", "Devices that wait for the other in pairing", lambda: waiting.count)
-    routers = [health.router(metrics, ready), auth_routes.router(auth), sync_routes.router(sync)]
-    api = build_api(routers, lean)
+    limits = Limits(_limits(settings), clock)
+    keepers: list[Keeper] = [
+        auth.ledger,
+        SyncLedger(databases, synced.live.listeners),
+        LiveLedger(synced.tickets.db),
+        ledger_routes.RequestLedger(limits),
+    ]
+    lean = [
+        *sync_routes.lean_routes(synced.service, synced.checkpoints),
+        ticket_route(synced.tickets),
+        ledger_routes.lean_route(keepers),
+    ]
+    streams = [stream_route(synced.live, synced.tickets)]
+    routers = [health.router(metrics, ready), auth_routes.router(auth)]
+    api = build_api(routers, [*lean, *streams])
     rules = Rules(
         admission=Admission(auth.tokens.read, auth.devices, clock),
-        limits=Limits(_limits(settings), clock),
+        limits=limits,
         origins=Origins(settings.trusted_proxies, clock),
         open_routes={**_UNLIMITED, **auth_routes.OPEN},
         body_seconds=settings.body_seconds,
     )
-    return Gate(api, lean, rules, Journal(metrics, access_log), [waiting.end])
+    return Gate(api, lean, rules, Journal(metrics, access_log), [waiting.end, synced.live.close], streams)
 
 
 def _limits(settings: Settings) -> dict[str, int]:
@@ -144,15 +187,17 @@ def _limits(settings: Settings) -> dict[str, int]:
         "push": settings.push_per_minute,
         "pull": settings.pull_per_minute,
         "checkpoint": settings.checkpoint_per_minute,
+        "ledger": settings.ledger_per_minute,
     }
 
 
-def _ready(settings: Settings, directory: Database) -> Callable[[], Awaitable[None]]:
+def _ready(settings: Settings, directory: Database, reserve: Reserve) -> Callable[[], Awaitable[None]]:
     async def ready() -> None:
         # Migrations were applied when it was opened, or it would not be open.
         await directory.batch([Statement("SELECT 1 FROM accounts LIMIT 1")], tx=False)
-        if health.free_disk_bytes(settings.data) < settings.free_disk_bytes:
+        if free_disk_bytes(settings.data) < settings.free_disk_bytes:
             raise StorageFull
+        reserve.refuse_growth()
 
     return ready
 
@@ -164,11 +209,13 @@ async def _purge(directory: Database) -> None:
     await directory.batch([Statement("PRAGMA wal_checkpoint(TRUNCATE)")], tx=False)
 
 
-async def _sweep(auth: Auth) -> None:
+async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         try:
+            await asyncio.to_thread(reserve.hold)
             await auth.sweep()
+            await tickets.sweep()
         except EcholiaError:
             # Nobody waits for this, and what was not swept today is swept in a minute.
             structlog.get_logger().warning("sweep_failed")

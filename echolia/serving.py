@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -25,6 +26,8 @@ from echolia.app import running
 from echolia.core.errors import EcholiaError
 from echolia.settings import Settings
 from echolia.web import logs
+from echolia.web.streams import HEARTBEAT_S
+from echolia.web.websocket import ListeningSocket
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -33,6 +36,7 @@ def serve(settings: Settings) -> None:
     """Run the server until SIGINT or SIGTERM, then end it in order; exits with 1 where it cannot run."""
     # Whatever is written into the data folder is for this user alone.
     os.umask(0o077)
+    _allow_connections()
     logs.configure(settings.log_level, sys.stderr)
     logs.take_hooks()
     try:
@@ -45,6 +49,12 @@ def serve(settings: Settings) -> None:
         detail = f" ({error.detail})" if error.detail else ""
         sys.stderr.write(f"echolia: {error.meaning}{detail} [{error.code}]\n")
         raise SystemExit(1) from None
+
+
+def _allow_connections() -> None:
+    """As many open files as this process may have: each listener is one, and the usual limit a thousand."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _listening(host: str, port: int) -> socket.socket:
@@ -70,7 +80,8 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             lifespan="off",  # the databases are open already: a failure to open them is told in one line
             loop="none",
             http="httptools",
-            ws="none",
+            ws=ListeningSocket,
+            ws_ping_interval=HEARTBEAT_S,
             log_config=None,
             access_log=False,  # the gate has its own: uvicorn's tells paths, queries and addresses
             proxy_headers=False,  # `Origins` reads X-Forwarded-For, from trusted proxies alone

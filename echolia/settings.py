@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from echolia.core.errors import EcholiaError
@@ -44,6 +44,17 @@ class Settings(BaseSettings):
     threads: int = Field(8, ge=1, le=64, description="threads that read and write databases")
     open_databases: int = Field(512, ge=1, le=100_000, description="accounts' databases kept open at once")
 
+    live: Literal["auto", "memory", "database", "redis"] = Field(
+        "auto",
+        description="how server processes tell each other that a log moved; auto: redis if it has an address",
+    )
+    redis_url: str = Field(
+        "",
+        pattern=r"^$|^(rediss?|unix)://",
+        description="address of a Redis, such as redis://127.0.0.1:6379",
+        repr=False,
+    )
+
     max_devices: int = Field(32, ge=1, le=10_000, description="devices an account may have at a time")
     access_token_seconds: int = Field(900, ge=10, le=3600, description="life of an access token")
     refresh_token_days: int = Field(60, ge=1, le=365, description="life of a refresh token")
@@ -67,25 +78,48 @@ class Settings(BaseSettings):
     )
     push_per_minute: PerMinute = Field(1200, description="pushes a minute and account")
     pull_per_minute: PerMinute = Field(2400, description="pulls a minute and account")
+    ledger_per_minute: PerMinute = Field(12, description="ledgers a minute and account")
 
     checkpoint_per_minute: PerMinute = Field(6, description="checkpoints a minute and account")
 
-    undo_days: int = Field(30, ge=1, le=3650, description="age of a checkpoint before history is let go of")
+    undo_days: int = Field(30, ge=0, le=3650, description="age of a checkpoint before history is let go of")
     parked_days: int = Field(
         90, ge=1, le=3650, description="silence after which a device holds no history back"
     )
+    quota_bytes: int = Field(
+        2**30, ge=0, le=2**50, description="bytes an account may store; 0: as many as there is room for"
+    )
+    quota_objects: int = Field(1_000_000, ge=0, le=2**40, description="objects an account may have; 0: any")
+    quota_changes_per_minute: int = Field(
+        300_000, ge=0, le=2**40, description="changes an account may store a minute; 0: any"
+    )
+    quota_reserve_percent: int = Field(
+        5, ge=0, le=100, description="how much more than that a push may take that frees room, in percent"
+    )
+    quota_reserve_bytes: int = Field(2**20, ge=0, le=2**40, description="the least of that in bytes")
 
     body_seconds: float = Field(30, gt=0, le=600, description="time a request's body may take to arrive")
     shutdown_seconds: int = Field(
         3, ge=1, le=60, description="time running requests get when the server stops"
     )
     free_disk_bytes: int = Field(64 * 2**20, ge=0, description="less free disk than this and /readyz says so")
+    disk_reserve_bytes: int = Field(
+        16 * 2**20,
+        ge=0,
+        description="room kept so that a full disk can still be relieved: accounts deleted, devices revoked",
+    )
 
     def __init__(self, **values: Any) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
             raise EcholiaError("settings_invalid", ", ".join(sorted(set(_wrong(error))))) from None
+
+    @model_validator(mode="after")
+    def _redis_has_an_address(self) -> Self:
+        if self.live == "redis" and not self.redis_url:
+            raise ValueError("no address")
+        return self
 
 
 def _wrong(error: ValidationError) -> Iterator[str]:

@@ -17,24 +17,38 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from echolia.client.brakes import BrakeLimits
     from echolia.client.collection import Batch, Collection
     from echolia.client.device import Device
     from echolia.client.joining import Joining
     from echolia.client.pairing import Pairing
     from echolia.client.plain_values import Edit
     from echolia.client.reports import (
+        Allowance,
+        Brake,
         Changed,
         Choice,
+        Conflict,
         Evidence,
+        Fact,
         Found,
+        Held,
         LoggedDevice,
+        Loss,
         Notice,
+        Origin,
         Progress,
         Put,
         Quarantined,
+        Quota,
+        Receipt,
         Record,
+        Rewound,
+        Sides,
+        Source,
         Status,
         SyncReport,
+        Version,
     )
     from echolia.core.collections import Collection as Declaration
     from echolia.core.collections import declare
@@ -43,37 +57,52 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Add",
+    "Allowance",
     "Batch",
+    "Brake",
+    "BrakeLimits",
     "Changed",
     "Choice",
     "Collection",
+    "Conflict",
     "Declaration",
     "Device",
     "EcholiaError",
     "Edit",
     "Evidence",
+    "Fact",
     "Found",
+    "Held",
     "Increment",
     "Joining",
     "LoggedDevice",
+    "Loss",
     "Notice",
+    "Origin",
     "Pairing",
     "Progress",
     "Put",
     "Quarantined",
+    "Quota",
+    "Receipt",
     "Record",
     "Remove",
     "ReplaceText",
+    "Rewound",
     "Set",
+    "Sides",
+    "Source",
     "SpliceText",
     "Status",
     "SyncReport",
+    "Version",
     "declare",
 ]
 
 # Where each name lives. They are loaded when they are first asked for, because the command line's help must
 # not wait for databases and documents.
 _MODULES: Final = {
+    "echolia.client.brakes": ("BrakeLimits",),
     "echolia.client.collection": ("Batch", "Collection"),
     "echolia.client.device": ("Device",),
     "echolia.client.joining": ("Joining",),

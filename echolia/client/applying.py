@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from echolia.client import ledger, live_changes, objects
+from echolia.client import history, ledger, live_changes, objects, places
 from echolia.client.database import Database
 from echolia.client.environment import Environment
+from echolia.client.formers import Formers
+from echolia.client.history import Occasion
 from echolia.client.identity import Identity
 from echolia.client.objects import ObjectRow
 from echolia.client.verifier import VerifiedRun
 from echolia.core.clock import CLAMPED_LOGICAL, Stamp, settled
 from echolia.core.dots import Dot
 from echolia.core.errors import EcholiaError
-from echolia.core.merge import ObjectState, clamp, decode, encode, join
+from echolia.core.merge import ObjectState, clamp, close, decode, encode, join
 from echolia.core.push import WHOLE
 from echolia.core.runs import STATE, Change, read_change
 from echolia.e2ee import sealing
 
 _UNREADABLE = {"body_unreadable", "body_invalid", "key_missing"}
+# Of how many objects the texts stay open while a page is applied: those that change again and again.
+_MOST_OPEN = 16
 
 
 @dataclass(slots=True)
@@ -27,14 +32,22 @@ class _Working:
     """An object while a page is applied; `pending`: own changes are, or were, on top of what is confirmed.
 
     `trial` is all of it joined, so that a change which does not fit the pending ones is met when it is taken.
+    `device` wrote the last change that was taken; `others` are the devices whose changes it took in.
     """
 
     row: ObjectRow
     confirmed: ObjectState | None = field(repr=False)
-    conflicts: frozenset[str]
     pending: bool
+    device: bytes
     trial: ObjectState | None = field(default=None, repr=False)
     touched: bool = False
+    others: set[bytes] = field(default_factory=set)
+
+    def close(self) -> None:
+        """Let go of open texts."""
+        for state in (self.confirmed, self.trial):
+            if state is not None:
+                close(state)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +62,24 @@ class Applied:
 
 
 class Applier:
-    """Applies the runs of one page; use it inside `Database.transaction` and end it by `finish`."""
+    """Applies the runs of one page; use it inside `Database.transaction` and end it by `finish`.
 
-    def __init__(self, database: Database, identity: Identity, environment: Environment) -> None:
-        self._database, self._identity = database, identity
+    `formers`, if given, is told of each object that others changed before it is saved.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        identity: Identity,
+        environment: Environment,
+        formers: Formers | None = None,
+    ) -> None:
+        self._database, self._identity, self._formers = database, identity, formers
         self._now_ms = environment.now_ms()
         self._working: dict[bytes, _Working] = {}
+        self._open: OrderedDict[bytes, _Working] = OrderedDict()
         self._changes = self._own = self._quarantined = 0
-        self._last_ms = 0
+        self._last_ms, self._in_order = 0, True
 
     def apply(self, run: VerifiedRun) -> None:
         """One run: another device's, or this device's own coming back."""
@@ -65,14 +88,17 @@ class Applier:
         if run.form != WHOLE and len(settled_here) < header.count:
             raise EcholiaError("server_invalid", "a run was left out that was asked for")
         ledger.advance(self._database, run)
-        for change in run.changes:
-            if change.counter not in settled_here:
-                live_changes.note(self._database, header.device, change)
-                self._take(header.device, change, run.received_ms)
+        taken = [change for change in run.changes if change.counter not in settled_here]
+        places.note(self._database, run, ((change.counter, change.object) for change in taken))
+        for change in taken:
+            live_changes.note(self._database, header.device, change)
+            self._take(header.device, change, run.received_ms)
         self._last_ms = run.received_ms
 
     def apply_base(self, run: VerifiedRun) -> None:
         """One run of those that a checkpoint starts from: the later ones came before it."""
+        self._in_order = False
+        places.note(self._database, run, ((change.counter, change.object) for change in run.changes))
         for change in run.changes:
             counts = live_changes.note_backwards(self._database, run.header.device, change)
             if counts or objects.is_quarantined(self._database, change.object):
@@ -118,6 +144,8 @@ class Applier:
             "SELECT counter, object, plaintext, change FROM outbox WHERE counter <= ? ORDER BY counter", last
         )
         self._database.run("DELETE FROM outbox WHERE counter <= ?", last)
+        if run is not None:
+            places.note(self._database, run, ((counter, id_) for counter, id_, *_ in sent))
         for counter, id_, plaintext, raw in sent:
             working = self._work(id_, "")
             working.touched = True
@@ -139,14 +167,16 @@ class Applier:
             raise EcholiaError("device_fork", f"counter {last}")
 
     def _join_own(self, working: _Working, state: ObjectState, change: Change, received_ms: int) -> None:
-        working.touched = True
+        working.touched, held = True, working.confirmed
         try:
-            working.confirmed = _joined(working.confirmed, state)
+            working.confirmed = _joined(held, state)
         except EcholiaError as error:
             if error.code not in _UNREADABLE:
                 raise
             # What was logged before contradicts it: every other device sets it aside, so this one has to.
             self._set_aside(self._identity.device, change, error.code, received_ms)
+        else:
+            self._keep_losers(held, state, self._identity.device, change, received_ms)
 
     def _take(self, device: bytes, change: Change, received_ms: int) -> None:
         self._changes += 1
@@ -154,13 +184,16 @@ class Applier:
             plaintext, key = sealing.open_change(self._identity.secrets, device, change)
             state = self._checked(decode(plaintext), device, change)
             working = self._work(change.object, state.collection)
-            self._join(working, self._clamped(state, device, change.counter, received_ms))
+            held, state = working.confirmed, self._clamped(state, device, change.counter, received_ms)
+            self._join(working, state)
+            working.others |= {device} - {self._identity.device}
         except EcholiaError as error:
             if error.code not in _UNREADABLE:
                 raise
             self._set_aside(device, change, error.code, received_ms)
             return
-        row = working.row
+        self._keep_losers(held, state, device, change, received_ms)
+        row, working.device = working.row, device
         if not row.wrapped:
             row = replace(row, generation=key.generation, wrapped=key.wrapped)
         size, whole = len(plaintext), change.kind == STATE
@@ -203,9 +236,14 @@ class Applier:
             row = objects.load(self._database, id_)
             confirmed = objects.read_state(row.confirmed) if row and row.confirmed is not None else None
             pending = row is not None and row.shown is not None
-            conflicts = objects.conflicts_in(row)
-            working = _Working(row or ObjectRow(id_, collection), confirmed, conflicts, pending)
+            working = _Working(
+                row or ObjectRow(id_, collection), confirmed, pending, self._identity.device
+            )  # fmt: skip
             self._working[id_] = working
+        self._open[id_] = working
+        self._open.move_to_end(id_)
+        if len(self._open) > _MOST_OPEN:
+            self._open.popitem(last=False)[1].close()
         return working
 
     def _join(self, working: _Working, state: ObjectState) -> None:
@@ -225,26 +263,43 @@ class Applier:
 
     def _save(self, working: _Working) -> bool:
         confirmed = working.confirmed
+        raw = None if confirmed is None else encode(confirmed)
         pending = self._pending(working.row.id) if working.pending else []
         shown = _all_joined(confirmed, pending)
         if shown is None:
             objects.remove(self._database, working.row)
             return False
-        raw = None if confirmed is None else encode(confirmed)
         row = replace(working.row, confirmed=raw, collection=shown.collection)
         if not pending and self._last_ms:
             # A clock that was ahead when this was written counts no more now that the log has it all.
             row = replace(row, updated_ms=min(row.updated_ms, self._last_ms))
         row = row.with_pending(shown if pending else None)
         declared = self._identity.declared.get(row.collection)
-        presentation = objects.save(self._database, row, shown, declared)
-        return bool(frozenset(presentation.conflicts) - working.conflicts)
+        if self._formers is not None:
+            self._formers.note(row, working.others, shown, declared)
+        return objects.save(self._database, row, shown, declared, self._occasion(working))
+
+    def _occasion(self, working: _Working) -> Occasion | None:
+        """Who changes what is shown; None while an object comes piece by piece and was not here before."""
+        formerly = "SELECT 1 FROM rebase_confirmed WHERE object = ?"
+        if self._in_order or self._database.value(formerly, working.row.id):
+            return Occasion(working.device, self._now_ms)
+        return None
+
+    def _keep_losers(
+        self, held: ObjectState | None, state: ObjectState, device: bytes, change: Change, received_ms: int
+    ) -> None:
+        if self._in_order:
+            seen = {**change.context, device: change.counter}
+            history.keep_losers(
+                self._database, change.object, held, state, seen, received_ms, self._now_ms
+            )  # fmt: skip
 
     def _pending(self, id_: bytes) -> list[ObjectState]:
         """What is shown besides what is confirmed: unsent changes, and what was confirmed before a rebase."""
         rows = self._database.rows(
             "SELECT plaintext FROM outbox WHERE object = ?1"
-            " UNION ALL SELECT confirmed FROM former WHERE object = ?1",
+            " UNION ALL SELECT confirmed FROM rebase_confirmed WHERE object = ?1",
             id_,
         )
         return [objects.read_state(plaintext) for (plaintext,) in rows]

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import Literal, Self
 
-from echolia.client import reading
+from echolia.client import accesses, reading, receipts, relations, versions
 from echolia.client.plain_values import Edit
 from echolia.client.reading import object_id
 from echolia.client.replica import Order, Replica, Verb
-from echolia.client.reports import Found, Put, Record
+from echolia.client.reports import Found, Put, Receipt, Record, Source, Version
 
 
 class Collection:
@@ -70,6 +70,63 @@ class Collection:
     async def get(self, id: str) -> Record:
         """An object, also from the Trash; raises `object_unknown`."""
         return await self._replica.run(reading.get, self._replica.database, self.name, object_id(id))
+
+    async def history(self, id: str) -> builtins.list[Version]:
+        """What an object showed before, and the values that lost, newest first; of 30 days, on this device.
+
+        Edits that one device made within minutes are one version. Also of what lies in the Trash. Raises
+        `object_unknown`.
+        """
+        return await self._replica.run(versions.listed, self._replica.database, self.name, object_id(id))
+
+    async def revert(self, id: str, version: int) -> None:
+        """Bring a version back (its `id` of `history`), by ordinary edits; also out of the Trash.
+
+        Of a loser its one field. Counts stay as they are. What was shown is a version from then on. Raises
+        `version_unknown`.
+        """
+        id_, replica = object_id(id), self._replica
+        collection = replica.identity.collection(self.name)
+        fields = await replica.run(versions.fields_of, replica.database, collection, id_, version)
+        await replica.edit([Order("restore", self.name, id_, {}), Order("revert", self.name, id_, fields)])
+
+    async def touch(self, id: str, *, field: str = "access") -> None:
+        """Count one access of an object, in a `counter` field.
+
+        It is counted on this device and written with all others once a day, at a moment that does not follow
+        the access, so that no change tells what is read when. Of what lies in the Trash by then nothing is
+        written. Raises `object_unknown`, `field_unknown`, `field_policy`.
+        """
+        collection = self._replica.identity.collection(self.name)
+        await self._replica.run(accesses.count, self._replica, collection, object_id(id), field)
+
+    async def sources(self, id: str, *, field: str = "sources") -> builtins.list[Source]:
+        """What an object comes from, by the ids in a `set` field: here, in the Trash, gone, or not here.
+
+        Raises `object_unknown`, `field_unknown`, `field_policy`; never for a source that is not here.
+        """
+        collection = self._replica.identity.collection(self.name)
+        return await self._replica.run(
+            relations.sources, self._replica.database, collection, object_id(id), field
+        )
+
+    async def citing(self, id: str, *, field: str = "sources") -> builtins.list[Record]:
+        """The objects of this collection, alive, that name `id` in a `set` field; the newest first.
+
+        So `device.collection("memories").citing(entry)` gives the memories that come from an entry. `id` need
+        not be here.
+        """
+        collection = self._replica.identity.collection(self.name)
+        return await self._replica.run(relations.citing, self._replica.database, collection, id, field)
+
+    async def receipt(self, id: str) -> Receipt:
+        """Which devices hold an object's newest version; raises `object_unknown`."""
+        return await self._replica.run(receipts.of, self._replica, self.name, object_id(id))
+
+    async def receipts(self, ids: Iterable[str]) -> dict[str, Receipt]:
+        """The same for many objects at once, by id; those that are not here are left out."""
+        wanted = list(map(object_id, ids))
+        return await self._replica.run(receipts.of_many, self._replica, self.name, wanted)
 
     async def list(
         self,

@@ -14,6 +14,7 @@ from echolia.client.faults import home_faults
 from echolia.client.schema import APPLICATION_ID, MIGRATIONS
 from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
+from echolia.core.merge import ObjectState
 
 
 class Database:
@@ -22,6 +23,8 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, durably: Durably) -> None:
         self._connection, self._durably = connection, durably
         self.device_log: DeviceLog | None = None  # as far as it was verified: `ledger.device_log`
+        # The state that was edited last, and the bytes that it lies here as: for `Editor`.
+        self.edited: tuple[bytes, ObjectState] | None = None
 
     @classmethod
     def create(cls, path: Path, durably: Durably = at_once) -> Database:

@@ -5,9 +5,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-from echolia.client import membership, notices, overview, reading
+from echolia.client import (
+    brakes,
+    conflicts,
+    membership,
+    notices,
+    overview,
+    reading,
+    rewinding,
+    server_ledger,
+)
+from echolia.client.brakes import BrakeLimits, Decision
 from echolia.client.collection import Batch, Collection
 from echolia.client.enrolment import make_account
 from echolia.client.environment import REAL, Environment
@@ -17,12 +27,28 @@ from echolia.client.joining import Joining
 from echolia.client.kept_tokens import KeptTokens
 from echolia.client.opening import OpenHome, open_home, with_phrase_forgotten
 from echolia.client.pairing import Pairing
-from echolia.client.reports import Changed, LoggedDevice, Notice, Progress, Status, SyncReport
+from echolia.client.plain_values import Edit
+from echolia.client.replica import Order
+from echolia.client.reports import (
+    Brake,
+    Changed,
+    Conflict,
+    Fact,
+    LoggedDevice,
+    Notice,
+    Progress,
+    Rewound,
+    Status,
+    SyncReport,
+)
 from echolia.client.session import Session
 from echolia.client.syncing import Syncing
 from echolia.client.transport import Transport
 from echolia.client.watching import watch
 from echolia.core.collections import Collection as Declaration
+from echolia.core.errors import EcholiaError
+
+_LIMITS: Final = BrakeLimits()
 
 
 class Device:
@@ -31,12 +57,14 @@ class Device:
     It is an async context manager; while it is open no other process can open the same home (`home_locked`).
     """
 
-    def __init__(self, opened: OpenHome, transport: Transport, environment: Environment) -> None:
+    def __init__(
+        self, opened: OpenHome, transport: Transport, environment: Environment, limits: BrakeLimits
+    ) -> None:
         """Use `open`, `init` or `join` instead."""
         self._opened, self._replica = opened, opened.replica
         keys = opened.vault.keys
         self._session = Session(transport, keys, KeptTokens(opened.replica), environment)
-        self._syncing = Syncing(opened, self._session)
+        self._syncing = Syncing(opened, self._session, limits)
         self._environment = environment
 
     @classmethod
@@ -48,6 +76,7 @@ class Device:
         collections: Iterable[Declaration] = (),
         transport: Transport | None = None,
         environment: Environment = REAL,
+        brake_limits: BrakeLimits = _LIMITS,
     ) -> tuple[Device, str]:
         """Make a new account with this device as its first; gives the device and the 24-word phrase.
 
@@ -61,7 +90,7 @@ class Device:
         except BaseException:
             await transport.close()
             raise
-        return cls(opened, transport, environment), phrase
+        return cls(opened, transport, environment, brake_limits), phrase
 
     @classmethod
     async def open(
@@ -72,14 +101,17 @@ class Device:
         wait_s: float = 0.0,
         transport: Transport | None = None,
         environment: Environment = REAL,
+        brake_limits: BrakeLimits = _LIMITS,
     ) -> Device:
         """Open a home, waiting up to `wait_s` seconds for whoever uses it; the server is not asked.
 
-        Entries, memories and tags are declared already; `collections` adds an app's own.
+        Entries, memories and tags are declared already; `collections` adds an app's own. `brake_limits` says
+        how much other devices may delete or overwrite at once before the person is asked (see `brake`).
         Raises `home_missing`, `home_locked`, `home_damaged`, `home_newer`.
         """
         opened = await open_home(Home(home), collections, environment, wait_s)
-        return cls(opened, transport or HttpTransport(opened.vault.server), environment)
+        transport = transport or HttpTransport(opened.vault.server)
+        return cls(opened, transport, environment, brake_limits)
 
     @classmethod
     def join(
@@ -90,6 +122,7 @@ class Device:
         collections: Iterable[Declaration] = (),
         transport: Transport | None = None,
         environment: Environment = REAL,
+        brake_limits: BrakeLimits = _LIMITS,
     ) -> Joining[Device]:
         """Become a device of the account whose device shows this code; raises `pairing_code_invalid`.
 
@@ -99,7 +132,7 @@ class Device:
         """
 
         def opened(found: OpenHome, used: Transport) -> Device:
-            return cls(found, used, environment)
+            return cls(found, used, environment, brake_limits)
 
         return Joining(Home(home), code, tuple(collections), transport, environment, opened)
 
@@ -162,10 +195,37 @@ class Device:
     async def sync(self, on_progress: Callable[[Progress], None] | None = None) -> SyncReport:
         """Push what is unsent, pull what is new, verify all of it, acknowledge. Safe to interrupt anywhere.
 
+        A server that takes no more (a full account, a full disk, too much within a minute) is no error: the
+        report's `held` says so, what it would not take stays here, and everything else is done. The same
+        changes are not sent again before its `Retry-After`, unless it has more room or a deletion frees some.
         Raises `server_unreachable`, or what the server was caught at (`log_rewritten`, `chain_broken`, …):
-        then nothing was taken from it, evidence is kept, and later calls raise it again.
+        then nothing was taken from it, evidence is kept, and later calls raise it again. `mass_change`: what
+        is waiting would take much of what is here; edits are pushed, nothing more is pulled until `release`.
+        `server_reset`: the server does not know this account any more; nothing was deleted here.
         """
         return await self._syncing.sync(on_progress)
+
+    async def brake(self) -> Brake | None:
+        """The mass change of other devices that waits for a decision, if one does."""
+        return await self._replica.run(brakes.waiting, self._replica.database)
+
+    async def release(self, decision: Decision) -> SyncReport:
+        """Decide about the mass change that waits, and sync.
+
+        "accept" applies it as it is. "rewind" applies it and then undoes what the devices that did it did:
+        what they deleted is restored, what they overwrote set back, by ordinary edits that sync as such. The
+        decision is kept, so where the server cannot be reached the next sync carries it out.
+        """
+        await self._replica.run(brakes.decide, self._replica.database, decision)
+        return await self._syncing.sync()
+
+    async def rewind(self, since_ms: int | None = None) -> Rewound:
+        """Undo the mass change that was accepted last, within 30 days, by ordinary edits that sync as such.
+
+        With `since_ms` (ms since 1970) instead all that other devices changed here since then, as far back as
+        a day. Raises `mass_change` while one waits.
+        """
+        return await rewinding.rewind(self._replica, since_ms)
 
     def watch(self) -> AsyncIterator[Changed]:
         """Follow the server: sync whenever its log moves or something is edited here; yield what changed."""
@@ -174,6 +234,38 @@ class Device:
     def on_change(self, callback: Callable[[Changed], None]) -> Callable[[], None]:
         """Call back after each committed edit or applied page; the result unsubscribes."""
         return self._replica.listen(callback)
+
+    def on_conflict(self, callback: Callable[[frozenset[str]], None]) -> Callable[[], None]:
+        """Call back with the ids of objects that newly wait for a decision; the result unsubscribes.
+
+        `conflicts` tells what is to be decided about them.
+        """
+
+        def told(changed: Changed) -> None:
+            if changed.conflicts:
+                callback(changed.conflicts)
+
+        return self._replica.listen(told)
+
+    async def conflicts(self, *, limit: int | None = None) -> list[Conflict]:
+        """Everything that waits for a decision, of all collections, newest first.
+
+        That is fields whose values were written at the same time, and objects that were deleted while another
+        device edited them: of those the edit lies in the Trash. `resolve_conflict` decides about the former,
+        `Collection.restore` or `Collection.delete` about the latter.
+        """
+        return await self._replica.run(conflicts.waiting, self._replica, limit)
+
+    async def resolve_conflict(self, conflict: Conflict, field: str, value: Edit) -> None:
+        """Decide what a field in conflict shall be: the value of a choice, the merged preview, or a new one.
+
+        It is a write like any other, and what it replaces stays in the history. Raises `conflict_changed` if
+        other values compete by now than the person was shown.
+        """
+        record, sides = conflict.record, conflict.sides.get(field)
+        choices = () if sides is None else sides.choices
+        id_ = reading.object_id(record.id)
+        await self._replica.edit([Order("resolve", record.collection, id_, {field: value}, None, choices)])
 
     async def status(self) -> Status:
         """How this home stands; the server is not asked."""
@@ -187,6 +279,10 @@ class Device:
         """The person knows every notice up to this number."""
         await self._replica.run(notices.told, self._replica.database, until)
 
+    async def ledger(self) -> tuple[Fact, ...]:
+        """All that the server says it has of this account, asked of it now."""
+        return await server_ledger.fetch(self._session)
+
     async def devices(self) -> list[LoggedDevice]:
         """The devices of the account, oldest first, as this device verified them."""
         return await self._replica.run(overview.devices, self._replica)
@@ -194,9 +290,14 @@ class Device:
     async def revoke(self, device: str) -> None:
         """Take a device (its id) out of the account; what it wrote and this device has seen stays.
 
-        Raises `device_unknown`, `device_last` for the only one.
+        A mass change of it that waits (see `brake`) was not seen: it goes with the device. Raises
+        `device_unknown`, `device_last` for the only one.
         """
-        await self._syncing.sync()
+        try:
+            await self._syncing.sync()
+        except EcholiaError as error:
+            if error.code != "mass_change":
+                raise
         await membership.revoke(self._replica, self._session, device)
 
     async def delete_account(self) -> None:

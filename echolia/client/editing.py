@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from echolia.client import ledger, objects
 from echolia.client.database import Database
 from echolia.client.environment import Environment
+from echolia.client.history import Occasion
 from echolia.client.identity import Identity
 from echolia.client.objects import ObjectRow
 from echolia.core.clock import Key, Stamp, tick
@@ -29,10 +30,10 @@ Make = Callable[[ObjectState | None, Dot, Stamp], ObjectState | None]
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What an edit came to: the object, and the fields that newly wait for a decision."""
+    """What an edit came to: the object, and whether it newly waits for a decision."""
 
     object: bytes
-    conflicts: frozenset[str] = frozenset()
+    waits: bool = False
 
 
 class Editor:
@@ -52,10 +53,13 @@ class Editor:
         self._stamp = Stamp(*(database.row("SELECT wall_ms, logical FROM clock") or (0, 0)))
         self._now_ms = environment.now_ms()
 
-    def edit(self, id_: bytes, collection: str, make: Make, *, whole: bool = False) -> Written | None:
+    def edit(
+        self, id_: bytes, collection: str, make: Make, *, whole: bool = False, apart: bool = False
+    ) -> Written | None:
         """Make one change of an object; None if there is nothing to change.
 
-        `whole`: what `make` gives is the whole object. Raises `object_quarantined`, `object_unknown` for an
+        `whole`: what `make` gives is the whole object. `apart`: what was shown before is a version of its own
+        in the history, however little time has passed. Raises `object_quarantined`, `object_unknown` for an
         object of another collection, and what `make` raises.
         """
         if objects.is_quarantined(self._database, id_):
@@ -63,7 +67,7 @@ class Editor:
         row = objects.load(self._database, id_)
         if row is not None and row.collection != collection:
             raise EcholiaError("object_unknown")
-        current = row.state() if row else None
+        current = self._shown(row)
         dot, stamp = Dot(self._identity.device, self._head.counter + 1), tick(self._stamp, self._now_ms)
         part = make(current, dot, stamp)
         if part is None:
@@ -71,18 +75,26 @@ class Editor:
         if whole:
             part = renewed(part, lambda written: self._unlogged(written, dot), Key(*stamp, *dot))
         shown = part if current is None or whole else join(current, part)
-        return self._keep(row or ObjectRow(id_, collection), dot, stamp, part, shown)
+        return self._keep(row or ObjectRow(id_, collection), dot, stamp, part, shown, apart)
 
     def _unlogged(self, written: Dot, dot: Dot) -> bool:
         """Whether it is this device's own write that the log does not hold yet."""
         return written.device == dot.device and written.counter > self._logged
 
+    def _shown(self, row: ObjectRow | None) -> ObjectState | None:
+        """What is shown of an object; of the one that was edited last its texts are still open."""
+        last = self._database.edited
+        if row is not None and last is not None and last[0] == row.present:
+            return last[1]
+        return row.state() if row else None
+
     def finish(self) -> None:
         """Keep the clock."""
         self._database.run("INSERT OR REPLACE INTO clock VALUES (0, ?, ?)", *self._stamp)
 
-    def _keep(self, row: ObjectRow, dot: Dot, stamp: Stamp, part: ObjectState, shown: ObjectState) -> Written:
-        before = objects.conflicts_in(row)
+    def _keep(
+        self, row: ObjectRow, dot: Dot, stamp: Stamp, part: ObjectState, shown: ObjectState, apart: bool
+    ) -> Written:
         plaintext, kind, row = self._plaintext(row, part, shown)
         key = self._object_key(row)
         draft = Draft(
@@ -94,9 +106,11 @@ class Editor:
         row = replace(row, generation=key.generation, wrapped=key.wrapped, updated_ms=self._now_ms)
         row = row.with_pending(shown, plaintext if kind == STATE else None)
         declared = self._identity.declared.get(row.collection)
-        presentation = objects.save(self._database, row, shown, declared)
+        occasion = Occasion(dot.device, self._now_ms, apart)
+        waits = objects.save(self._database, row, shown, declared, occasion)
+        self._database.edited = (row.present or b"", shown)
         self._append(row.id, dot.counter, change, plaintext, stamp)
-        return Written(row.id, frozenset(presentation.conflicts) - before)
+        return Written(row.id, waits)
 
     def _plaintext(
         self, row: ObjectRow, part: ObjectState, shown: ObjectState

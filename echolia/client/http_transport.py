@@ -84,6 +84,8 @@ class HttpTransport:
             headers["Content-Type"] = request.content_type
         if request.authorization:
             headers["Authorization"] = request.authorization
+        if request.last_event_id:
+            headers["Last-Event-ID"] = request.last_event_id
         return self._session.request(
             request.method,
             self._server + request.path,

@@ -53,11 +53,12 @@ def log_at(database: Database, account: bytes, epoch: int, seq: int) -> bytes | 
 
 
 def received_ms(database: Database, device: bytes, counter: int) -> int | None:
-    """When the server logged a change, ms since 1970; None if that is not verified here."""
-    found: int | None = database.value(
-        "SELECT received_ms FROM runs WHERE device = ? AND last >= ? ORDER BY last LIMIT 1", device, counter
-    )
-    return found
+    """When the server logged a change, ms since 1970; None if that is not verified here, or forgotten."""
+    row = database.row(
+        "SELECT first, received_ms FROM runs WHERE device = ? AND last >= ? ORDER BY last LIMIT 1",
+        device, counter,
+    )  # fmt: skip
+    return row[1] if row is not None and (row[0] or 0) <= counter else None
 
 
 def heads(database: Database) -> dict[bytes, Head]:
@@ -68,7 +69,7 @@ def heads(database: Database) -> dict[bytes, Head]:
 
 def former_heads(database: Database) -> dict[bytes, Head]:
     """The same before the log is read again; empty unless it is."""
-    rows = database.rows("SELECT device, counter, chain FROM former_heads")
+    rows = database.rows("SELECT device, counter, chain FROM rebase_heads")
     return {device: Head(counter, chain) for device, counter, chain in rows}
 
 
@@ -99,8 +100,8 @@ def advance(database: Database, run: VerifiedRun) -> None:
     header, after = run.header, run.after
     database.put("epoch", after.epoch)
     database.run(
-        "INSERT INTO runs VALUES (?, ?, ?, ?, ?)",
-        after.seq, after.log, header.device, header.last, run.received_ms,
+        "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?)",
+        after.seq, after.log, header.device, header.last, run.received_ms, header.first,
     )  # fmt: skip
     if header.last > (database.value("SELECT counter FROM heads WHERE device = ?", header.device) or 0):
         database.run("INSERT OR REPLACE INTO heads VALUES (?, ?, ?)", header.device, header.last, run.chain)
@@ -131,7 +132,7 @@ def local_head(database: Database, account: bytes, device: bytes) -> LocalHead:
     row = database.row(
         "SELECT * FROM (SELECT counter, chain FROM outbox ORDER BY counter DESC LIMIT 1)"
         " UNION ALL SELECT counter, chain FROM heads WHERE device = ?1"
-        " UNION ALL SELECT counter, chain FROM former_heads WHERE device = ?1 ORDER BY counter DESC LIMIT 1",
+        " UNION ALL SELECT counter, chain FROM rebase_heads WHERE device = ?1 ORDER BY counter DESC LIMIT 1",
         device,
     )
     return LocalHead(*row) if row else LocalHead(0, chain_start(account, device))

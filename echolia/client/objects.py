@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from echolia.client import history
 from echolia.client.database import Database
+from echolia.client.history import Occasion, Session
 from echolia.client.presentation import Presentation, present
 from echolia.core.collections import Collection
 from echolia.core.errors import EcholiaError
 from echolia.core.merge import ObjectState, decode, encode
 
 _COLUMNS = (
-    "n, id, collection, confirmed, shown, view, updated_ms, generation, wrapped, state_bytes, delta_bytes"
+    "session_device, session_ms, alive, recovered,"
+    " n, id, collection, confirmed, shown, view, updated_ms, generation, wrapped, state_bytes, delta_bytes"
 )
 _SAVE = """
 INSERT INTO objects (n, id, collection, confirmed, shown, view, updated_ms, generation, wrapped, state_bytes,
-    delta_bytes, created, alive, recovered, conflicts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    delta_bytes, created, alive, recovered, conflicts, session_device, session_ms)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (n) DO UPDATE SET collection = excluded.collection, confirmed = excluded.confirmed,
     shown = excluded.shown, view = excluded.view, updated_ms = excluded.updated_ms,
     generation = excluded.generation, wrapped = excluded.wrapped, state_bytes = excluded.state_bytes,
     delta_bytes = excluded.delta_bytes, created = excluded.created, alive = excluded.alive,
-    recovered = excluded.recovered, conflicts = excluded.conflicts
+    recovered = excluded.recovered, conflicts = excluded.conflicts,
+    session_device = excluded.session_device, session_ms = excluded.session_ms
 """
 _UNINDEX = "INSERT INTO search (search, rowid, title, body) VALUES ('delete', ?, ?, ?)"
 _INDEX = "INSERT INTO search (rowid, title, body) VALUES (?, ?, ?)"
@@ -30,7 +35,8 @@ _INDEX = "INSERT INTO search (rowid, title, body) VALUES (?, ?, ?)"
 class ObjectRow:
     """An object as it lies in the database; `n` is None until it does.
 
-    `state_bytes` is the size of its last whole state, `delta_bytes` of what was added since.
+    `state_bytes` is the size of its last whole state, `delta_bytes` of what was added since; `view`, `alive`,
+    `recovered` and `session` are of what was shown when it was loaded.
     """
 
     id: bytes
@@ -44,6 +50,9 @@ class ObjectRow:
     wrapped: bytes = b""
     state_bytes: int = 0
     delta_bytes: int = 0
+    alive: bool = True
+    recovered: bool = False
+    session: Session = field(default_factory=Session)
 
     @property
     def present(self) -> bytes | None:
@@ -73,24 +82,45 @@ def load(database: Database, id_: bytes) -> ObjectRow | None:
     row = database.row(f"SELECT {_COLUMNS} FROM objects WHERE id = ?", id_)  # noqa: S608  # a constant
     if row is None:
         return None
-    n, id_, collection, *rest = row
-    return ObjectRow(id_, collection, n, *rest)
+    device, begun_ms, alive, recovered, n, id_, collection, *rest = row
+    found = ObjectRow(id_, collection, n, *rest)
+    return replace(found, alive=alive, recovered=recovered, session=Session(device, begun_ms))
 
 
-def save(database: Database, row: ObjectRow, state: ObjectState, declared: Collection | None) -> Presentation:
-    """Write a row whose shown state is `state`, with its listing and its place in the search index."""
-    shown = present(state, declared)
-    view = shown.encode()
+def save(
+    database: Database,
+    row: ObjectRow,
+    state: ObjectState,
+    declared: Collection | None,
+    occasion: Occasion | None,
+) -> bool:
+    """Write a row whose shown state is `state`, with its listing, its place in the search index, its history.
+
+    `occasion` says who changes what is shown; None leaves no history. Gives whether the object newly waits
+    for a decision.
+    """
+    shown, before = present(state, declared), Presentation.decode(row.view) if row.view else None
+    view, session = shown.encode(), row.session
+    if occasion is not None and before is None:
+        session = Session(occasion.device, occasion.now_ms)
+    elif occasion is not None and before is not None and view != row.view:
+        session = history.keep(database, row.id, session, before, state, shown, occasion)
     n = database.run(
         _SAVE, row.n, row.id, row.collection, row.confirmed, row.shown, view, row.updated_ms, row.generation,
         row.wrapped, row.state_bytes, row.delta_bytes, shown.created, state.alive, state.recovered,
-        len(shown.conflicts),
+        len(shown.conflicts), *session,
     )  # fmt: skip
     if view != row.view:
-        if row.view:
-            database.run(_UNINDEX, row.n, *Presentation.decode(row.view).words())
+        if before is not None:
+            database.run(_UNINDEX, row.n, *before.words())
         database.run(_INDEX, row.n or n, *shown.words())
-    return shown
+    waited = frozenset[str]() if before is None else _waiting(row.alive, row.recovered, before)
+    return not _waiting(state.alive, state.recovered, shown) <= waited
+
+
+def _waiting(alive: bool, recovered: bool, shown: Presentation) -> frozenset[str]:
+    """What a person has to decide about an object: the fields in conflict, or that it came back ("")."""
+    return frozenset(shown.conflicts) if alive else frozenset({""} if recovered else ())
 
 
 def remove(database: Database, row: ObjectRow) -> None:
@@ -98,11 +128,8 @@ def remove(database: Database, row: ObjectRow) -> None:
     if row.n is not None:
         database.run(_UNINDEX, row.n, *Presentation.decode(row.view).words())
         database.run("DELETE FROM objects WHERE n = ?", row.n)
-
-
-def conflicts_in(row: ObjectRow | None) -> frozenset[str]:
-    """The fields of a saved row that wait for a decision."""
-    return frozenset(Presentation.decode(row.view).conflicts) if row is not None and row.view else frozenset()
+        history.forget(database, row.id)
+        database.run("INSERT OR IGNORE INTO gone VALUES (?)", row.id)
 
 
 def is_quarantined(database: Database, id_: bytes) -> bool:

@@ -13,7 +13,7 @@ from echolia.client.verifier import LATEST_MS, VerifiedRun
 from echolia.core.errors import NEVER_ANSWERED, EcholiaError
 from echolia.core.positions import LogPosition, log_after
 from echolia.core.push import ELIDED
-from echolia.core.runs import SUITE, RunHeader, chain_start
+from echolia.core.runs import MAX_COUNTER, SUITE, RunHeader, chain_start
 
 MAX_RUN_CHANGES: Final = 500
 MAX_RUN_BYTES: Final = 1 << 20
@@ -49,15 +49,26 @@ class _Portion:
         self.chain = chain
 
 
-def next_runs(database: Database, identity: Identity, after: int) -> list[Outgoing]:
-    """The runs of one push: what follows the own counter `after`, up to about 4 MiB; none if nothing does."""
+def next_runs(
+    database: Database,
+    identity: Identity,
+    after: int,
+    until: int = MAX_COUNTER,
+    most_bytes: int = MAX_PUSH_BYTES,
+) -> list[Outgoing]:
+    """The runs of one push: what follows the own counter `after`, to `until` at most; none if nothing does.
+
+    Of more changes than one there are about `most_bytes` at most.
+    """
     seen = ledger.position(database, identity.account)
     portions: list[_Portion] = []
     size, chain = 0, _chain_at(database, identity, after)
     for counter, change, next_chain in database.each(
-        "SELECT counter, change, chain FROM outbox WHERE counter > ? ORDER BY counter", after
+        "SELECT counter, change, chain FROM outbox WHERE counter > ? AND counter <= ? ORDER BY counter",
+        after,
+        until,
     ):
-        if portions and size + len(change) > MAX_PUSH_BYTES:
+        if portions and size + len(change) > most_bytes:
             break
         if not portions or not portions[-1].fits(change):
             portions.append(_Portion(counter, chain))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from echolia.client import evidence, ledger, notices
+from echolia.client import brakes, evidence, ledger, notices, quotas, receipts
 from echolia.client.database import Database
 from echolia.client.replica import Replica
 from echolia.client.reports import LoggedDevice, Quarantined, Status
@@ -30,9 +30,13 @@ def status(replica: Replica, server: str, home: Path) -> Status:
         evidence=evidence.kept(database),
         devices=len(ledger.device_log(database).active()),
         notices=notices.untold(database),
+        recovered=database.value("SELECT count(*) FROM objects WHERE recovered"),
         late=tuple(
             id_.hex() for (id_,) in database.rows("SELECT object FROM late WHERE settled ORDER BY object")
         ),
+        held=quotas.kept_held(database),
+        not_everywhere=receipts.not_everywhere(replica),
+        brake=brakes.waiting(database),
     )
 
 

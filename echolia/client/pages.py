@@ -27,6 +27,8 @@ async def pull_base(session: Session, seq: int, before: int | None) -> bytes:
 
 def read_served(raw: bytes) -> Page:
     """A page from its bytes, contents unchecked; raises `server_invalid` or `unsupported_version`."""
+    if raw[:1] == b"<":  # as a version it would be the sixtieth; a network's welcome page begins so
+        raise EcholiaError("server_invalid", "a web page came instead")
     try:
         return read_page(raw)
     except EcholiaError as error:

@@ -8,12 +8,15 @@ from typing import Any
 
 import cbor2
 
+from echolia.client import ledger
+from echolia.client.database import Database
 from echolia.client.reports import Choice, Record
 from echolia.core.collections import Collection
 from echolia.core.errors import EcholiaError
 from echolia.core.merge import ObjectState, Value, view
-from echolia.core.merge.fields import parts_of
-from echolia.core.merge.registers import Dotted
+from echolia.core.merge.fields import Part, parts_of
+from echolia.core.merge.registers import Dotted, Register
+from echolia.core.merge.view import shown_part, values_of
 
 _TITLES = ("title", "name", "content")
 _MOST_CREATED = 2**63 - 1
@@ -21,7 +24,10 @@ _MOST_CREATED = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Presentation:
-    """`fields` as a `Record` has them; `conflicts`: by field the [value, device, counter]s that compete."""
+    """`fields` as a `Record` has them; `conflicts`: by field the [value, device, counter]s that compete.
+
+    Of what has no one writer, as a set in a field of several policies, device and counter are empty.
+    """
 
     fields: Mapping[str, Value] = field(repr=False)
     conflicts: Mapping[str, list[tuple[Value, bytes, int]]] = field(repr=False)
@@ -58,38 +64,47 @@ class Presentation:
 def present(state: ObjectState, collection: Collection | None) -> Presentation:
     """The presentation of a state; `collection` is its declaration, if this device has one."""
     shown = view(state, collection)
-    conflicts = {name: _choices(state, name) for name in shown["conflicts"]}
-    fields = dict(shown["fields"])
-    for name, choices in conflicts.items():
-        if choices:
-            fields[name] = choices[0][0]
+    fields, conflicts = dict(shown["fields"]), dict[str, list[tuple[Value, bytes, int]]]()
+    for name in shown["conflicts"]:
+        field = state.fields[name]
+        conflicts[name] = [choice for part in parts_of(field) for choice in _written(part)]
+        fields[name] = values_of(shown_part(field, collection.fields.get(name) if collection else None))[0]
     return Presentation(fields, conflicts)
 
 
-def record(id_: bytes, row: Mapping[str, Any], presentation: Presentation) -> Record:
-    """The record of an object's row."""
-    conflicts = {
-        name: tuple(Choice(value, device.hex(), counter) for value, device, counter in choices)
-        for name, choices in presentation.conflicts.items()
+def choices(database: Database, presentation: Presentation) -> dict[str, tuple[Choice, ...]]:
+    """The values that compete, with when the log received each."""
+    return {
+        name: tuple(
+            Choice(value, device.hex(), counter, ledger.received_ms(database, device, counter))
+            for value, device, counter in written
+        )
+        for name, written in presentation.conflicts.items()
     }
+
+
+def record(database: Database, id_: bytes, row: Mapping[str, Any], presentation: Presentation) -> Record:
+    """The record of an object's row."""
     return Record(
         id_.hex(),
         row["collection"],
         presentation.fields,
         bool(row["alive"]),
         bool(row["recovered"]),
-        conflicts,
+        choices(database, presentation),
         row["updated_ms"],
         bool(row["pending"]),
         bool(row["quarantined"]),
     )
 
 
-def _choices(state: ObjectState, name: str) -> list[tuple[Value, bytes, int]]:
-    dotted = [
-        part for part in parts_of(state.fields[name]) if isinstance(part, Dotted) and part.tag == "multi"
-    ]
-    return [(part.live[write], write[0], write[1]) for part in dotted for write in sorted(part.live)]
+def _written(part: Part) -> list[tuple[Value, bytes, int]]:
+    """The values of a part with who wrote them, in the order in which they show."""
+    if isinstance(part, Register):
+        return [(part.value, part.key.device, part.key.counter)]
+    if isinstance(part, Dotted) and part.tag == "multi":
+        return [(part.live[write], write[0], write[1]) for write in sorted(part.live)]
+    return [(values_of(part)[0], b"", 0)]
 
 
 def _texts(value: Value) -> Iterator[str]:

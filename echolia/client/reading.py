@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 from echolia.client.database import Database
-from echolia.client.presentation import Presentation, record
+from echolia.client.presentation import Presentation
+from echolia.client.presentation import record as record_of
 from echolia.client.reports import Found, Record
 from echolia.core.errors import EcholiaError
 
@@ -30,11 +31,24 @@ def object_id(text: str) -> bytes:
 
 
 def get(database: Database, collection: str, id_: bytes) -> Record:
-    """One object; raises `object_unknown`."""
-    row = database.row(f"{_SELECT} WHERE id = ? AND collection = ?", id_, collection)
-    if row is None:
+    """One object of a collection; raises `object_unknown`."""
+    record = found(database, id_)
+    if record is None or record.collection != collection:
         raise EcholiaError("object_unknown")
-    return _record(row)
+    return record
+
+
+def found(database: Database, id_: bytes) -> Record | None:
+    """One object of whatever collection, or None."""
+    row = database.row(f"{_SELECT} WHERE id = ?", id_)
+    return None if row is None else _record(database, row)
+
+
+def holding(database: Database, collection: str, word: str) -> list[Record]:
+    """The objects alive that hold a word, title or text or member of a set; the newest first."""
+    sql = f"""{_SELECT} JOIN search ON search.rowid = objects.n
+        WHERE search MATCH ? AND collection = ? AND alive ORDER BY updated_ms DESC, n DESC"""
+    return [_record(database, row) for row in database.rows(sql, f'"{word}"', collection)]
 
 
 def listed(
@@ -51,13 +65,14 @@ def listed(
     which = "collection = ? AND alive = ? AND conflicts >= ?"
     sql = f"{_SELECT} WHERE {which} ORDER BY {_ORDERS[order]} LIMIT ? OFFSET ?"
     limit = -1 if limit is None else limit
-    return [_record(row) for row in database.rows(sql, collection, alive, int(conflicts), limit, offset)]
+    rows = database.rows(sql, collection, alive, int(conflicts), limit, offset)
+    return [_record(database, row) for row in rows]
 
 
 def after(database: Database, collection: str, *, alive: bool, id_: bytes, limit: int) -> list[Record]:
     """The objects that follow an id."""
     sql = f"{_SELECT} WHERE collection = ? AND alive = ? AND id > ? ORDER BY id LIMIT ?"
-    return [_record(row) for row in database.rows(sql, collection, alive, id_, limit)]
+    return [_record(database, row) for row in database.rows(sql, collection, alive, id_, limit)]
 
 
 def count(database: Database, collection: str, *, alive: bool) -> int:
@@ -76,7 +91,7 @@ def search(database: Database, collection: str, text: str, limit: int) -> list[F
     query = " ".join([*(f'"{word}"' for word in words[:-1]), f'"{words[-1]}"*'])
     sql = f"""{_SELECT} JOIN search ON search.rowid = objects.n
         WHERE search MATCH ? AND collection = ? AND alive ORDER BY bm25(search, 4.0, 1.0), id LIMIT ?"""
-    return [_found(row, words) for row in database.rows(sql, query, collection, limit)]
+    return [_found(database, row, words) for row in database.rows(sql, query, collection, limit)]
 
 
 def resolve(database: Database, prefix: str, collection: str | None) -> str:
@@ -110,12 +125,12 @@ def _shared(one: str, other: str) -> int:
     return next((at for at, (a, b) in enumerate(zip(one, other, strict=True)) if a != b), len(one))
 
 
-def _record(row: tuple[Any, ...]) -> Record:
+def _record(database: Database, row: tuple[Any, ...]) -> Record:
     id_, view, *rest = row
-    return record(id_, dict(zip(_NAMES, rest, strict=True)), Presentation.decode(view))
+    return record_of(database, id_, dict(zip(_NAMES, rest, strict=True)), Presentation.decode(view))
 
 
-def _found(row: tuple[Any, ...], words: list[str]) -> Found:
+def _found(database: Database, row: tuple[Any, ...], words: list[str]) -> Found:
     text = "\n".join(Presentation.decode(row[1]).words())
     pattern = re.compile(r"\b(?:" + "|".join(map(re.escape, map(_folded, words))) + ")")
     folded = _folded(text)
@@ -125,7 +140,7 @@ def _found(row: tuple[Any, ...], words: list[str]) -> Found:
     end = folded.find("\n", at)
     end = min(len(text) if end < 0 else end, start + _SNIPPET_CHARACTERS)
     matches = tuple((m.start(), m.end()) for m in pattern.finditer(folded[start:end]))
-    return Found(_record(row), text[start:end], matches)
+    return Found(_record(database, row), text[start:end], matches)
 
 
 def _folded(text: str) -> str:

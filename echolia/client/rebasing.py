@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeAlias
 from echolia.client import ledger, notices, objects
 from echolia.client.database import Database
 from echolia.client.editing import Editor
+from echolia.client.history import Occasion
 from echolia.client.replica import Replica
 from echolia.client.reports import Changed
 from echolia.core import merge
@@ -47,8 +48,10 @@ def begin(replica: Replica, reason: Reason) -> None:
         reason = due(database) or reason
     with database.transaction():
         if database.get("rebasing") is None:
-            database.run("INSERT INTO former SELECT id, confirmed FROM objects WHERE confirmed IS NOT NULL")
-            database.run("INSERT INTO former_heads SELECT * FROM heads")
+            database.run(
+                "INSERT INTO rebase_confirmed SELECT id, confirmed FROM objects WHERE confirmed IS NOT NULL"
+            )
+            database.run("INSERT INTO rebase_heads SELECT * FROM heads")
             at = ledger.position(database, replica.identity.account)
             for name, value in zip(_FORMER, at, strict=True):
                 database.put(name, value)
@@ -109,7 +112,7 @@ def _some(replica: Replica) -> Changed | None:
     database = replica.database
     with database.transaction():
         ids = database.rows(
-            "SELECT object FROM former UNION SELECT object FROM late WHERE NOT settled"
+            "SELECT object FROM rebase_confirmed UNION SELECT object FROM late WHERE NOT settled"
             " UNION SELECT id FROM objects WHERE confirmed IS NULL"
             " AND NOT EXISTS (SELECT 1 FROM outbox WHERE object = id) LIMIT ?",
             _OBJECTS_AT_ONCE,
@@ -118,19 +121,21 @@ def _some(replica: Replica) -> Changed | None:
             return None
         missing = bool(lost(database))
         editor = Editor(database, replica.identity, replica.environment)
-        for (id_,) in ids:
-            _settle(replica, editor, id_, missing=missing)
+        waiting = frozenset(
+            id_.hex() for (id_,) in ids if _settle(replica, editor, id_, missing=missing)
+        )  # fmt: skip
         editor.finish()
-    return Changed(frozenset(id_.hex() for (id_,) in ids))
+    return Changed(frozenset(id_.hex() for (id_,) in ids), waiting)
 
 
-def _settle(replica: Replica, editor: Editor, id_: bytes, *, missing: bool) -> None:
+def _settle(replica: Replica, editor: Editor, id_: bytes, *, missing: bool) -> bool:
+    """Show an object as the log has it, with what is to be brought back; whether it newly waits."""
     database, row = replica.database, objects.load(replica.database, id_)
-    raw = database.value("SELECT confirmed FROM former WHERE object = ?", id_)
-    database.run("DELETE FROM former WHERE object = ?", id_)
+    raw = database.value("SELECT confirmed FROM rebase_confirmed WHERE object = ?", id_)
+    database.run("DELETE FROM rebase_confirmed WHERE object = ?", id_)
     if row is None:
         database.run("DELETE FROM late WHERE object = ?", id_)
-        return
+        return False
     former = None if raw is None else objects.read_state(raw)
     confirmed = None if row.confirmed is None else objects.read_state(row.confirmed)
     pending = [
@@ -147,13 +152,15 @@ def _settle(replica: Replica, editor: Editor, id_: bytes, *, missing: bool) -> N
     back = former is not None and missing and not (shown is not None and dominates(shown, former))
     if shown is None and not back:
         objects.remove(database, row)
-        return
+        return False
     declared = replica.identity.declared.get(row.collection)
+    waits = False
     if shown is not None:
         row = row.with_pending(shown if pending else None)
-        objects.save(database, row, shown, declared)
+        waits = objects.save(database, row, shown, declared, Occasion(b"", replica.environment.now_ms()))
     if back and former is not None and not objects.is_quarantined(database, id_):
         editor.edit(id_, row.collection, lambda current, dot, _: reasserted(current, former, dot), whole=True)
+    return waits
 
 
 def reasserted(current: ObjectState | None, former: ObjectState, dot: Dot) -> ObjectState:
@@ -178,5 +185,5 @@ def _done(replica: Replica) -> None:
         reason = due(database)
         if reason == "restored":
             notices.add(database, "server_restored", replica.environment.now_ms())
-        database.run("DELETE FROM former_heads")
+        database.run("DELETE FROM rebase_heads")
         database.run("DELETE FROM meta WHERE name IN ('rebase', 'rebasing') OR name GLOB 'former_*'")

@@ -37,10 +37,13 @@ class Unsent:
     target: ObjectState = field(repr=False)
 
 
-def take_out(database: Database, identity: Identity) -> list[Unsent]:
-    """Empty the outbox; gives what was in there, in the order of its first edit."""
+def take_out(database: Database, identity: Identity, alike: int) -> list[Unsent]:
+    """Empty the outbox; gives what was in there, in the order of its first edit.
+
+    Changes up to the counter `alike` are in the log as they are: they are not made anew, and come from there.
+    """
     found = [
-        _unsent(database, id_)
+        _unsent(database, id_, alike)
         for (id_,) in database.rows("SELECT object FROM outbox GROUP BY object ORDER BY min(counter)")
     ]
     database.run("DELETE FROM outbox")
@@ -60,7 +63,7 @@ def _show_without(database: Database, identity: Identity, row: ObjectRow, base: 
     else:
         again = database.get("rebasing") is not None  # what was confirmed before is shown besides
         row = row.with_pending(shown if again else None)
-        objects.save(database, row, shown, identity.declared.get(row.collection))
+        objects.save(database, row, shown, identity.declared.get(row.collection), None)
 
 
 def make_again(editor: Editor, identity: Identity, unsent: Unsent) -> None:
@@ -122,13 +125,16 @@ class _Maker:
             self.state = part if self.state is None else join(self.state, part)
 
 
-def _unsent(database: Database, id_: bytes) -> Unsent:
-    former = database.value("SELECT confirmed FROM former WHERE object = ?", id_)
+def _unsent(database: Database, id_: bytes, alike: int) -> Unsent:
+    former = database.value("SELECT confirmed FROM rebase_confirmed WHERE object = ?", id_)
     raw = former or database.value("SELECT confirmed FROM objects WHERE id = ?", id_)
     base = target = None if raw is None else objects.read_state(raw)
-    for (plaintext,) in database.rows("SELECT plaintext FROM outbox WHERE object = ? ORDER BY counter", id_):
+    for counter, plaintext in database.rows(
+        "SELECT counter, plaintext FROM outbox WHERE object = ? ORDER BY counter", id_
+    ):
         state = objects.read_state(plaintext)
         target = state if target is None else join(target, state)
+        base = target if counter <= alike else base
     assert target is not None, "an object in the outbox has a change there"
     return Unsent(id_, base, target)
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from echolia.client import notices, remaking
+from echolia.client import ledger, notices, remaking
 from echolia.client.device_entries import entry_json, fetch_device_log
 from echolia.client.editing import Editor
 from echolia.client.opening import OpenHome
+from echolia.client.pages import pull_page, read_served
+from echolia.client.replica import Replica
 from echolia.client.session import Refused, Session
+from echolia.client.verifier import Known, VerifiedRun, verify_page
 from echolia.core.device_log import DeviceLog, SignedEntry, entry_bytes
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
 from echolia.core.messages import device_log_message
+from echolia.core.runs import chain_start, fold, leaf
 from echolia.e2ee.keys import SECRET_BYTES, KeyPairs
 
 _ROUNDS: Final = 4
@@ -37,8 +41,43 @@ async def renew(opened: OpenHome, session: Session) -> None:
                 raise
     else:
         raise EcholiaError("device_log_conflict")
-    await replica.run(_switch, opened)
+    alike = await _alike(replica, session)
+    await replica.run(_switch, opened, alike)
     session.become(keys)
+
+
+async def _alike(replica: Replica, session: Session) -> int:
+    """The own counter up to which the log has what waits here: both copies sent it, or had it when they parted.
+
+    What follows was written twice. Where the log cannot be read on from here, nothing is known to be alike.
+    """
+    known = await replica.run(_known, replica)
+    more = known.position.epoch != 0
+    while more:
+        page = read_served(await pull_page(session, known.position, elide_own=False))
+        verified = await replica.run(verify_page, known, page)
+        own = [run for run in verified.runs if run.header.device == known.own]
+        if own:
+            return await replica.run(_last_alike, replica, own)
+        known, more = verified.known, verified.more
+    return 0
+
+
+def _known(replica: Replica) -> Known:
+    return ledger.known(replica.database, replica.identity.account, replica.identity.device)
+
+
+def _last_alike(replica: Replica, own: list[VerifiedRun]) -> int:
+    waiting = dict(replica.database.rows("SELECT counter, chain FROM outbox"))
+    head = ledger.heads(replica.database).get(replica.identity.device)
+    chain = head.chain if head else chain_start(replica.identity.account, replica.identity.device)
+    last = 0
+    for change in (change for run in own for change in run.changes):
+        chain = fold(chain, [leaf(change)])
+        if waiting.get(change.counter) != chain:
+            break
+        last = change.counter
+    return last
 
 
 def _successor(opened: OpenHome) -> KeyPairs:
@@ -58,12 +97,12 @@ def _entry(opened: OpenHome, log: DeviceLog, keys: KeyPairs) -> SignedEntry:
     return SignedEntry(entry, {b64(each.device): each.sign(message) for each in (former, keys)})
 
 
-def _switch(opened: OpenHome) -> None:
+def _switch(opened: OpenHome, alike: int) -> None:
     replica, vault = opened.replica, opened.vault.succeeded()
     database, environment = replica.database, replica.environment
     identity = replica.identity.renewed(vault)
     with database.transaction():
-        unsent = remaking.take_out(database, identity)
+        unsent = remaking.take_out(database, identity, alike)
         editor = Editor(database, identity, environment)
         for one in unsent:
             remaking.make_again(editor, identity, one)

@@ -15,7 +15,8 @@ from echolia.client.editing import Editor, Written
 from echolia.client.environment import Environment
 from echolia.client.identity import Identity
 from echolia.client.plain_values import Edit
-from echolia.client.reports import Changed, Put
+from echolia.client.presentation import present
+from echolia.client.reports import Changed, Choice, Put
 from echolia.core import merge
 from echolia.core.clock import Stamp
 from echolia.core.collections import Collection
@@ -25,18 +26,23 @@ from echolia.core.merge import ObjectState
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
-Verb: TypeAlias = Literal["create", "update", "put", "delete", "restore"]
+Verb: TypeAlias = Literal["create", "update", "put", "delete", "restore", "revert", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One edit that is asked for; `same` is `Collection.put_many`'s."""
+    """One edit that is asked for; `same` is `Collection.put_many`'s.
+
+    "revert" puts what differs, and keeps what it replaces in the history in any case; "resolve" decides
+    between the `choices` that the person was shown.
+    """
 
     verb: Verb
     collection: str
     object: bytes
     fields: Mapping[str, Edit] = field(repr=False)
     same: str | None = None
+    choices: tuple[Choice, ...] = field(default=(), repr=False)
 
 
 class Replica:
@@ -65,7 +71,7 @@ class Replica:
         """Make these edits in one transaction, all or none; what each came to."""
         results, written = await self.run(self._edit, orders)
         if written:
-            conflicts = frozenset(one.object.hex() for one in written if one.conflicts)
+            conflicts = frozenset(one.object.hex() for one in written if one.waits)
             self.tell(Changed(frozenset(one.object.hex() for one in written), conflicts))
         return results
 
@@ -89,12 +95,13 @@ class Replica:
     def _edit(self, orders: Iterable[Order]) -> tuple[list[Put], list[Written]]:
         with self.database.transaction():
             editor = Editor(self.database, self.identity, self.environment)
-            done = [_carry_out(editor, self.identity, order) for order in orders]
+            done = [carry_out(editor, self.identity, order) for order in orders]
             editor.finish()
         return [result for result, _ in done], [written for _, written in done if written is not None]
 
 
-def _carry_out(editor: Editor, identity: Identity, order: Order) -> tuple[Put, Written | None]:
+def carry_out(editor: Editor, identity: Identity, order: Order) -> tuple[Put, Written | None]:
+    """Make one edit; what it came to, and what was written."""
     collection = identity.collection(order.collection)
     outcome: list[Put] = ["unchanged"]
 
@@ -104,8 +111,8 @@ def _carry_out(editor: Editor, identity: Identity, order: Order) -> tuple[Put, W
         )  # fmt: skip
         return part
 
-    whole = order.verb in {"delete", "restore"}
-    written = editor.edit(order.object, order.collection, make, whole=whole)
+    whole, apart = order.verb in {"delete", "restore"}, order.verb == "revert"
+    written = editor.edit(order.object, order.collection, make, whole=whole, apart=apart)
     return outcome[0], written
 
 
@@ -173,10 +180,21 @@ def _restore(making: _Making) -> _Made:
     return "updated", merge.restore(state, making.dot)
 
 
+def _resolve(making: _Making) -> _Made:
+    shown = present(making.known(), making.collection).conflicts
+    asked = {(choice.device, choice.counter) for choice in making.order.choices}
+    for name in making.order.fields:
+        if not asked or {(device.hex(), counter) for _, device, counter in shown.get(name, ())} != asked:
+            raise EcholiaError("conflict_changed")
+    return _update(making)
+
+
 _MAKERS: Mapping[Verb, Callable[[_Making], _Made]] = {
     "create": _create,
     "update": _update,
     "put": _put,
     "delete": _delete,
     "restore": _restore,
+    "revert": _put,
+    "resolve": _resolve,
 }

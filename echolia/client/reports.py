@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from echolia.core.merge import Value
 
@@ -14,13 +14,24 @@ NoticeCode: TypeAlias = Literal["identity_renewed", "server_restored"]
 Put: TypeAlias = Literal["new", "updated", "unchanged", "in_trash"]
 
 
+def titled(fields: Mapping[str, Value]) -> str:
+    """What names an object that shows these fields; see `Record.title`."""
+    named = (fields.get(name) for name in ("title", "name", "content"))
+    return next((value for value in named if isinstance(value, str) and value), "")
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of several values that stand side by side in a field: who wrote it, with which counter."""
+    """One of several values that stand side by side in a field: who wrote it, with which counter.
+
+    `at_ms` is when the log received it (ms since 1970); None while it is not on the server, or if that was
+    long ago. `device` is empty for what several have written together, as a set.
+    """
 
     value: Value = field(repr=False)
     device: str
     counter: int
+    at_ms: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +39,7 @@ class Record:
     """An object as a person sees it.
 
     `id` is 32 lower-case hexadecimal digits. In `fields` a set is a list, a text or `multi` its value; a
-    `multi` in conflict shows its first value there and all of them in `conflicts`. `updated_ms` is when this
+    field in conflict shows one value there and all of them in `conflicts`. `updated_ms` is when this
     device wrote or received the newest change (ms since 1970). `pending`: not all of it is on the server yet.
     """
 
@@ -45,8 +56,78 @@ class Record:
     @property
     def title(self) -> str:
         """The field that names it: `title`, `name` or `content`, whichever there is first; else nothing."""
-        named = (self.fields.get(name) for name in ("title", "name", "content"))
-        return next((value for value in named if isinstance(value, str) and value), "")
+        return titled(self.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What an object showed before, or (a `loser`) a value that lost to a write which had not seen it.
+
+    `id` is a number of this device's. `device` wrote it, as far as is known ("" if not), and `at_ms` is when,
+    or when the log received it; until `until_ms`, by this device's clock, when `replaced_by` wrote something
+    else ("": several did). `fields` and `conflicts` are as in a `Record`; a loser has its one field.
+    """
+
+    id: int
+    kind: Literal["version", "loser"]
+    fields: Mapping[str, Value] = field(repr=False)
+    device: str
+    at_ms: int | None
+    until_ms: int
+    replaced_by: str
+    conflicts: Mapping[str, tuple[Choice, ...]] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """A field in conflict: the values that compete, and a text that keeps what each says, if all are texts.
+
+    `mixed`: the field was declared with different policies, and what is shown is one of several parts.
+    """
+
+    choices: tuple[Choice, ...]
+    merged: str | None = field(repr=False)
+    mixed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who wrote something, with which counter, and when the log received it (see `Choice`)."""
+
+    device: str
+    counter: int
+    at_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """An object that waits for a decision.
+
+    Alive, it has `sides`, by field. Recovered, it lies in the Trash: `deletion` did not know of `edits`.
+    """
+
+    record: Record
+    sides: Mapping[str, Sides] = field(default_factory=dict)
+    deletion: Origin | None = None
+    edits: tuple[Origin, ...] = ()
+
+    @property
+    def kind(self) -> Literal["values", "recovered"]:
+        """What is to be decided: which value holds, or whether the object comes back."""
+        return "recovered" if self.record.recovered else "values"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an object says it comes from: the `record` if it is here, and otherwise where it is.
+
+    "trash": it lies in the Trash here. "gone": it was here, and what made it counts no more. "not_here": it
+    has not arrived, or never will; nobody can tell.
+    """
+
+    id: str
+    standing: Literal["here", "trash", "gone", "not_here"]
+    record: Record | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +141,15 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """What a sync or an edit changed: ids of objects; in `conflicts` those that newly wait for a decision."""
+    """What a sync or an edit changed: ids of objects; in `conflicts` those that newly wait for a decision.
+
+    That is objects with a field whose values compete, and recovered ones (see `Device.conflicts`).
+    `braked`: a mass change of other devices was stopped just now (`Device.brake`); it is told once.
+    """
 
     objects: frozenset[str]
     conflicts: frozenset[str] = frozenset()
+    braked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +163,84 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowance:
+    """How much of something is used, and how much there may be (None: as much as there is room for).
+
+    Deleting may exceed the limit by `reserve`.
+    """
+
+    used: int
+    limit: int | None
+    reserve: int = 0
+
+    @property
+    def room(self) -> int | None:
+        """How much is left; None if there is no limit."""
+        return None if self.limit is None else max(0, self.limit - self.used)
+
+    @property
+    def percent(self) -> int:
+        """How much of it is used, in whole percent, rounded down; 0 if there is no limit."""
+        return self.used * 100 // self.limit if self.limit else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What the server lets this account have, by its tier: bytes, objects, and changes a minute."""
+
+    tier: str
+    bytes: Allowance
+    objects: Allowance
+    changes_per_minute: Allowance
+
+    def share(self, what: str) -> Allowance | None:
+        """The allowance of that name; None for another name."""
+        named = {"bytes": self.bytes, "objects": self.objects, "changes_per_minute": self.changes_per_minute}
+        return named.get(what)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Why changes wait here: the server takes no more of them for now. Nothing is lost, and pulling goes on.
+
+    `code`: `quota_exceeded` (the account is full), `storage_full` (the server's disk is), `rate_limited` (too
+    much within a minute) or `body_too_large` (one change is larger than the account may ever be). `what` is
+    the `Quota`'s allowance that is used up, or "" if it is none of them. `waiting` counts changes;
+    `retry_after_s` is how long the server asks to wait.
+    """
+
+    code: str
+    what: str
+    allowance: Allowance | None
+    retry_after_s: float
+    waiting: int = 0
+
+    @property
+    def room(self) -> int | None:
+        """How much was left; None if that was not told."""
+        return None if self.allowance is None else self.allowance.room
+
+
+@dataclass(frozen=True, slots=True)
+class Rewound:
+    """What a rewind came to, in objects: taken out of the Trash, set back, and left as they are.
+
+    Left is what was edited here since, cannot be read, or is of a collection that is not declared here.
+    """
+
+    restored: int
+    set_back: int
+    left: int
+
+
+@dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What one sync did. `pushed` and `pulled` count changes; `quarantined` those that could not be read."""
+    """What one sync did. `pushed` and `pulled` count changes; `quarantined` those that could not be read.
+
+    `held` says what the server would not take: everything else was done. `quota` is as the server told it
+    before the pushes; None if it tells none.
+    `rewound` is given where it carried out a decision to rewind.
+    """
 
     pushed: int
     pulled: int
@@ -86,6 +248,54 @@ class SyncReport:
     changed: Changed
     epoch: int
     seq: int
+    quota: Quota | None = None
+    held: Held | None = None
+    rewound: Rewound | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """An object alive here that a mass change would delete, or else overwrite; `title` is what it shows."""
+
+    object: str
+    title: str = field(repr=False)
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Brake:
+    """A mass change of other devices that waits for a decision; nothing of it was applied.
+
+    Of `held` objects alive here it would delete `deletions` and overwrite `overwrites`, with what was applied
+    within the hour before where that belongs to it. `complete`: all that waits was counted, else at least
+    these. `devices` gives each device's deletions and overwrites; `examples` are some of the objects.
+    """
+
+    at_ms: int
+    held: int
+    deletions: int
+    overwrites: int
+    complete: bool
+    devices: Mapping[str, tuple[int, int]]
+    examples: tuple[Loss, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Which devices hold the newest version of an object: ids, as their signed acknowledgements say.
+
+    Acknowledgements are asked for at the start of a sync, so it is as fresh as the last one. `pending`: that
+    version is not on the server yet, so it is on this device only.
+    """
+
+    on: tuple[str, ...]
+    lacking: tuple[str, ...]
+    pending: bool
+
+    @property
+    def devices(self) -> int:
+        """How many devices the account has, revoked ones aside."""
+        return len(self.on) + len(self.lacking)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +331,20 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """One thing that the server says it has of this account (`spec/ledger.md`).
+
+    `place` is where it lies there; `value` is as JSON has it, None where it is not counted; `what` and `why`
+    are for people.
+    """
+
+    place: str
+    what: str
+    value: Any
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class LoggedDevice:
     """A device of the account: id (hexadecimal), its place in the device log, its last change seen here.
 
@@ -137,7 +361,11 @@ class LoggedDevice:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How this home stands, without asking the server."""
+    """How this home stands, without asking the server.
+
+    `not_everywhere` counts the objects whose newest version some device does not hold, as far as is known
+    (`Receipt`); `brake` is the mass change that waits for a decision.
+    """
 
     account: str
     device: str
@@ -155,3 +383,7 @@ class Status:
     devices: int
     notices: tuple[Notice, ...] = ()
     late: tuple[str, ...] = ()
+    recovered: int = 0
+    held: Held | None = None
+    not_everywhere: int = 0
+    brake: Brake | None = None

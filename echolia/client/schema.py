@@ -87,7 +87,7 @@ CREATE VIRTUAL TABLE search USING fts5 (
 """
 
 # `changes` are the live ones (spec/checkpoints.md): what a checkpoint commits to, and what has to be made
-# anew should they be cut off. `former…` is what was confirmed before the log is read again. `reading…` is
+# anew should they be cut off. `rebase…` is what was confirmed before the log is read again. `reading…` is
 # a checkpoint while it is read: newest first, so what supersedes stands in `reading_states`.
 _CHECKPOINTS: Final = """
 DROP TABLE written;
@@ -106,8 +106,8 @@ CREATE TABLE base (
     log BLOB NOT NULL,
     received_ms INTEGER NOT NULL
 );
-CREATE TABLE former (object BLOB PRIMARY KEY, confirmed BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE former_heads (
+CREATE TABLE rebase_confirmed (object BLOB PRIMARY KEY, confirmed BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE rebase_heads (
     device BLOB PRIMARY KEY, counter INTEGER NOT NULL, chain BLOB NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE reading (
@@ -134,4 +134,83 @@ CREATE TABLE late (
 INSERT INTO meta SELECT 'rebase', 'upgrade' WHERE EXISTS (SELECT 1 FROM runs);
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _CHECKPOINTS)
+# What objects showed before, until when by this device's clock (`kept_ms`), and what replaced it; with
+# `field` and `counter` a value that lost to a write which had not seen it. An object's `session…`: whose
+# edits led to what it shows, and when they began. `first`: else a run would pass for an older, forgotten one.
+_HISTORY: Final = """
+ALTER TABLE runs ADD COLUMN first INTEGER;
+ALTER TABLE objects ADD COLUMN session_device BLOB NOT NULL DEFAULT x'';
+ALTER TABLE objects ADD COLUMN session_ms INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX objects_waiting ON objects (updated_ms) WHERE recovered OR (alive AND conflicts);
+CREATE TABLE versions (
+    n INTEGER PRIMARY KEY AUTOINCREMENT,
+    object BLOB NOT NULL,
+    at_ms INTEGER,
+    device BLOB NOT NULL,
+    kept_ms INTEGER NOT NULL,
+    replaced_by BLOB NOT NULL,
+    view BLOB NOT NULL,
+    field TEXT,
+    counter INTEGER
+);
+CREATE INDEX versions_by_object ON versions (object, kept_ms);
+CREATE INDEX versions_by_time ON versions (kept_ms);
+CREATE UNIQUE INDEX versions_lost ON versions (object, field, device, counter) WHERE field IS NOT NULL;
+"""
+
+# How often objects were looked at since that was written down last; and objects that were here and are gone.
+_RELATIONS: Final = """
+CREATE TABLE accesses (
+    object BLOB NOT NULL,
+    field TEXT NOT NULL,
+    collection TEXT NOT NULL,
+    times INTEGER NOT NULL,
+    PRIMARY KEY (object, field)
+) WITHOUT ROWID;
+CREATE TABLE gone (object BLOB PRIMARY KEY) WITHOUT ROWID;
+"""
+# Where in the verified log each object's first and newest change stand. Of what was here before this table
+# was, the end of the log stands for both: nobody is said to hold what they may not hold. `held` is where the
+# log was last held whole.
+_PLACES: Final = """
+CREATE TABLE places (
+    object BLOB PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    newest INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX places_by_newest ON places (epoch, newest);
+INSERT INTO places SELECT objects.id, meta.value, ended.seq, ended.seq
+    FROM objects, meta, (SELECT max(seq) AS seq FROM runs) AS ended
+    WHERE meta.name = 'epoch' AND ended.seq NOTNULL AND objects.confirmed NOTNULL;
+INSERT INTO meta SELECT 'held', meta.value || '.' || ended.seq
+    FROM meta, (SELECT max(seq) AS seq FROM runs) AS ended WHERE meta.name = 'epoch' AND ended.seq NOTNULL;
+"""
+
+# What objects showed before other devices changed them, and the mass changes that were stopped for it.
+_BRAKES: Final = """
+CREATE TABLE former (
+    n INTEGER PRIMARY KEY,
+    object BLOB NOT NULL,
+    at_ms INTEGER NOT NULL,
+    brake INTEGER,
+    devices BLOB NOT NULL,
+    deleted INTEGER NOT NULL,
+    lost INTEGER NOT NULL,
+    fields BLOB NOT NULL
+);
+CREATE INDEX former_by_object ON former (object);
+CREATE INDEX former_by_time ON former (brake, at_ms);
+CREATE TABLE brakes (
+    n INTEGER PRIMARY KEY,
+    at_ms INTEGER NOT NULL,
+    since_ms INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    device_log INTEGER NOT NULL,
+    stage TEXT NOT NULL CHECK (stage IN ('waiting', 'accepted', 'rewinding', 'applied')),
+    preview BLOB NOT NULL
+);
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_FIRST, _CHECKPOINTS, _HISTORY, _RELATIONS, _PLACES, _BRAKES)

@@ -34,6 +34,15 @@ _RETRIED: Final = {
     "body_too_slow",
     "listeners_full",
 }
+# What a proxy in between may answer, which knows no codes.
+_BY_STATUS: Final = {
+    413: "body_too_large",
+    429: "unavailable",
+    502: "unavailable",
+    503: "unavailable",
+    504: "unavailable",
+    507: "storage_full",
+}
 _SIGN_IN_AGAIN: Final = {"unauthorized", "token_expired", "token_reused"}
 
 # The last answer that this task's device was given, should it turn out to be evidence.
@@ -41,11 +50,17 @@ ANSWERED: Final = ContextVar("answered", default=b"")
 
 
 class Refused(EcholiaError):
-    """An error that the server answered; `members` are further members of its document."""
+    """An error that the server answered; `members` are further members of its document.
 
-    def __init__(self, code: str, detail: str, members: Mapping[str, Any]) -> None:
+    `retry_after_s` is how long it asks to wait, 0 if it does not say.
+    """
+
+    def __init__(
+        self, code: str, detail: str, members: Mapping[str, Any], retry_after_s: float = 0.0
+    ) -> None:
         super().__init__(code, detail)
         self.members = members
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +209,13 @@ class Session:
         device, challenge = self._keys.device, await self.fresh_challenge()
         signature = self._keys.sign(login_message(device, challenge))
         asked = {"device": b64(device), "challenge": b64(challenge), "signature": b64(signature)}
-        return await self.open("POST", "/auth/token", asked)
+        try:
+            return await self.open("POST", "/auth/token", asked)
+        except Refused as refused:
+            if refused.code != "signature_invalid":
+                raise
+            # A server says so of devices it does not know, and this device's own signature is right.
+            raise Refused("account_unknown", refused.detail, {}) from None
 
     async def _retried(self, request: Request) -> Answer:
         wait_s = _FIRST_WAIT_S
@@ -210,6 +231,8 @@ class Session:
                 break
             await self._environment.sleep(max(asked_s, wait_s * (0.5 + self._environment.jitter())))
             wait_s *= 2
+        if refused is not None and refused.code == "rate_limited":
+            raise refused  # the server is there, and has said for how long it is not to be asked
         raise EcholiaError("server_unreachable", "" if refused is None else refused.code)
 
     async def _attempt(self, request: Request) -> Answer | None:
@@ -250,11 +273,12 @@ def _refused(answer: Answer) -> Refused:
     except EcholiaError:
         fields = {}
     code = fields.pop("code", None)
+    told, after_s = f"the server answered {answer.status}", answer.retry_after_s
     if isinstance(code, str) and code in CODES and code not in NEVER_ANSWERED:
-        return Refused(code, f"the server answered {answer.status}", fields)
-    if answer.status in {429, 502, 503, 504}:
-        return Refused("unavailable", f"the server answered {answer.status}", {})
-    return Refused("server_invalid", f"the server answered {answer.status} without a known code", {})
+        return Refused(code, told, fields, after_s)
+    if answer.status in _BY_STATUS:
+        return Refused(_BY_STATUS[answer.status], told, {}, after_s)
+    return Refused("server_invalid", f"{told} without a known code", {})
 
 
 def bytes_of(fields: Mapping[str, Any], name: str, length: int | None = None) -> bytes:

@@ -3,21 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from echolia.client import checkpointing, evidence, ledger, outgoing, rebasing, starting, witnesses
+from echolia.client import (
+    accesses,
+    checkpointing,
+    evidence,
+    history,
+    ledger,
+    outgoing,
+    rebasing,
+    resets,
+    starting,
+    witnesses,
+)
 from echolia.client.applying import Applied, Applier
+from echolia.client.backpressure import Backpressure
+from echolia.client.brakes import BrakeLimits
+from echolia.client.braking import Braking
 from echolia.client.database import Database
 from echolia.client.device_entries import fetch_device_log
+from echolia.client.environment import Environment
 from echolia.client.identity import Identity
 from echolia.client.opening import OpenHome
 from echolia.client.outgoing import Outgoing
 from echolia.client.pages import pull_page, read_served
+from echolia.client.quotas import read_quota
 from echolia.client.renewing import renew
-from echolia.client.reports import Changed, Progress, SyncReport
+from echolia.client.reports import Changed, Held, Progress, Quota, SyncReport
 from echolia.client.session import ANSWERED, Refused, Session
 from echolia.client.verifier import verify_page
 from echolia.core.errors import EcholiaError
@@ -42,6 +58,8 @@ class _Tally:
     pulled_bytes: int = 0
     changed: frozenset[str] = frozenset()
     conflicts: frozenset[str] = frozenset()
+    quota: Quota | None = None
+    held: Held | None = None
 
     def add(self, applied: Applied) -> Changed:
         changed = Changed(
@@ -58,8 +76,10 @@ class _Tally:
 class Syncing:
     """Syncs one replica with one server; one sync at a time."""
 
-    def __init__(self, opened: OpenHome, session: Session) -> None:
+    def __init__(self, opened: OpenHome, session: Session, limits: BrakeLimits) -> None:
         self._opened, self._replica, self._session = opened, opened.replica, session
+        self._backpressure = Backpressure(opened.replica)
+        self._braking = Braking(opened.replica, session, limits)
         self._one = asyncio.Lock()
         self._told = b""  # what others acknowledged, as it was served, while it is compared
 
@@ -71,6 +91,11 @@ class Syncing:
     def _identity(self) -> Identity:
         return self._replica.identity
 
+    @property
+    def environment(self) -> Environment:
+        """The device's surroundings."""
+        return self._replica.environment
+
     async def sync(self, on_progress: OnProgress | None = None) -> SyncReport:
         """See `Device.sync`."""
         async with self._one:
@@ -81,7 +106,8 @@ class Syncing:
             except EcholiaError as error:
                 answer, now_ms = self._told or ANSWERED.get(), self._replica.environment.now_ms()
                 await self._replica.run(evidence.keep, self._database, error, answer, now_ms)
-                raise
+                named = await self._replica.run(resets.named, self._database, error)
+                raise named from (None if named is error else error)
             finally:
                 self._told = b""
                 ANSWERED.set(b"")
@@ -114,9 +140,9 @@ class Syncing:
         told = ANSWERED.get()
         await self._replica.run(witnesses.check_epoch, self._replica, status)
         await self._replica.run(witnesses.check_head, self._replica, status)
-        acks = witnesses.read_acks(status)
+        acks, tally.quota = witnesses.read_acks(status), read_quota(status)
         await fetch_device_log(self._replica, self._session)
-        refused = await self._exchange(tally, report)
+        refused = await self._exchange(status, tally, report)
         await self._replica.run(witnesses.check_vouched, self._replica)
         self._told = told
         await self._replica.run(witnesses.check, self._replica, acks)
@@ -126,7 +152,7 @@ class Syncing:
             raise refused
         await checkpointing.offer(self._replica, self._session)
 
-    async def _exchange(self, tally: _Tally, report: OnProgress) -> Refused | None:
+    async def _exchange(self, status: Mapping[str, Any], tally: _Tally, report: OnProgress) -> Refused | None:
         """Push and pull; gives why the server did not take all, since that need not stop a pull."""
         if await self._replica.run(rebasing.begin_if_due, self._replica):
             await self._pull(tally, report)
@@ -134,17 +160,25 @@ class Syncing:
             if self._identity.device in await self._replica.run(rebasing.lost, self._database):
                 await renew(self._opened, self._session)
             await rebasing.finish(self._replica)
+        await accesses.write_if_due(self._replica)
         refused = await self._push(tally, report)
+        await self._braking.begin(status)
         await self._pull(tally, report)
+        if self._braking.rewound is not None:
+            refused = await self._push(tally, report) or refused
         return refused
 
     def _reported(self, tally: _Tally) -> SyncReport:
-        self._database.put("last_sync_ms", self._replica.environment.now_ms())
+        now_ms = self._replica.environment.now_ms()
+        self._database.put("last_sync_ms", now_ms)
+        history.prune(self._database, now_ms, history.PRUNED_AT_ONCE)
         ledger.trim(self._database)
         self._database.shrink()
         at = ledger.position(self._database, self._identity.account)
         changed = Changed(tally.changed, tally.conflicts)
-        return SyncReport(tally.pushed, tally.pulled, tally.quarantined, changed, at.epoch, at.seq)
+        done = tally.pushed, tally.pulled, tally.quarantined
+        told = tally.quota, tally.held, self._braking.rewound
+        return SyncReport(*done, changed, at.epoch, at.seq, *told)
 
     async def _push(self, tally: _Tally, report: OnProgress) -> Refused | None:
         try:
@@ -154,20 +188,25 @@ class Syncing:
         return None
 
     async def _push_all(self, tally: _Tally, report: OnProgress) -> None:
-        after, waiting = await self._replica.run(self._unsent)
-        total = waiting
-        while sent := await self._replica.run(outgoing.next_runs, self._database, self._identity, after):
+        after, total = await self._replica.run(self._unsent)
+        flow = await self._replica.run(self._backpressure.begin, after, tally.quota)
+        while sent := await self._replica.run(flow.next):
             body = write_push(run.frame for run in sent)
             report(Progress("push", tally.pushed, total, tally.pushed_bytes))
-            answer = await self._session.push("/sync/push", body, PUSH_TYPE)
+            try:
+                answer = await self._session.push(flow.path, body, PUSH_TYPE)
+            except Refused as refused:
+                await self._replica.run(flow.refused, refused, sent)
+                continue
             outcomes = outgoing.check_answer(sent, answer)
             epoch = answer.get("epoch")
             applied = await self._replica.run(self._settle, sent, outcomes, epoch)
             self._replica.tell(tally.add(applied))
-            after = sent[-1].header.last
+            flow.after = sent[-1].header.last
             tally.pushed += sum(run.header.count for run in sent)
             tally.pushed_bytes += len(body)
             report(Progress("push", tally.pushed, max(total, tally.pushed), tally.pushed_bytes))
+        tally.held = await self._replica.run(self._backpressure.end, flow)
 
     def _unsent(self) -> tuple[int, int]:
         """The own counter up to which the server has it all, as far as is known, and how much follows it."""
@@ -213,26 +252,43 @@ class Syncing:
         while more:
             raw = await pull_page(self._session, at, elide_own=again is None)
             page = read_served(raw)
-            applied, at = await self._applied(self._apply, page)
+            for part in [page] if again else self._braking.parts(page):
+                at = await self._take(part, tally, braked=again is None)
             more = page.more
-            self._tell(tally, applied, len(raw))
+            tally.pulled_bytes += len(raw)
             report(Progress("pull", at.seq - start, page.head.seq - start, tally.pulled_bytes))
         await self._replica.run(self._doubt)
+        if again is None:
+            await self._replica.run(self._braking.settle, at)
+
+    async def _take(self, page: Page, tally: _Tally, *, braked: bool) -> LogPosition:
+        """Apply a page, once it is sure that it is no mass change; raises `mass_change`."""
+        apply = partial(self._apply, braked=braked)
+        try:
+            applied, at = await self._applied(apply, page)
+        except EcholiaError as error:
+            if error.code != "mass_change":
+                raise
+            await self._braking.weigh(page)
+            applied, at = await self._applied(apply, page)
+        self._tell(tally, applied)
+        if braked:
+            await self._braking.reached(at)
+        return at
 
     async def _start(self, tally: _Tally, report: OnProgress) -> None:
         """Where nothing of the log is known: what counts of it, if the server has a checkpoint."""
         point = await starting.begin(self._replica, self._session)
         while point is not None:
             raw, page = await starting.read_page(self._replica, self._session, point)
-            applied = await self._applied(partial(starting.apply_page, self._replica, point), page)
-            self._tell(tally, applied, len(raw))
+            self._tell(tally, await self._applied(partial(starting.apply_page, self._replica, point), page))
+            tally.pulled_bytes += len(raw)
             report(Progress("pull", tally.pulled, point.count, tally.pulled_bytes))
             if not page.more:
                 return
 
-    def _tell(self, tally: _Tally, applied: Applied, size: int) -> None:
+    def _tell(self, tally: _Tally, applied: Applied) -> None:
         changed = tally.add(applied)
-        tally.pulled_bytes += size
         if changed.objects:
             self._replica.tell(changed)
 
@@ -246,16 +302,20 @@ class Syncing:
         await fetch_device_log(self._replica, self._session)
         return await self._replica.run(apply, page)
 
-    def _apply(self, page: Page) -> tuple[Applied, LogPosition]:
+    def _apply(self, page: Page, *, braked: bool) -> tuple[Applied, LogPosition]:
         with self._database.transaction():
             known = ledger.known(self._database, self._identity.account, self._identity.device)
             verified = verify_page(known, page)
             self._database.put("epoch", verified.known.position.epoch)
-            applier = Applier(self._database, self._identity, self._replica.environment)
+            formers = self._braking.formers() if braked else None
+            applier = Applier(self._database, self._identity, self._replica.environment, formers)
             applier.retry()
             for run in verified.runs:
                 applier.apply(run)
-            return applier.finish(), verified.known.position
+            applied = applier.finish()
+            if braked:
+                self._braking.check(verified.known.position)
+            return applied, verified.known.position
 
     async def _acknowledge(self, report: OnProgress) -> None:
         body, mark = await self._replica.run(self._ack)

@@ -18,7 +18,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked; `authorization` is the whole header's value, or nothing."""
+    """What is asked; `authorization` is the whole header's value, or nothing; so is `last_event_id`, of a
+    stream.
+    """
 
     method: str
     path: str
@@ -26,6 +28,7 @@ class Request:
     content_type: str = "application/json"
     accept: str = "application/json"
     authorization: str = field(default="", repr=False)
+    last_event_id: str = ""
     timeout_s: float = 30.0
 
 

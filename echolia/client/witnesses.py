@@ -100,7 +100,9 @@ def check(replica: Replica, acks: list[Ack]) -> None:
         if ack.verified.epoch == at.epoch:
             _check_log(replica, at, ack)
             told = (at.epoch, ack.verified.seq)
-            if database.row("SELECT epoch, seq FROM acks WHERE device = ?", ack.device) != told:
+            known = database.row("SELECT epoch, seq FROM acks WHERE device = ?", ack.device)
+            # An older one is true as well, but says less.
+            if known is None or known[0] != at.epoch or known < told:
                 database.run("INSERT OR REPLACE INTO acks VALUES (?, ?, ?)", ack.device, *told)
 
 

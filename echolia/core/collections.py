@@ -10,8 +10,9 @@ text     a text that several devices edit at once
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from math import isfinite
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, get_args
 
@@ -21,6 +22,10 @@ Policy: TypeAlias = Literal["lww", "multi", "set", "counter", "text"]
 POLICIES: Final[frozenset[str]] = frozenset(get_args(Policy))
 NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,31}")
 
+# What the values of a field have to be, where that is more than any value.
+Form: TypeAlias = Literal["number", "object_id", "share", "text"]
+_OBJECT_ID: Final = re.compile(r"[0-9a-f]{32}")
+
 
 @dataclass(frozen=True, slots=True)
 class Collection:
@@ -28,13 +33,54 @@ class Collection:
 
     name: str
     fields: Mapping[str, Policy]
+    forms: Mapping[str, Form] = field(default_factory=lambda: MappingProxyType({}))
 
-    def policy(self, field: str) -> Policy:
-        """The field's policy; raises `field_unknown`."""
+    def policy(self, name: str) -> Policy:
+        """The policy of a field; raises `field_unknown`."""
         try:
-            return self.fields[field]
+            return self.fields[name]
         except KeyError:
             raise EcholiaError("field_unknown", self.name) from None
+
+    def check(self, name: str, value: object) -> None:
+        """Return if a field may be given the value, or a set be given it as a member.
+
+        Raises `value_invalid`. Null empties a field that holds one value, whatever its form.
+        """
+        form = self.forms.get(name)
+        emptied = value is None and self.fields[name] != "set"
+        if form is not None and not emptied and not _FITS[form](value):
+            raise EcholiaError("value_invalid", f"{name} takes {_SAID[form]}")
+
+
+def is_object_id(value: object) -> bool:
+    """Whether a value names an object: 32 lower-case hexadecimal digits."""
+    return isinstance(value, str) and _OBJECT_ID.fullmatch(value) is not None
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int or (type(value) is float and isfinite(value))  # True is no number
+
+
+def _is_share(value: object) -> bool:
+    return type(value) in (int, float) and 0 <= value <= 1  # type: ignore[operator]  # it is a number
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+_FITS: Final[Mapping[Form, Callable[[object], bool]]] = MappingProxyType(
+    {"number": _is_number, "object_id": is_object_id, "share": _is_share, "text": _is_text}
+)
+_SAID: Final[Mapping[Form, str]] = MappingProxyType(
+    {
+        "number": "a number",
+        "object_id": "ids of objects: 32 hexadecimal digits",
+        "share": "a number from 0 to 1",
+        "text": "a text",
+    }
+)
 
 
 def declare(name: str, /, **policies: Policy) -> Collection:
@@ -45,11 +91,11 @@ def declare(name: str, /, **policies: Policy) -> Collection:
     """
     if NAME.fullmatch(name) is None:
         raise EcholiaError("collection_invalid", "collection name")
-    for field, policy in policies.items():
-        if NAME.fullmatch(field) is None:
+    for named, policy in policies.items():
+        if NAME.fullmatch(named) is None:
             raise EcholiaError("collection_invalid", f"field name in {name}")
         if policy not in POLICIES:
-            raise EcholiaError("collection_invalid", f"policy of {name}.{field}")
+            raise EcholiaError("collection_invalid", f"policy of {name}.{named}")
     return Collection(name, MappingProxyType(dict(policies)))
 
 
@@ -64,16 +110,22 @@ ENTRIES: Final = declare(
     source="lww",  # a map: kind, path or uuid
     meta="lww",  # a map
 )
-MEMORIES: Final = declare(
-    "memories",
-    content="multi",
-    kind="lww",
-    importance="lww",
-    sources="set",  # object ids of entries
-    access="counter",
-    created="lww",
+MEMORIES: Final = replace(
+    declare(
+        "memories",
+        content="multi",
+        kind="lww",
+        importance="lww",
+        sources="set",  # ids of the entries it comes from
+        access="counter",
+        created="lww",
+    ),
+    forms=MappingProxyType({"kind": "text", "importance": "number", "sources": "object_id"}),
 )
-TAGS: Final = declare("tags", name="multi", color="lww", confidence="lww", source_type="lww", created="lww")
+TAGS: Final = replace(
+    declare("tags", name="multi", color="lww", confidence="lww", source_type="lww", created="lww"),
+    forms=MappingProxyType({"color": "text", "confidence": "share", "source_type": "text"}),
+)
 COLLECTIONS: Final[Mapping[str, Collection]] = MappingProxyType(
     {collection.name: collection for collection in (ENTRIES, MEMORIES, TAGS)}
 )

@@ -11,6 +11,8 @@ from echolia.core.runs import MAX_COUNTER, STATE, RunHeader
 
 # Writers repeat their contexts: as many different ones are kept as parsed.
 _KEPT_CONTEXTS: Final = 256
+# No device: that of a past which is several writers'.
+_NOBODY: Final = b""
 
 
 class _Past(NamedTuple):
@@ -96,6 +98,8 @@ def _is_within(inner: _Past, outer: _Past) -> bool:
 
 def _joined(one: _Past, other: _Past) -> _Past:
     most = dict(one.others)
-    for device, counter in ((one.device, one.counter), (other.device, other.counter), *other.others.items()):
+    if one.device != _NOBODY:
+        most[one.device] = one.counter
+    for device, counter in ((other.device, other.counter), *other.others.items()):
         most[device] = max(counter, most.get(device, 0))
-    return _Past(b"", 0, most)
+    return _Past(_NOBODY, 0, most)

@@ -199,6 +199,17 @@ def stream_at(frame: bytes | memoryview, at: int) -> bytes:
     return bytes(frame[at + 21 : at + 37])
 
 
+def object_at(frame: bytes | memoryview, at: int) -> bytes:
+    """The object of the change that starts at byte `at`."""
+    return bytes(frame[at + 5 : at + 21])
+
+
+def clear_part(frame: bytes | memoryview, at: int) -> tuple[int, int, bytes, bytes]:
+    """Of the change that starts at byte `at`: class, generation, object and stream."""
+    kind, generation, object_, stream, _ = _unpack_fixed(frame, at)
+    return kind, generation, object_, stream
+
+
 def without_first(
     frame: bytes | memoryview, header: RunHeader, ends: Sequence[int], known: int, prev: bytes
 ) -> tuple[RunHeader, bytes]:

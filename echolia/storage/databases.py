@@ -12,6 +12,7 @@ from echolia.storage import user_files
 from echolia.storage.engine import Database, DatabaseDamaged, FileDriver, Statement, StorageError
 from echolia.storage.leases import Lease, OpenDatabase, OpenDatabases
 from echolia.storage.migrate import APPLIED, Migration, apply, pending
+from echolia.storage.reserve import Reserve
 from echolia.storage.template import Template
 
 __all__ = ["OpenDatabase", "Stats", "UserDatabases"]
@@ -45,17 +46,24 @@ class UserDatabases:
     """The accounts' databases, files `folder/ab/abcdef….db`; `max_open` is how many stay open.
 
     A process has one of these for a folder, and no other process touches the files: see `OwnerLock`. Opening
-    asserts that the database is the account's and applies the `migrations` it lacks.
+    asserts that the database is the account's and applies the `migrations` it lacks. On a full disk what is
+    there is served with the room of the `reserve`, and nothing new is made.
     """
 
     def __init__(
-        self, folder: Path, driver: FileDriver, migrations: Sequence[Migration], max_open: int = 512
+        self,
+        folder: Path,
+        driver: FileDriver,
+        migrations: Sequence[Migration],
+        max_open: int = 512,
+        reserve: Reserve | None = None,
     ) -> None:
         self._folder = folder
         self._driver = driver
         self._migrations = migrations
         self._template = Template(folder, driver, migrations)
-        self._opens = OpenDatabases(self._open, max_open)
+        self._reserve = reserve or Reserve(folder)
+        self._opens = OpenDatabases(self._open, max_open, self._reserve)
         self._changes: dict[bytes, asyncio.Task[None]] = {}  # accounts being created or deleted
         self._closed = False
         self._created_total = 0
@@ -94,6 +102,7 @@ class UserDatabases:
         not at all. Once begun it goes on though cancelled.
         Raises: `DatabaseExists`, `ConstraintViolated` (also: no such row), `StorageFull`, `StorageError`.
         """
+        self._reserve.refuse_growth()
         await self._change(account, lambda: self._create(account, statements))
 
     async def delete(self, account: bytes) -> None:
@@ -112,7 +121,7 @@ class UserDatabases:
 
         Returns how many there were. Raises: StorageError.
         """
-        return await self._driver.run(lambda: user_files.sweep(self._folder))
+        return await self._reserve.spared(lambda: self._driver.run(lambda: user_files.sweep(self._folder)))
 
     async def close(self) -> None:
         """Refuse everything new, wait for what runs and for the leases, close all databases."""
@@ -172,7 +181,7 @@ class UserDatabases:
         path = user_files.user_path(self._folder, account)
         try:
             await self._opens.refuse(account)
-            await self._driver.run(lambda: user_files.remove(path))
+            await self._reserve.spared(lambda: self._driver.run(lambda: user_files.remove(path)))
         finally:
             self._opens.admit(account)
         self._deleted_total += 1

@@ -17,6 +17,7 @@ from typing import Any, Final
 from cachetools import LRUCache
 
 from echolia.storage.engine import Database, DatabaseMissing, Result, Statement, StorageError
+from echolia.storage.reserve import Reserve
 
 # Evictions that may wait to be closed before an opening waits for them: bounds the open files in a storm.
 CLOSING_AT_ONCE: Final = 16
@@ -29,16 +30,22 @@ class OpenDatabase:
     cached there does not outlive a deletion.
     """
 
-    __slots__ = ("account", "db", "memory")
+    __slots__ = ("_reserve", "account", "db", "memory")
 
-    def __init__(self, account: bytes, db: Database) -> None:
+    def __init__(self, account: bytes, db: Database, reserve: Reserve) -> None:
         self.account = account
         self.db = db
         self.memory: dict[str, object] = {}
+        self._reserve = reserve
 
     def batch(self, statements: Sequence[Statement], tx: bool = True) -> Coroutine[Any, Any, list[Result]]:
-        """One unit of work; see `engine.Database.batch`."""
-        return self.db.batch(statements, tx)
+        """One unit of work, on a full disk with the reserve's room; see `engine.Database.batch`."""
+        return self._reserve.spared(lambda: self.db.batch(statements, tx))
+
+    def grow(self, statements: Sequence[Statement]) -> Coroutine[Any, Any, list[Result]]:
+        """One unit of work that stores more; raises `StorageFull` rather than take the reserve's room."""
+        self._reserve.refuse_growth()
+        return self.db.batch(statements)
 
 
 class _Slot:
@@ -85,11 +92,14 @@ class Lease:
 class OpenDatabases:
     """Opens each account's database with `opener` when it is leased and keeps at most `max_open` of them.
 
-    Where more are leased at once than that, more are open.
+    Where more are leased at once than that, more are open. On a full disk they share the `reserve`.
     """
 
-    def __init__(self, opener: Callable[[bytes], Awaitable[Database]], max_open: int) -> None:
+    def __init__(
+        self, opener: Callable[[bytes], Awaitable[Database]], max_open: int, reserve: Reserve
+    ) -> None:
         self._opener = opener
+        self._reserve = reserve
         self._max_open = max_open
         self._slots: dict[bytes, _Slot] = {}
         self._idle: LRUCache[bytes, _Slot] = LRUCache(math.inf)
@@ -209,13 +219,13 @@ class OpenDatabases:
         try:
             while len(self._closers) >= CLOSING_AT_ONCE:
                 await asyncio.wait(self._closers, return_when=asyncio.FIRST_COMPLETED)
-            db = await self._opener(slot.account)
+            db = await self._reserve.spared(lambda: self._opener(slot.account))
         except BaseException:
             self._slots.pop(slot.account, None)
             slot.ended.set()
             raise
         self.opened_total += 1
-        slot.open = OpenDatabase(slot.account, db)
+        slot.open = OpenDatabase(slot.account, db, self._reserve)
         slot.ready = not (self._closed or slot.account in self._refused)
         if not slot.leases:  # whoever wanted it was cancelled
             self._unleased(slot)

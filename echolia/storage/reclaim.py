@@ -22,13 +22,12 @@ class Batches(Protocol):
 async def reclaim(db: Batches) -> None:
     """Shorten the database's file by the pages that nothing uses, and empty its write-ahead log.
 
-    A file of before there was this is written anew as a whole, once. Raises: `StorageError`.
+    A file that was made before files could shrink keeps its pages and uses them again.
+    Raises: `StorageError`.
     """
-    while (free := await _number(db, "PRAGMA freelist_count")) > 0:
-        if not await _number(db, "PRAGMA auto_vacuum"):
-            await db.batch([Statement("PRAGMA auto_vacuum = INCREMENTAL"), Statement("VACUUM")], tx=False)
-        else:
-            await db.batch([Statement(f"PRAGMA incremental_vacuum({min(free, STEP_PAGES)})")], tx=False)
+    shrinks = await _number(db, "PRAGMA auto_vacuum")
+    while shrinks and await _number(db, "PRAGMA freelist_count"):
+        await db.batch([Statement(f"PRAGMA incremental_vacuum({STEP_PAGES})")], tx=False)
     await db.batch([Statement("PRAGMA wal_checkpoint(TRUNCATE)")], tx=False)
 
 

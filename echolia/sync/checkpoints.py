@@ -126,9 +126,11 @@ async def found_live(
         found = await summary(db, log.state.account, live, writers, walking)
     received_ms = await history.received_ms_at(db, seq)
     # Looked up last: a run that was let go of during the walk lies at or before the base.
-    gone = {device: ChainHead(*head) for device, head in log.base.heads.items()}
+    heads = {device: ChainHead(*head) for device, head in log.base.heads.items()}
+    for device, head in found.heads.items():
+        heads[device] = max(head, heads.get(device, head))
     said = (point.received_ms, point.heads, point.count, point.live)
-    holds = (received_ms, {**gone, **found.heads}, found.count, found.live) == said
+    holds = (received_ms, heads, found.count, found.live) == said
     return live if holds else None
 
 

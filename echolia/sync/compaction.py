@@ -94,15 +94,23 @@ class Compaction:
         try:
             async with self.accounts.lease(account) as db:
                 log = await open_log(db)
-                _, log.base = await history.load(db)
-                await self._finish(db, log, None)
-                for kept in await self._candidates(db, log):
-                    if (live := await self._begin(db, log, kept)) is not None:
-                        await self._finish(db, log, live)
-                        break
+                try:
+                    await self._compact(db, log)
+                except EcholiaError:
+                    # What was being done may be done nevertheless.
+                    await log.look_again(db)
+                    raise
         except EcholiaError as error:
             # Nobody waits for this; whatever is done is done, and the next acknowledgement tries again.
             structlog.get_logger().warning("compaction_failed", code=error.code)
+
+    async def _compact(self, db: OpenAccount, log: OpenLog) -> None:
+        """Go on where it was left, then to the newest checkpoint that may be compacted to."""
+        await self._finish(db, log, None)
+        for kept in await self._candidates(db, log):
+            if (live := await self._begin(db, log, kept)) is not None:
+                await self._finish(db, log, live)
+                return
 
     async def _candidates(self, db: OpenAccount, log: OpenLog) -> list[StoredCheckpoint]:
         standing, acked = await self.devices.standing(log.state.account), await history.acknowledged(db)
@@ -119,6 +127,10 @@ class Compaction:
         account, point = log.state.account, kept.checkpoint
         live = await found_live(db, log, point, await self.devices.standing(account), self.walking)
         async with log.moving_base:
+            if live is None:
+                # It held when it was kept: whatever it was, nothing can be compacted to it any more.
+                await history.forget_checkpoint(db, point.position.seq)
+                log.stored_ms.pop(point.position.seq, None)
             if live is None or is_void(kept, await self.devices.standing(account)):
                 return None
             log.rebase(base_at(account, log.state.position.epoch, point))

@@ -180,6 +180,11 @@ async def put_checkpoint(db: Batches, seq: int, kept: StoredCheckpoint, gone: Se
     await db.batch([*(Statement(_FORGET, (each,)) for each in gone), Statement(_PUT, columns)])
 
 
+async def forget_checkpoint(db: Batches, seq: int) -> None:
+    """Forgets the checkpoint of a position that is not the base."""
+    await db.batch((Statement(_FORGET, (seq,)),))
+
+
 async def received_ms_at(db: Batches, seq: int) -> int:
     """When the run was received that ends at `seq`, which lies after the base."""
     (found,) = await db.batch((Statement(_RECEIVED_AT, (seq,)),))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any, Final, Literal, NamedTuple
+from urllib.parse import parse_qs
 
 from echolia.core import push, runs
 from echolia.core.errors import EcholiaError
@@ -148,6 +149,17 @@ def _device(name: str) -> bytes:
         return unb64(name, ID_BYTES)
     except EcholiaError:
         raise _invalid("vector: expected device ids") from None
+
+
+def read_reserve(query: bytes) -> bool:
+    """Whether a push asks for the quota's reserve; raises `invalid_request`."""
+    # As text: of bytes, what is no ASCII once it is unquoted would be a fault.
+    match parse_qs(query.decode("latin-1"), keep_blank_values=True).get("reserve"):
+        case None:
+            return False
+        case ["1"]:
+            return True
+    raise _invalid("reserve: expected 1")
 
 
 def read_ack(body: bytes) -> Ack:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from echolia.core.positions import LogPosition
+from echolia.storage.engine import Result, Statement
 from echolia.sync import history, store
 from echolia.sync.history import LogBase
 from echolia.sync.store import Batches, LogState
@@ -21,6 +22,12 @@ class OpenAccount(Batches, Protocol):
     """An account's database while it is leased; `memory` lives as long as it stays open."""
 
     memory: dict[str, object]
+
+    async def grow(self, statements: Sequence[Statement]) -> list[Result]:
+        """One atomic unit of work that stores more; raises `storage_full` where a full disk lives on its
+        reserve.
+        """
+        ...
 
 
 class Accounts(Protocol):
@@ -57,6 +64,12 @@ class OpenLog:
         """The base moves; what it stands for is the newest that is promised."""
         self.base = base._replace(dropped_bytes=self.base.dropped_bytes)
         self.stored_ms = {seq: ms for seq, ms in self.stored_ms.items() if seq > base.position.seq}
+
+    async def look_again(self, db: Batches) -> None:
+        """Take base and checkpoints from the disk, after a change of them that may have failed."""
+        async with self.moving_base:
+            _, self.base = await history.load(db)
+            self.stored_ms = await history.stored_ms(db)
 
     def kept_before(self, ms: int) -> bool:
         """Whether there is a checkpoint after the base that was kept at that time or before."""

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing
+from collections.abc import Mapping
 from typing import Any, Final
-
-from fastapi import APIRouter
-from starlette.responses import StreamingResponse
 
 from echolia.core import push
 from echolia.core.errors import EcholiaError
-from echolia.core.positions import LogPosition
 from echolia.sync import models
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.service import SyncService
-from echolia.web.asked import Member
 from echolia.web.lean import LeanRequest, LeanResponse, LeanRoute
 
 _JSON: Final = "application/json"
 _JSON_BYTES: Final = b"application/json"
 CHECKPOINT_BODY_BYTES: Final = 352 * 1024
 _PAGE_BYTES: Final = push.PAGE_TYPE.encode()
+_RESERVE: Final = {
+    "name": "reserve",
+    "in": "query",
+    "description": "1: this push frees room and may have the quota's reserve",
+    "schema": {"type": "integer", "enum": [1]},
+}
 
 
 def _content(*types: str) -> dict[str, Any]:
@@ -30,9 +30,11 @@ def _content(*types: str) -> dict[str, Any]:
     return {each: {"schema": {"type": "object"} if each == _JSON else binary} for each in types}
 
 
-def _operation(summary: str, takes: tuple[str, ...], gives: Mapping[int | str, Any]) -> dict[str, Any]:
+def _operation(
+    summary: str, takes: tuple[str, ...], gives: Mapping[int | str, Any], *parameters: Mapping[str, Any]
+) -> dict[str, Any]:
     body = {"requestBody": {"required": True, "content": _content(*takes)}} if takes else {}
-    return {"summary": summary, "tags": ["sync"], **body, "responses": gives}
+    return {"summary": summary, "tags": ["sync"], **body, "parameters": [*parameters], "responses": gives}
 
 
 def _gives(*types: str) -> dict[int | str, Any]:
@@ -75,7 +77,7 @@ def _sync_routes(service: SyncService) -> list[LeanRoute]:
                 frames = [memoryview(frame) for frame in models.read_json_push(request.body)]
             case _:
                 raise EcholiaError("unsupported_media_type", f"expected {push.PUSH_TYPE} or {_JSON}")
-        return _as_json(await service.push(request.caller, frames))
+        return _as_json(await service.push(request.caller, frames, models.read_reserve(request.query)))
 
     async def pull_runs(request: LeanRequest) -> LeanResponse:
         page = await service.pull(request.caller, models.read_pull(request.body))
@@ -94,7 +96,7 @@ def _sync_routes(service: SyncService) -> list[LeanRoute]:
     async def status(request: LeanRequest) -> LeanResponse:
         return _as_json(await service.status(request.caller))
 
-    pushed = _operation("Push runs of sealed changes", (push.PUSH_TYPE, _JSON), _gives(_JSON))
+    pushed = _operation("Push runs of sealed changes", (push.PUSH_TYPE, _JSON), _gives(_JSON), _RESERVE)
     pulled = _operation("Pull the runs after a cursor", (_JSON,), _gives(push.PAGE_TYPE, _JSON))
     acked = _operation("Acknowledge a verified position", (_JSON,), {"204": {"description": "Kept."}})
     told = _operation("What the server holds of this log", (), _gives(_JSON))
@@ -104,38 +106,3 @@ def _sync_routes(service: SyncService) -> list[LeanRoute]:
         LeanRoute("POST", "/sync/ack", put_ack, acked),
         LeanRoute("GET", "/sync/status", status, told),
     ]
-
-
-def router(service: SyncService) -> APIRouter:
-    """The route that stays open: live."""
-    found = APIRouter(tags=["sync"])
-
-    @found.get("/sync/live", response_class=StreamingResponse, responses=_gives("text/event-stream"))
-    async def live(caller: Member) -> StreamingResponse:
-        """Tell when the log's head moves, as server-sent events."""
-        heads = service.live(caller)
-        # Asked for before the answer starts, so that a refusal is still an error document.
-        first = await anext(heads)
-        return StreamingResponse(_events(first, heads), media_type="text/event-stream")
-
-    return found
-
-
-async def _events(
-    first: LogPosition | None, heads: AsyncGenerator[LogPosition | None]
-) -> AsyncIterator[bytes]:
-    async with aclosing(heads):
-        yield _event(first)
-        try:
-            async for head in heads:
-                yield _event(head)
-        except EcholiaError:
-            # Revoked or deleted: the stream ends, and the device learns why when it asks again.
-            return
-
-
-def _event(head: LogPosition | None) -> bytes:
-    if head is None:
-        return b": alive\n\n"
-    told = json.dumps({"epoch": head.epoch, "seq": head.seq})
-    return f"event: head\nid: {head.epoch}.{head.seq}\ndata: {told}\n\n".encode()

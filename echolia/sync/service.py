@@ -1,9 +1,9 @@
-"""What a device can ask of its account's log: push, pull, acknowledge, look, listen (`spec/sync.md`)."""
+"""What a device can ask of its account's log: push, pull, acknowledge, look (`spec/sync.md`)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -17,31 +17,38 @@ from echolia.core.push import ELIDED, PARTIAL, WHOLE, Item, Page
 from echolia.core.signing import verify
 from echolia.storage.engine import ConstraintViolated
 from echolia.sync import history, intake, store
-from echolia.sync.live import Listeners
 from echolia.sync.models import Ack, Outcome, PullRequest, ack_json, position_json
 from echolia.sync.open_log import Accounts, Hears, OpenAccount, OpenLog, nobody_hears, open_log
+from echolia.sync.quota import Quotas, no_quotas
 from echolia.sync.store import LogState, StoredRun
 from echolia.web.context import Caller, Devices, Standing
 
-HEARTBEAT_S: Final = 15.0
 # Beyond this many bytes a push is walked in a thread, so that it does not hold up other requests.
 _THREAD_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class SyncService:
-    """The log's rules over accounts' databases; `clock_ms` is the server's time, `acked` is told of each
-    acknowledgement.
+    """The log's rules over accounts' databases.
+
+    `clock_ms` is the server's time; `moved` tells listeners, `acked` hears of each acknowledgement.
     """
 
     accounts: Accounts
     devices: Devices
     clock_ms: Callable[[], int]
-    listeners: Listeners = field(default_factory=Listeners)
+    moved: Callable[[bytes, LogPosition], None] = lambda _account, _position: None
     acked: Hears = nobody_hears
+    quotas: Quotas = field(default_factory=no_quotas)
 
-    async def push(self, caller: Caller, frames: Sequence[bytes | memoryview]) -> dict[str, Any]:
-        """Take the runs in these frames, each whole or not at all; what is answered as stored is on disk."""
+    async def push(
+        self, caller: Caller, frames: Sequence[bytes | memoryview], reserve: bool = False
+    ) -> dict[str, Any]:
+        """Take the runs in these frames, each whole or not at all; what is answered as stored is on disk.
+
+        With `reserve` they may have the room of the quota's reserve. Raises, with nothing stored: what
+        `Quotas.admit` raises, `storage_full`.
+        """
         standing = await self.devices.standing(caller.account)
         if sum(map(len, frames)) > _THREAD_BYTES:
             read = await asyncio.to_thread(_read_all, frames, caller.account, standing)
@@ -50,29 +57,29 @@ class SyncService:
         async with self.accounts.lease(caller.account) as db:
             log = await open_log(db)
             async with log.writing:
-                outcomes = await self._commit(db, log, read)
+                outcomes = await self._commit(db, log, read, reserve)
             position = log.state.position
         if any(outcome.status == "stored" for outcome in outcomes):
-            self.listeners.tell(caller.account, position)
+            self.moved(caller.account, position)
         told = [outcome.as_json() for outcome in outcomes]
         return {"epoch": position.epoch, "head": position_json(position), "runs": told}
 
     async def _commit(
-        self, db: OpenAccount, log: OpenLog, read: Sequence[intake.ReadRun | Outcome]
+        self, db: OpenAccount, log: OpenLog, read: Sequence[intake.ReadRun | Outcome], reserve: bool
     ) -> list[Outcome]:
         try:
-            return await self._try_commit(db, log, read)
+            return await self._try_commit(db, log, read, reserve)
         except ConstraintViolated:
             # Somebody else wrote to this log: what is remembered is stale, what is stored is whole.
             log.positions.clear()
             state, log.base = await history.load(db)
             log.remember(state)
-            return await self._try_commit(db, log, read)
+            return await self._try_commit(db, log, read, reserve)
 
     async def _try_commit(
-        self, db: OpenAccount, log: OpenLog, read: Sequence[intake.ReadRun | Outcome]
+        self, db: OpenAccount, log: OpenLog, read: Sequence[intake.ReadRun | Outcome], reserve: bool
     ) -> list[Outcome]:
-        state, statements, outcomes, now_ms = log.state, [], [], self.clock_ms()
+        state, new, outcomes, now_ms = log.state, [], [], self.clock_ms()
         refused: set[bytes] = set()
         states = []
         for run in read:
@@ -86,13 +93,14 @@ class SyncService:
                 decision = intake.decide(state, run, await _old_chain(db, state, run), now_ms)
                 outcome, state = decision.outcome, decision.state
                 if decision.store is not None:
-                    statements.append(store.insert(decision.store))
+                    new.append(decision.store)
                     states.append(state)
             if outcome.status == "refused" and outcome.header is not None:
                 refused.add(outcome.header.device)
             outcomes.append(outcome)
-        if statements:
-            await db.batch(statements)
+        if new:
+            await self.quotas.admit(db, log.stored_bytes, log.state, state, new, reserve)
+            await db.grow([store.insert(run) for run in new])
             for each in states:
                 log.remember(each)
         return outcomes
@@ -143,7 +151,8 @@ class SyncService:
         async with self.accounts.lease(caller.account) as db:
             log = await open_log(db)
             acks = await store.acks(db)
-        state = log.state
+            state = log.state
+            quota = await self.quotas.report(db, log.stored_bytes, state)
         heads = sorted(state.heads.items())
         return {
             "epoch": state.position.epoch,
@@ -152,25 +161,8 @@ class SyncService:
             "stored_bytes": log.stored_bytes,
             "devices": [{"device": b64(d), "counter": h.last, "chain": b64(h.chain)} for d, h in heads],
             "acks": [ack_json(device, ack) for device, ack in acks],
+            "quota": quota,
         }
-
-    async def live(
-        self, caller: Caller, heartbeat_s: float = HEARTBEAT_S
-    ) -> AsyncGenerator[LogPosition | None]:
-        """The log's head now and whenever it moves; None after each `heartbeat_s` of silence.
-
-        Ends when the caller's token expires; raises `listeners_full`, and what `Devices.admits` raises.
-        """
-        with self.listeners.listening(caller.account, caller.device) as listener:
-            async with self.accounts.lease(caller.account) as db:
-                head: LogPosition | None = (await open_log(db)).state.position
-            while True:
-                yield head
-                left_s = caller.expires - self.clock_ms() / 1000
-                if left_s <= 0:
-                    return
-                head = await listener.next(min(heartbeat_s, left_s))
-                self.devices.admits(caller)
 
 
 def _read_all(

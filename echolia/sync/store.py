@@ -49,6 +49,10 @@ ON CONFLICT (device) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq, b
     WHERE excluded.epoch <> acks.epoch OR excluded.seq >= acks.seq
 """
 _ACKS = "SELECT device, epoch, seq, body, signature FROM acks ORDER BY device"
+_RUNS = "SELECT count(*) FROM runs"
+_FIRST_MS = "SELECT received_ms FROM runs ORDER BY seq LIMIT 1"
+_FILE = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
+_SUMS = "SELECT device, count(*), total(length(frame)), sum(partial) FROM runs GROUP BY device"
 
 
 class Batches(Protocol):
@@ -74,6 +78,22 @@ class LogState(NamedTuple):
     received_ms: int
     total_bytes: int
     heads: Mapping[bytes, DeviceHead]
+
+
+class Counts(NamedTuple):
+    """How many runs are stored, when the first arrived (None: there is none), and the database's size."""
+
+    runs: int
+    first_ms: int | None
+    file_bytes: int
+
+
+class Sum(NamedTuple):
+    """A device's runs: how many, how many bytes, and of how many only a part is left."""
+
+    runs: int
+    frame_bytes: int
+    partial: int
 
 
 class StoredRun(NamedTuple):
@@ -198,6 +218,19 @@ async def acks(db: Batches) -> list[tuple[bytes, Ack]]:
         )
         for device, epoch, seq, body, signature in map(_typed, found.rows)
     ]
+
+
+async def counts(db: Batches) -> Counts:
+    """Numbers for the account's ledger; they cost an index scan at most."""
+    found, first, size = await db.batch((Statement(_RUNS), Statement(_FIRST_MS), Statement(_FILE)), tx=False)
+    first_ms = _typed(first.rows[0])[0] if first.rows else None
+    return Counts(_typed(found.rows[0])[0], first_ms, _typed(size.rows[0])[0])
+
+
+async def sums(db: Batches) -> dict[bytes, Sum]:
+    """What each device's runs add up to; looks at every run, and into none."""
+    (found,) = await db.batch((Statement(_SUMS),), tx=False)
+    return {device: Sum(count, int(size), part) for device, count, size, part in map(_typed, found.rows)}
 
 
 def _typed(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -17,7 +17,7 @@ from echolia import __version__
 from echolia.core.errors import EcholiaError
 from echolia.web.asked import asked
 from echolia.web.error_responses import error_of_status, invalid_request, problem
-from echolia.web.lean import LeanRoute, document
+from echolia.web.lean import Documented, document
 from echolia.web.logs import log_failure
 
 PROBLEM_SCHEMA: Final[dict[str, Any]] = {
@@ -31,6 +31,10 @@ PROBLEM_SCHEMA: Final[dict[str, Any]] = {
         "code": {"type": "string"},
         "detail": {"type": "string"},
         "request_id": {"type": "string"},
+        **{
+            name: {"type": "string" if name == "what" else "integer"}
+            for name in ("what", "used", "limit", "needed", "reserve")
+        },
         "errors": {
             "type": "array",
             "items": {
@@ -46,8 +50,8 @@ _REFUSED: Final = {
 }
 
 
-def build_api(routers: Iterable[APIRouter], lean: Sequence[LeanRoute]) -> FastAPI:
-    """The application of the features' routers, documented together with the lean routes."""
+def build_api(routers: Iterable[APIRouter], others: Sequence[Documented]) -> FastAPI:
+    """The application of the features' routers, documented together with the routes that are not its own."""
     api = FastAPI(
         title="Echolia",
         version=__version__,
@@ -61,17 +65,17 @@ def build_api(routers: Iterable[APIRouter], lean: Sequence[LeanRoute]) -> FastAP
     for router in routers:
         api.include_router(router)
     # Made when it is first asked for: that takes longer than the rest of a start.
-    described = cache(lambda: _described(api, lean))
+    described = cache(lambda: _described(api, others))
     api.openapi = described  # type: ignore[method-assign]
     _add_error_handlers(api, cache(lambda: _known_names(described())))
     return api
 
 
-def _described(api: FastAPI, lean: Sequence[LeanRoute]) -> dict[str, Any]:
+def _described(api: FastAPI, others: Sequence[Documented]) -> dict[str, Any]:
     paths = get_openapi(
         title=api.title, version=api.version, summary="A private sync backend", routes=api.routes
     )
-    described = document(paths, lean)
+    described = document(paths, others)
     schemas = described.setdefault("components", {}).setdefault("schemas", {})
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)

@@ -1,5 +1,5 @@
-"""What requests share and features know of each other: who asks, which devices an account has, how it is
-refused.
+"""What requests share and features know of each other: who asks, which devices an account has, what it may
+have, how it is refused.
 """
 
 from __future__ import annotations
@@ -60,6 +60,55 @@ class Devices(Protocol):
 
     def on_end(self, callback: OnEnd) -> None:
         """Have `callback(account, device)` called when a device is revoked; `device` is None when all end."""
+        ...
+
+
+class Quota(NamedTuple):
+    """What an account's tier lets it have; 0 is no limit.
+
+    `bytes` stored, distinct `objects`, and `changes_per_minute`. A push that frees room may exceed the
+    first two by `reserve_bytes` and `reserve_objects`.
+    """
+
+    tier: str
+    bytes: int = 0
+    objects: int = 0
+    changes_per_minute: int = 0
+    reserve_bytes: int = 0
+    reserve_objects: int = 0
+
+
+class Entitlements(Protocol):
+    """What other features may ask about what an account is entitled to; asked at every push."""
+
+    async def quota(self, account: bytes) -> Quota:
+        """The account's quota, from memory as a rule."""
+        ...
+
+
+class Fact(NamedTuple):
+    """One thing that the server has of an account (`spec/ledger.md`).
+
+    `place` is where it lies, `database.table.column` or beginning with `memory` or `log`; `value` is as JSON
+    carries it, None where it is not counted; `what` and `why` are for people.
+    """
+
+    place: str
+    what: str
+    value: Any
+    why: str
+
+
+def facts_of(words: Mapping[str, tuple[str, str]], values: Mapping[str, Any]) -> list[Fact]:
+    """A fact for each place; the words are what it is and why it is needed."""
+    return [Fact(place, what, values[place], why) for place, (what, why) in words.items()]
+
+
+class Keeper(Protocol):
+    """Something that keeps what is about an account; each feature is one, and says all of it."""
+
+    async def facts(self, account: bytes) -> list[Fact]:
+        """All that it has of the account."""
         ...
 
 

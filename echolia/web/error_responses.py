@@ -53,8 +53,9 @@ STATUS: Final[dict[str, int]] = {
     "cursor_ahead": 409,
     "must_rebase": 409,
     "checkpoint_invalid": 400,
+    "ticket_invalid": 401,
     "listeners_full": 429,
-    "quota_exceeded": 403,
+    "quota_exceeded": 507,
     # storage
     "storage_constraint": 500,
     "storage_busy": 503,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Final
 
 from fastapi import APIRouter, Response
@@ -14,12 +12,6 @@ from echolia.core.errors import EcholiaError
 from echolia.web.metrics import MEDIA_TYPE, Metrics
 
 PATHS: Final = ("/", "/health", "/healthz", "/readyz", "/metrics", "/openapi.json")
-
-
-def free_disk_bytes(folder: Path) -> int:
-    """What the server may still write on the folder's disk."""
-    disk = os.statvfs(folder)
-    return disk.f_bavail * disk.f_frsize
 
 
 def router(metrics: Metrics, ready: Callable[[], Awaitable[None]]) -> APIRouter:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from echolia.web.context import Caller
 
@@ -11,14 +11,17 @@ JSON_BODY_BYTES: Final = 64 * 1024
 
 
 class LeanRequest:
-    """An authenticated request whose body is read: `caller`, `headers` (lower-case names), `body`."""
+    """An authenticated request, body read: `caller`, `headers` (lower-case names), `body`, raw `query`."""
 
-    __slots__ = ("body", "caller", "headers")
+    __slots__ = ("body", "caller", "headers", "query")
 
-    def __init__(self, caller: Caller, headers: Mapping[bytes, bytes], body: bytes) -> None:
+    def __init__(
+        self, caller: Caller, headers: Mapping[bytes, bytes], body: bytes, query: bytes = b""
+    ) -> None:
         self.caller = caller
         self.headers = headers
         self.body = body
+        self.query = query
 
     @property
     def media_type(self) -> str:
@@ -68,8 +71,24 @@ class LeanRoute(NamedTuple):
     max_body_bytes: int = JSON_BODY_BYTES
 
 
-def document(openapi: dict[str, Any], routes: Iterable[LeanRoute]) -> dict[str, Any]:
-    """The OpenAPI document with the lean routes in it; their `components` are merged."""
+class Documented(Protocol):
+    """A route that the framework does not know, as far as the OpenAPI document is concerned."""
+
+    @property
+    def method(self) -> str:
+        """The method."""
+
+    @property
+    def path(self) -> str:
+        """The path."""
+
+    @property
+    def openapi(self) -> Mapping[str, Any]:
+        """The operation; its `components` are merged with the document's."""
+
+
+def document(openapi: dict[str, Any], routes: Iterable[Documented]) -> dict[str, Any]:
+    """The OpenAPI document with these routes in it."""
     paths = openapi.setdefault("paths", {})
     components = openapi.setdefault("components", {})
     for route in routes:

@@ -99,7 +99,8 @@ class Limits:
             name: _PerMinute(amount, namespace=name) for name, amount in per_minute.items()
         }
         self._clock = clock
-        self._limiter = FixedWindowRateLimiter(WindowStorage(clock))
+        self._windows = WindowStorage(clock)
+        self._limiter = FixedWindowRateLimiter(self._windows)
 
     def charge(self, name: str, who: str) -> None:
         """Count one request; raises `rate_limited` with the seconds until the window ends."""
@@ -107,6 +108,35 @@ class Limits:
         if not self._limiter.hit(item, who):
             ends, _ = self._limiter.get_window_stats(item, who)
             raise Refusal("rate_limited", retry_after_s=max(1, ceil(ends - self._clock())))
+
+    def running(self, who: str) -> dict[str, int]:
+        """How often somebody asked in each window that runs now, by the limit's name."""
+        counts = {name: self._windows.get(item.key_for(who)) for name, item in self._items.items()}
+        return {name: count for name, count in counts.items() if count}
+
+
+class Amounts:
+    """How much somebody has done within a minute, where the limit is their own; `clock` is in Unix seconds.
+
+    Unlike `Limits` it counts only what was let through: what is refused must not use up the room that
+    something smaller would fit into.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._windows = WindowStorage(clock)
+
+    def used(self, who: str) -> int:
+        """What was added within the running minute."""
+        return self._windows.get(who)
+
+    def add(self, who: str, amount: int) -> None:
+        """Count so much more; a minute begins with the first."""
+        self._windows.incr(who, 60, amount)
+
+    def ends_in_s(self, who: str) -> int:
+        """When the running minute ends, in whole seconds from now, at least 1."""
+        return max(1, ceil(self._windows.get_expiry(who) - self._clock()))
 
 
 class Origins:

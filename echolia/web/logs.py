@@ -19,13 +19,18 @@ Check = Callable[[Any], bool]
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 UNLISTED: Final = "unlisted"
 
+# What a line about a request holds, in this order: `AccessLog` composes it.
+REQUEST_FIELDS: Final = (
+    "event", "level", "at", "request_id", "method", "route", "status", "ms", "bytes_in", "bytes_out",
+)  # fmt: skip
+
 _ROUTE: Final = re.compile(r"(/[a-z_.{}-]*)+|unmatched")
 _TYPE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _CODE: Final = re.compile(r"[a-z_]{1,40}")
 _REQUEST_ID: Final = re.compile(r"[0-9a-f]{16}")
 _VERSION: Final = re.compile(r"[0-9][0-9a-z.+]{0,30}")
 _LIBRARIES: Final = frozenset(
-    {"uvicorn", "asyncio", "fastapi", "starlette", "aiohttp", "limits", "py", "concurrent"}
+    {"uvicorn", "asyncio", "fastapi", "starlette", "aiohttp", "limits", "py", "concurrent", "redis"}
 )
 
 
@@ -45,6 +50,8 @@ EVENTS: Final[Mapping[str, Mapping[str, Check]]] = {
     "swept": {"files": _number, "deletions": _number},
     "sweep_failed": {},
     "compaction_failed": {"code": _matches(_CODE)},
+    "notices_away": {},
+    "catch_up_failed": {},
     "library": {"library": lambda value: value in _LIBRARIES},
     UNLISTED: {},
 }

@@ -66,14 +66,14 @@ def refused(tokens: AccessTokens, token: str) -> bool:
 
 
 def test_a_token_says_who_it_speaks_for(tokens: AccessTokens) -> None:
-    caller = tokens.read(tokens.issue(b"a" * 16, b"d" * 16))
+    caller = tokens.read(tokens.issue(b"a" * 16, b"d" * 16, NOW_MS))
     assert (caller.account, caller.device) == (b"a" * 16, b"d" * 16)
     assert caller.expires == int(START_S) + 900
     assert caller.issued_ms == NOW_MS
 
 
 def test_its_form_is_the_spec_s(tokens: AccessTokens, tmp_path: Path) -> None:
-    token = tokens.issue(b"a" * 16, b"d" * 16)
+    token = tokens.issue(b"a" * 16, b"d" * 16, NOW_MS)
     header = jwt.get_unverified_header(token)
     assert header == {"alg": "EdDSA", "typ": "JWT", "kid": key_of(tmp_path)[0]}
     assert jwt.decode(token, options={"verify_signature": False}) == claims(b"a" * 16, b"d" * 16)
@@ -146,7 +146,7 @@ def test_what_is_no_token_is_refused(tokens: AccessTokens, token: str) -> None:
 
 
 def test_every_changed_byte_is_noticed(tokens: AccessTokens) -> None:
-    token = tokens.issue(b"a" * 16, b"d" * 16)
+    token = tokens.issue(b"a" * 16, b"d" * 16, NOW_MS)
     for at in range(0, len(token) - 1, 7):
         other = "A" if token[at] != "A" else "B"
         assert refused(tokens, token[:at] + other + token[at + 1 :])
@@ -166,7 +166,7 @@ def test_keys_are_the_owner_s_alone_and_kept(tmp_path: Path) -> None:
 
 def test_a_key_of_thirty_days_gives_way_and_verifies_until_its_tokens_are_gone(tmp_path: Path) -> None:
     first = load_keys(tmp_path, NOW_MS, LIFE_MS)
-    token = AccessTokens(first, 900, lambda: NOW_MS).issue(b"a" * 16, b"d" * 16)
+    token = AccessTokens(first, 900, lambda: NOW_MS).issue(b"a" * 16, b"d" * 16, NOW_MS)
     later = NOW_MS + ROTATION_MS + 1
     second = load_keys(tmp_path, later, LIFE_MS)
     assert second.signing_id != first.signing_id

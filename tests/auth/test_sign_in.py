@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from echolia.core.ids import b64, unb64
 from echolia.core.messages import login_message
 from tests.support.accounts import Account, Keys
@@ -93,6 +95,21 @@ async def test_the_second_use_of_a_refresh_token_ends_all_that_descend_from_its_
     clock.pass_s(1)
     anew = await anna.sign_in(ask)
     assert (await ask("GET", "/sync/status", token=anew.json()["access"])).status == 200
+
+
+@pytest.mark.parametrize("seconds", [0, -7200])
+async def test_a_clock_set_back_keeps_nobody_out_and_lets_no_stolen_token_in(
+    ask: Asker, anna: Account, clock: Clock, seconds: float
+) -> None:
+    first = (await anna.sign_in(ask)).json()
+    second = (await refresh(ask, first["refresh"])).json()
+    clock.pass_s(seconds)
+    assert (await refresh(ask, first["refresh"])).code == "token_reused"
+    clock.pass_s(seconds)
+    anew = (await anna.sign_in(ask)).json()
+    assert (await ask("GET", "/sync/status", token=anew["access"])).status == 200
+    for each in (first, second):
+        assert (await ask("GET", "/sync/status", token=each["access"])).code == "token_expired"
 
 
 async def test_another_sign_in_of_the_device_keeps_its_refresh_token(ask: Asker, anna: Account) -> None:

@@ -29,6 +29,8 @@ WORDS = {
     "edit": ["00", "x"],
     "rm": ["00", "--yes"],
     "restore": ["00"],
+    "history": ["00"],
+    "resolve": ["00", "--take", "1"],
     "search": ["x"],
     "revoke": ["00", "--yes"],
     "account": ["delete", "--confirm", "00"],

@@ -41,7 +41,7 @@ def test_a_conflict_is_told_and_decided(new_home: Path, phone: Path) -> None:
     result("edit", made, "--title", "Phone's", home=phone)
     result("sync", home=new_home)
     report = in_process("sync", home=phone)
-    assert "stand side by side: echolia show" in report.stdout
+    assert f"Two versions of {made[:8]} stand side by side.\nDecide: echolia conflicts\n" in report.stdout
     shown = result("show", made, home=phone)
     assert {choice["value"] for choice in shown["conflicts"]["title"]} == {"Laptop's", "Phone's"}
     assert "conflict" in shown["flags"]

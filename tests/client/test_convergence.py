@@ -85,6 +85,23 @@ async def test_a_fast_clock_does_not_win_for_ever(world: World) -> None:
     assert (await fast.collection("entries").get(note)).fields["starred"] is False
 
 
+async def test_a_fast_clock_loses_to_what_was_written_after_it_was_logged(world: World) -> None:
+    """Neither had seen the other's edit, so only the time at which the server logged it bounds the claim."""
+    fast = await world.first(skew_ms=DECADE_MS)
+    right = await world.added(fast)
+    note = await right.collection("entries").create({"starred": False})
+    await right.sync()
+    await fast.sync()
+    await fast.collection("entries").update(note, {"starred": True})
+    await fast.sync()
+    world.pass_s()
+    await right.collection("entries").update(note, {"starred": False})
+    for device in (right, fast, right):
+        await device.sync()
+    for device in (right, fast):
+        assert (await device.collection("entries").get(note)).fields["starred"] is False
+
+
 async def test_after_its_push_a_fast_clock_is_in_the_past_again(world: World) -> None:
     fast = await world.first(skew_ms=DECADE_MS)
     await fast.collection("entries").create({"starred": True})

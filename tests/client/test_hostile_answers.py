@@ -240,7 +240,7 @@ async def test_a_live_stream_that_is_refused_leads_to_a_sync(world: World) -> No
 
     world.transport("laptop").lines = lines  # type: ignore[method-assign]
     with pytest.raises(EcholiaError, match="server_unreachable"):
-        await watching._listen(device._replica, device._session, moved)
+        await watching._Listening(device._replica, device._session, moved).connect()
     assert moved.is_set()
 
 

@@ -130,6 +130,6 @@ async def test_an_account_that_is_deleted(world: World) -> None:
     laptop, phone, _ = await three(world)
     await laptop.delete_account()
     await laptop.delete_account()
-    assert await refused(laptop) == "account_unknown"
-    assert await refused(phone) == "account_unknown"
+    assert await refused(laptop) == "server_reset"
+    assert await refused(phone) == "server_reset"
     assert await laptop.collection("entries").count() == 1

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 
 from echolia.client import Device, EcholiaError, Progress
 from echolia.client.transport import Answer, Request
-from tests.support.devices import World
+from tests.support.asgi import Asker
+from tests.support.devices import InProcess, World
 
 
 async def caught(device: Device) -> str:
@@ -154,8 +156,10 @@ async def test_a_pull_that_is_cut_off_goes_on_where_it_was(world: World) -> None
     assert (await phone.sync()).pulled == 600 - some
 
 
-@pytest.mark.parametrize("code", ["rate_limited", "unavailable"])
-async def test_a_busy_server_is_asked_again_as_late_as_it_says(world: World, code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "told"), [("rate_limited", "rate_limited"), ("unavailable", "server_unreachable")]
+)
+async def test_a_busy_server_is_asked_again_as_late_as_it_says(world: World, code: str, told: str) -> None:
     device = await world.first()
     left = [3]
 
@@ -170,7 +174,7 @@ async def test_a_busy_server_is_asked_again_as_late_as_it_says(world: World, cod
     world.transport("laptop").meddle = lambda request, answer: Answer(
         429, json.dumps({"code": code}).encode(), 600
     )
-    assert await caught(device) == "server_unreachable"
+    assert await caught(device) == told
 
 
 @pytest.mark.parametrize(
@@ -256,6 +260,37 @@ async def test_watching(world: World) -> None:
             pass
     await changes.aclose()  # type: ignore[attr-defined]  # it is a generator
     assert (await phone.collection("entries").get(sent)).title == "news"
+
+
+class Scripted(InProcess):
+    """A transport whose event streams are these lines, one list after the other, and then silence."""
+
+    def __init__(self, ask_server: Asker, streams: list[list[str]]) -> None:
+        super().__init__(ask_server)
+        self.streams = streams
+        self.named: list[str] = []
+        self.silent = asyncio.Event()
+
+    async def lines(self, request: Request) -> AsyncIterator[str]:
+        """See `Transport.lines`."""
+        self.named.append(request.last_event_id)
+        if not self.streams:
+            self.silent.set()
+            await asyncio.Event().wait()
+        for line in self.streams.pop(0):
+            yield line
+
+
+async def test_watching_goes_on_from_the_last_event(world: World) -> None:
+    head, alive, odd = ["event: head", "id: 7.41", "data: {}", ""], [": alive", ""], ["id: 7.42x", "id: ", ""]
+    transport = world.transports["laptop"] = Scripted(world.ask, [head, alive, odd])
+    laptop = await world.first()
+    watching = asyncio.ensure_future(anext(laptop.watch()))
+    async with asyncio.timeout(20):
+        await transport.silent.wait()
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    assert transport.named == ["", "7.41", "7.41", "7.41"]
 
 
 async def test_watching_ends_when_the_server_lies(world: World) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from echolia.core.collections import COLLECTIONS, ENTRIES, Policy, declare
+from echolia.core.collections import COLLECTIONS, ENTRIES, MEMORIES, TAGS, Collection, Policy, declare
 from echolia.core.errors import EcholiaError
 
 LWW: Policy = "lww"
@@ -53,3 +53,37 @@ def test_the_first_three_collections_are_found_by_name() -> None:
         "memories": "memories",
         "tags": "tags",
     }
+
+
+FITTING: list[tuple[Collection, str, list[object]]] = [
+    (TAGS, "confidence", [0, 1, 0.25, None]),
+    (TAGS, "color", ["#0af", "", None]),
+    (TAGS, "source_type", ["person", None]),
+    (TAGS, "name", ["any", 1, None]),
+    (MEMORIES, "importance", [-1, 10, 0.5, 2**63, None]),
+    (MEMORIES, "kind", ["fact", None]),
+    (MEMORIES, "sources", ["0123456789abcdef" * 2]),
+]
+UNFIT: list[tuple[Collection, str, list[object]]] = [
+    (TAGS, "confidence", [1.01, -0.01, 2, True, "0.5", float("nan"), [0.5]]),
+    (TAGS, "color", [7, b"red"]),
+    (TAGS, "source_type", [1]),
+    (MEMORIES, "importance", [True, "high", float("inf")]),
+    (MEMORIES, "kind", [["fact"]]),
+    (MEMORIES, "sources", ["", "0123", "0123456789ABCDEF" * 2, "0" * 33, bytes(16), None, 7]),
+]
+
+
+@pytest.mark.parametrize(("collection", "field", "values"), FITTING)
+def test_values_that_fit_a_field_s_form_are_taken(
+    collection: Collection, field: str, values: list[object]
+) -> None:
+    for value in values:
+        collection.check(field, value)
+
+
+@pytest.mark.parametrize(("collection", "field", "values"), UNFIT)
+def test_values_of_another_form_are_refused(collection: Collection, field: str, values: list[object]) -> None:
+    for value in values:
+        with pytest.raises(EcholiaError, match=f"value_invalid: {field} takes"):
+            collection.check(field, value)

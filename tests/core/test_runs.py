@@ -77,6 +77,7 @@ def test_what_is_written_is_read(written: Run) -> None:
     assert [each.counter for each in read] == list(range(written.first, written.last + 1))
     starts = (runs.RUN_HEADER_BYTES, *ends[:-1])
     assert [runs.stream_at(written.frame, at) for at in starts] == [each.stream for each in written.changes]
+    assert [runs.object_at(written.frame, at) for at in starts] == [each.object for each in written.changes]
 
 
 @moderate

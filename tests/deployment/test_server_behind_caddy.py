@@ -9,11 +9,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from echolia.client import Device
 from tests.deployment.conftest import Listener, StartCaddy, serving
 from tests.deployment.processes import get, send
+from tests.support.online import online
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
 
@@ -68,6 +70,28 @@ def test_pretending_to_be_elsewhere_does_not_reset_a_limit(start_caddy: StartCad
             statuses.append(status)
     assert set(statuses) == {200, 429}
     assert int(headers["retry-after"]) > 0
+
+
+async def test_websockets_and_tickets_pass_and_are_not_written_down(
+    server: Listener, start_caddy: StartCaddy
+) -> None:
+    with start_caddy(server.port) as caddy:
+        async with online(f"http://127.0.0.1:{caddy.port}", "websocket") as anna:
+            ticket = await anna.ticket()
+            async with anna.listen() as by_token, anna.listen(f"?ticket={ticket}") as by_ticket:
+                for socket in (by_token, by_ticket):
+                    assert (await socket.receive_json(timeout=20))["seq"] == 0
+                head = await anna.push()
+                for socket in (by_token, by_ticket):
+                    assert await socket.receive_json(timeout=20) == head
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await anna.listen(f"?ticket={ticket}")
+            assert refused.value.status == 401
+            known = {**anna.bearer, "Last-Event-ID": f"{head['epoch']}.{head['seq']}"}
+            async with anna.client.get(f"{anna.url}/sync/live", headers=known) as stream:
+                assert await asyncio.wait_for(stream.content.readuntil(b"\n\n"), 20) == b": alive\n\n"
+        written = caddy.log.read_text() + server.log.read_text()
+    assert ticket not in written
 
 
 async def test_a_device_hears_of_changes_at_once(

@@ -79,6 +79,12 @@ def test_short_plaintexts_cannot_be_told_apart_by_length() -> None:
     assert {len(sealed(bytes(length)).body) for length in (0, 1, 50, 111)} == {256}
 
 
+def test_long_plaintexts_share_few_lengths() -> None:
+    lengths = {len(sealed(bytes(length)).body) for length in range(1000, 1064)}
+    assert len(lengths) == 2
+    assert all(map(is_padme, lengths))
+
+
 def test_the_plaintext_is_nowhere_in_the_change() -> None:
     change = sealed(b"a very recognisable plaintext")
     assert b"recognisable" not in change.header + change.body

@@ -6,11 +6,13 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 from echolia.storage.engine import DatabaseMissing, Result, Statement, StorageError
 from echolia.storage.leases import CLOSING_AT_ONCE, Lease, OpenDatabases
+from echolia.storage.reserve import Reserve
 from tests.storage.conftest import account_id
 
 
@@ -72,7 +74,7 @@ async def ticks(count: int = 20) -> None:
 
 
 def databases_of(world: World, max_open: int) -> OpenDatabases:
-    return OpenDatabases(world.opener, max_open)
+    return OpenDatabases(world.opener, max_open, Reserve(Path("nowhere")))
 
 
 async def test_leases_of_one_account_share_one_opening() -> None:

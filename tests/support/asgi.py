@@ -77,18 +77,25 @@ class Asker:
         return answer
 
     @asynccontextmanager
-    async def stream(self, target: str, token: str | None = None) -> AsyncIterator[Stream]:
+    async def stream(
+        self, target: str, token: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[Stream]:
         """An answer that goes on; leaving the block hangs up."""
-        scope, _ = self._request("GET", target, None, None, None, token)
+        scope, body = self._request("GET", target, None, None, headers, token)
         stream, gone = Stream(), asyncio.Event()
+        given = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> Message:
+            if given:
+                return given.pop()
             await gone.wait()
             return {"type": "http.disconnect"}
 
         async def send(message: Message) -> None:
             _collect(stream.answer, message)
             stream.news.set()
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                gone.set()  # what a server says to an application that has answered
 
         task = asyncio.create_task(_to_its_end(self.app(scope, receive, send), stream))
         try:

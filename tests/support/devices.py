@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -20,6 +21,19 @@ from tests.support.server import Clock
 SERVER = "http://server.test"
 # Looks at each exchange: what the device asked and what came back; what it returns is what the device gets.
 Meddler = Callable[[Request, Answer], Answer]
+
+
+def documents(path: str, change: Callable[[dict[str, Any]], None]) -> Meddler:
+    """Change the JSON that is answered at a path."""
+
+    def meddle(request: Request, answer: Answer) -> Answer:
+        if not request.path.startswith(path) or answer.status != 200:
+            return answer
+        fields = json.loads(answer.body)
+        change(fields)
+        return Answer(200, json.dumps(fields).encode())
+
+    return meddle
 
 
 @dataclass
@@ -47,8 +61,10 @@ class InProcess:
 
     async def lines(self, request: Request) -> AsyncIterator[str]:
         """See `Transport.lines`."""
+        self.asked.append(request)
         token = request.authorization.removeprefix("Bearer ")
-        async with self.ask_server.stream(request.path, token) as stream:
+        named = {"last-event-id": request.last_event_id} if request.last_event_id else {}
+        async with self.ask_server.stream(request.path, token, named) as stream:
             at = 0
             while not stream.ended:
                 await stream.news.wait()

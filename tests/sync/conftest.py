@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from echolia.storage.databases import UserDatabases
-from echolia.storage.engine import Statement
+from echolia.storage.databases import UserDatabases, owner
 from echolia.storage.migrate import load_migrations
 from echolia.storage.sqlite_driver import SqliteDriver
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.compaction import DAY_MS, Compaction, Patience
-from echolia.sync.open_log import Accounts
+from echolia.sync.quota import Quotas
 from echolia.sync.service import SyncService
 from echolia.sync.walk import Walking
-from echolia.web.context import Caller, OnEnd, Standing
+from echolia.web.context import Caller, OnEnd, Quota, Standing
+from echolia.web.limits import Amounts
+from echolia.web.tiers import UNLIMITED
 from tests.support.runs import Writer, keys_of
 
 ACCOUNT = bytes(range(16))
@@ -44,9 +45,21 @@ class NamedDevices:
 
 
 @dataclass
+class NamedTier:
+    """The `Entitlements` port over a quota that the test changes."""
+
+    named: Quota = UNLIMITED
+
+    async def quota(self, account: bytes) -> Quota:
+        """What the test says."""
+        return self.named
+
+
+@dataclass
 class Log:
     """One account's log with two devices, `laptop` and `phone`."""
 
+    driver: SqliteDriver
     databases: UserDatabases
     service: SyncService
     devices: NamedDevices
@@ -55,41 +68,38 @@ class Log:
     now_ms: list[int]
     checkpoints: Checkpoints
     compaction: Compaction
+    tiers: NamedTier
 
     def caller(self, writer: Writer) -> Caller:
         """The writer as an authenticated caller."""
         return Caller(ACCOUNT, writer.device, expires=2**40)
 
+    async def close(self) -> None:
+        """Let go of the databases and their threads."""
+        await self.compaction.close()
+        await self.databases.close()
+        await self.driver.close()
+
 
 async def open_log(folder: Path, *, new: bool = False) -> Log:
-    """The log in this folder."""
-    databases = UserDatabases(folder, SqliteDriver(2), load_migrations("user"))
-    row = Statement("INSERT INTO account (one, account, epoch) VALUES (1, ?, ?)", (ACCOUNT, EPOCH))
+    """The log in this folder, with sync's services introduced to each other as the server does."""
+    driver, now_ms = SqliteDriver(2), [1_000_000]
+    databases = UserDatabases(folder, driver, load_migrations("user"))
     if new:
-        await databases.create(ACCOUNT, [row])
-    laptop, phone, now_ms = Writer(ACCOUNT, 1), Writer(ACCOUNT, 2), [1_000_000]
+        await databases.create(ACCOUNT, [owner(ACCOUNT, EPOCH)])
+    laptop, phone = Writer(ACCOUNT, 1), Writer(ACCOUNT, 2)
     devices = NamedDevices([laptop, phone])
-    return joined(databases, databases, devices, laptop, phone, now_ms)
-
-
-def joined(
-    databases: UserDatabases,
-    accounts: Accounts,
-    devices: NamedDevices,
-    laptop: Writer,
-    phone: Writer,
-    now_ms: list[int],
-) -> Log:
-    """Sync's services over `accounts`, introduced to each other as the server does; small steps."""
 
     def clock_ms() -> int:
         return now_ms[0]
 
-    walking = Walking(step_bytes=2000)
-    compaction = Compaction(accounts, devices, clock_ms, PATIENCE, walking)
-    checkpoints = Checkpoints(accounts, devices, clock_ms, walking, compaction.consider)
-    service = SyncService(accounts, devices, clock_ms, acked=compaction.consider)
-    return Log(databases, service, devices, laptop, phone, now_ms, checkpoints, compaction)
+    # Small steps, so that a log of a few runs is walked in several.
+    walking, tiers = Walking(step_bytes=2000), NamedTier()
+    compaction = Compaction(databases, devices, clock_ms, PATIENCE, walking)
+    checkpoints = Checkpoints(databases, devices, clock_ms, walking, compaction.consider)
+    quotas = Quotas(tiers, Amounts(lambda: now_ms[0] / 1000))
+    service = SyncService(databases, devices, clock_ms, acked=compaction.consider, quotas=quotas)
+    return Log(driver, databases, service, devices, laptop, phone, now_ms, checkpoints, compaction, tiers)
 
 
 @pytest.fixture
@@ -97,5 +107,4 @@ async def log(tmp_path: Path) -> AsyncIterator[Log]:
     """An empty log."""
     opened = await open_log(tmp_path, new=True)
     yield opened
-    await opened.compaction.close()
-    await opened.databases.close()
+    await opened.close()

@@ -15,7 +15,7 @@ from echolia.sync.compaction import DAY_MS
 from tests.support.live_changes import Logged, changes_of, live_at
 from tests.support.runs import Writer
 from tests.sync.conftest import ACCOUNT, EPOCH, Log, open_log
-from tests.sync.test_ack_status_live import ack
+from tests.sync.test_ack_status import ack
 from tests.sync.test_checkpoints import OBJECTS, STREAM, items_of, listed, place, point_at, put, write
 from tests.sync.test_pull import at, pull
 
@@ -194,10 +194,10 @@ async def test_stored_bytes_are_those_of_the_frames_that_are_there(filled: Log) 
 async def test_everything_is_as_it_was_after_a_restart(filled: Log, tmp_path: Any) -> None:
     await compacted(filled, 7)
     before = await filled.service.status(filled.caller(filled.phone))
-    await filled.databases.close()
+    await filled.close()
     again = await open_log(tmp_path)
     assert await again.service.status(again.caller(again.phone)) == before
-    await again.databases.close()
+    await again.close()
 
 
 async def test_the_log_goes_on_after_all_runs_are_gone(log: Log, tmp_path: Any) -> None:
@@ -209,13 +209,13 @@ async def test_the_log_goes_on_after_all_runs_are_gone(log: Log, tmp_path: Any) 
     log.now_ms[0] += 30 * DAY_MS
     await ack(log, log.laptop, head)
     assert await base_of(log) == 1
-    await log.databases.close()
+    await log.close()
     again = await open_log(tmp_path)
     assert (await pull(again, again.laptop, cursor=at(1))).head == head
     again.laptop.changes.clear()
     await write(again, again.laptop, OBJECTS[0])
     assert (await pull(again, again.phone, cursor=at(1))).items[0].seq == 2
-    await again.databases.close()
+    await again.close()
 
 
 @pytest.mark.parametrize(

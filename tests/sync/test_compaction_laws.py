@@ -44,10 +44,13 @@ class Wish(NamedTuple):
 
 
 class Ends(NamedTuple):
-    """After how many units of work compaction ends, the last one done or not; how large pages may be."""
+    """The unit of work at which compaction ends, done or not; with the whole server or not; how large pages
+    may be.
+    """
 
     after: int
     done: bool
+    restart: bool
     max_bytes: int
 
 
@@ -64,12 +67,14 @@ wishes = st.lists(
 # Runs by the laptop or the phone; contexts say anything, also of what is not in the log yet.
 histories = st.lists(st.tuples(st.booleans(), wishes), min_size=1, max_size=8)
 cut_offs = st.one_of(st.none(), st.integers(0, 8))
-endings = st.builds(Ends, st.integers(0, 40), st.booleans(), st.sampled_from([1, 900, 8 << 20]))
+endings = st.builds(
+    Ends, st.integers(1, 40), st.booleans(), st.booleans(), st.sampled_from([1, 900, 8 << 20])
+)
 
 
 @dataclass
 class Stopping:
-    """Accounts whose databases end after so many units of work: before the last is done, or right after."""
+    """Accounts whose databases fail once, at a unit of work: before it is done, or right after."""
 
     databases: UserDatabases
     left: int
@@ -77,7 +82,7 @@ class Stopping:
 
     @asynccontextmanager
     async def lease(self, account: bytes) -> AsyncIterator[OpenAccount]:
-        """The account's database, as it will end."""
+        """The account's database, as it will fail."""
         async with self.databases.lease(account) as db:
             yield _Ending(self, db, db.memory)
 
@@ -89,14 +94,18 @@ class _Ending:
     memory: dict[str, object]
 
     async def batch(self, statements: Sequence[Statement], tx: bool = True) -> list[Result]:
-        """A unit of work, if it is not the last."""
+        """A unit of work, if it is not that one."""
         self.ending.left -= 1
-        if self.ending.left < 0 and not self.ending.done:
+        if self.ending.left == 0 and not self.ending.done:
             raise Interrupted
         results = await self.db.batch(statements, tx)
-        if self.ending.left < 0:
+        if self.ending.left == 0:
             raise Interrupted
         return results
+
+    async def grow(self, statements: Sequence[Statement]) -> list[Result]:
+        """A push's unit of work; the tests' disks are never full."""
+        return await self.batch(statements)
 
 
 class Story:
@@ -187,11 +196,13 @@ async def told(folder: Path, parts: list[list[Run]], cut: int | None, ends: Ends
             await story.write(by_laptop, wished)
         await story.ripen()
         await story.compact(stopping(log, ends.after, ends.done))
+        if ends.restart:
+            await log.databases.drop(ACCOUNT)
         await story.check(ends.max_bytes, finished=False)
         await story.compact(stopping(log, 10**9, done=True))
         assert (await log.service.status(log.caller(log.phone)))["base"] == (await story.head()).seq
         await story.check(ends.max_bytes, finished=True)
-    await log.databases.close()
+    await log.close()
 
 
 @settings(max_examples=int(os.environ.get("ECHOLIA_COMPACTIONS", "25")))

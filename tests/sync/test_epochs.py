@@ -12,7 +12,7 @@ from echolia.core.positions import LogPosition, log_after, log_base, log_start
 from echolia.sync import epochs
 from tests.support.runs import Writer
 from tests.sync.conftest import ACCOUNT, EPOCH, Log, open_log
-from tests.sync.test_ack_status_live import ack
+from tests.sync.test_ack_status import ack
 from tests.sync.test_checkpoints import OBJECTS, STREAM, items_of, listed, place, point_at, put, write
 from tests.sync.test_compaction import base_items, compacted
 from tests.sync.test_pull import at, pull
@@ -22,7 +22,7 @@ NEW = EPOCH + 1
 
 async def restored(log: Log, folder: Path, epoch: int = NEW) -> Log:
     """The log after its server came back from a backup."""
-    await log.databases.close()
+    await log.close()
     again = await open_log(folder)
     async with again.databases.lease(ACCOUNT) as db:
         await epochs.begin(db, epoch)
@@ -52,7 +52,7 @@ async def test_the_hashes_follow_from_the_new_start(log: Log, tmp_path: Path) ->
         log_start(ACCOUNT, NEW), log, [(log.laptop, 1, 1, times[0]), (log.phone, 1, 1, times[1])]
     )
     assert page.head == expected
-    await again.databases.close()
+    await again.close()
 
 
 async def test_cursors_and_acknowledgements_of_before_start_again(log: Log, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ async def test_cursors_and_acknowledgements_of_before_start_again(log: Log, tmp_
             await asked
         assert refused.value.code == "must_rebase"
     assert await listed(again) == []
-    await again.databases.close()
+    await again.close()
 
 
 async def test_a_compacted_log_goes_on_from_its_base(log: Log, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ async def test_a_compacted_log_goes_on_from_its_base(log: Log, tmp_path: Path) -
         frame = again.laptop.run(3, 3, seen=LogPosition(NEW, 2, log_hash))
         answer = await again.service.push(again.caller(again.laptop), [frame])
         assert answer["runs"][0]["status"] == status
-    await again.databases.close()
+    await again.close()
 
 
 async def test_a_second_epoch_follows_from_the_same_checkpoint(log: Log, tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ async def test_a_second_epoch_follows_from_the_same_checkpoint(log: Log, tmp_pat
     assert (await pull(twice, twice.phone, cursor=at(1, NEW + 1))).head == log_base(ACCOUNT, NEW + 1, base)
     status = await twice.service.status(twice.caller(twice.phone))
     assert (status["epoch"], status["base"]) == (NEW + 1, 1)
-    await twice.databases.close()
+    await twice.close()
 
 
 async def test_what_the_backup_lacked_is_taken_again(log: Log, tmp_path: Path) -> None:
@@ -109,4 +109,4 @@ async def test_what_the_backup_lacked_is_taken_again(log: Log, tmp_path: Path) -
     assert runs.read_header(frame).count == 2
     answer = await again.service.push(again.caller(again.phone), [frame])
     assert [(run["status"], run["duplicates"]) for run in answer["runs"]] == [("stored", 1)]
-    await again.databases.close()
+    await again.close()

@@ -181,7 +181,7 @@ async def test_an_owner_that_was_overtaken_writes_after_what_it_had_not_seen(
     other = await open_log(tmp_path)
     other.phone.write(2)
     await push(other, other.phone, other.phone.run())
-    await other.databases.close()
+    await other.close()
     log.laptop.write(1)
     [answer] = await push(log, log.laptop, log.laptop.run(2))
     assert (answer["status"], answer["seq"]) == ("stored", 4)
@@ -190,11 +190,11 @@ async def test_an_owner_that_was_overtaken_writes_after_what_it_had_not_seen(
 async def test_a_restart_continues_the_log(log: Log, tmp_path: Path) -> None:
     log.laptop.write(2)
     [first] = await push(log, log.laptop, log.laptop.run())
-    await log.databases.close()
+    await log.close()
     again = await open_log(tmp_path)
     again.laptop.write(3)
     again.laptop.changes[:2] = log.laptop.changes
     [answer] = await push(again, again.laptop, again.laptop.run())
     assert (answer["status"], answer["duplicates"], answer["seq"]) == ("stored", 2, 3)
     assert answer["received_ms"] > first["received_ms"]
-    await again.databases.close()
+    await again.close()

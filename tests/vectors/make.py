@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.vectors.cases import (
+    checkpoints,
     device_logs,
     envelopes,
     key_boxes,
@@ -32,6 +33,7 @@ MAKERS = (
     key_boxes.cases,
     device_logs.cases,
     pairings.cases,
+    checkpoints.cases,
 )
 
 

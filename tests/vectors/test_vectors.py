@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.vectors import make
-from tests.vectors.ends import device, pairing, rules, run_rules, server
+from tests.vectors.ends import device, history, pairing, rules, run_rules, server
 from tests.vectors.ends.vector_file import Found, VectorFile, found_by
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -34,6 +34,10 @@ RULES: Mapping[str, Callable[[VectorFile], Found]] = {
     "key-box": rules.key_box,
     "recovery": rules.phrase,
     "device-log": run_rules.appended,
+    "checkpoint": history.checkpoint,
+    "log-base": history.base,
+    "live": history.live,
+    "base-page": history.started,
     "pairing-code": pairing.code,
     "pairing-message": pairing.message,
     "pairing-reveal": pairing.reveal,
@@ -44,6 +48,7 @@ SERVER: Mapping[str, Callable[[VectorFile, server.Server], Found]] = {
     "run": server.run,
     "push": server.pushed,
     "ack": server.acknowledged,
+    "compaction": server.compacted,
 }
 DEVICE: Mapping[str, Callable[[VectorFile], Found]] = {
     "run": device.run,

@@ -57,4 +57,6 @@ async def test_the_openapi_document_is_the_list_of_all_routes(tmp_path: Path) ->
         "/sync/status": {"get"},
         "/sync/checkpoint": {"get", "post"},
         "/sync/live": {"get"},
+        "/sync/live/ticket": {"post"},
+        "/ledger": {"get"},
     }

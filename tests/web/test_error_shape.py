@@ -13,6 +13,7 @@ from echolia.auth import routes as auth_routes
 from echolia.core.errors import CODES, EcholiaError
 from echolia.storage.engine import DatabaseBusy, StorageFull
 from echolia.sync import routes as sync_routes
+from echolia.sync.live.endpoints import stream_route, ticket_route
 from echolia.web.api import build_api
 from echolia.web.error_responses import STATUS, problem
 from tests.support.accounts import Account
@@ -24,9 +25,9 @@ MEMBERS = {"type", "title", "status", "code", "detail", "request_id", "errors"}
 
 def documented() -> dict[str, Any]:
     """The OpenAPI document; its routes need no services to be described."""
-    nothing: Any = type("Nothing", (), {"pairing": None})()
-    routers = [auth_routes.router(nothing), sync_routes.router(nothing)]
-    return build_api(routers, sync_routes.lean_routes(nothing, nothing)).openapi()
+    nothing: Any = type("Nothing", (), {"pairing": None, "spend": None})()
+    lean = [*sync_routes.lean_routes(nothing, nothing), ticket_route(nothing)]
+    return build_api([auth_routes.router(nothing)], [*lean, stream_route(nothing, nothing)]).openapi()
 
 
 def operations(wanted: str = "") -> Iterator[Any]:

@@ -180,6 +180,15 @@ async def test_a_failure_of_the_storage_is_logged_by_its_code(house: House, path
     assert SECRET not in str(logs)
 
 
+async def test_a_full_account_is_no_failure_to_log(house: House) -> None:
+    def full(_request: LeanRequest) -> LeanResponse:
+        raise Refusal("quota_exceeded", retry_after_s=3600)
+
+    with structlog.testing.capture_logs() as logs:
+        answer = await house.gate(full)("POST", "/lean", {"a": 1})
+    assert (answer.status, answer.headers["retry-after"], logs) == (507, "3600", [])
+
+
 @pytest.mark.parametrize("path", ["/lean", "/plain/x"])
 async def test_an_expected_error_is_the_same_document_on_both_ways(house: House, path: str) -> None:
     def refusing(_request: LeanRequest) -> LeanResponse:

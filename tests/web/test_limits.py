@@ -10,7 +10,7 @@ import pytest
 
 from echolia.core.ids import b64
 from echolia.web.context import Refusal
-from echolia.web.limits import Limits, Origins, WindowStorage
+from echolia.web.limits import Amounts, Limits, Origins, WindowStorage
 from tests.support.accounts import Account
 from tests.support.asgi import Asker
 from tests.support.server import Clock, served
@@ -39,6 +39,19 @@ def test_windows_that_ended_are_forgotten() -> None:
     storage.incr("new", 60)
     assert (len(storage._windows), storage.get("5"), storage.get("new")) == (1, 0, 1)
     assert storage.reset() == 1
+
+
+def test_amounts_are_summed_for_a_minute_each_for_its_own() -> None:
+    clock = Clock()
+    amounts = Amounts(clock)
+    amounts.add("one", 700)
+    clock.pass_s(20.5)
+    amounts.add("one", 300)
+    assert (amounts.used("one"), amounts.used("another"), amounts.ends_in_s("one")) == (1000, 0, 40)
+    clock.pass_s(39.5)
+    assert (amounts.used("one"), amounts.ends_in_s("one")) == (0, 1)
+    amounts.add("one", 5)
+    assert (amounts.used("one"), amounts.ends_in_s("one")) == (5, 60)
 
 
 def scope(peer: str | None, forwarded: str | None = None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Final
 from echolia.auth.service.access_tokens import AccessTokens, SigningKeys
 from echolia.auth.service.accounts import AccountDatabases, Accounts
 from echolia.auth.service.devices import AccountDevices
+from echolia.auth.service.ledger import AuthLedger
 from echolia.auth.service.membership import Membership
 from echolia.auth.service.pairing import Pairing
 from echolia.auth.service.proof_of_work import Puzzles
@@ -33,6 +34,7 @@ class Auth:
     accounts: Accounts
     membership: Membership
     pairing: Pairing
+    ledger: AuthLedger
     clock_ms: Callable[[], int]
 
     async def sweep(self) -> None:
@@ -60,4 +62,5 @@ def open_auth(
     accounts = Accounts(db, databases, devices, sign_ins, puzzles, clock_ms, purge, dice)
     membership = Membership(db, devices, settings.max_devices, clock_ms)
     pairing = Pairing(db, devices, settings.max_devices, clock_ms, dice)
-    return Auth(db, tokens, devices, sign_ins, accounts, membership, pairing, clock_ms)
+    ledger = AuthLedger(db, devices, pairing.waiting)
+    return Auth(db, tokens, devices, sign_ins, accounts, membership, pairing, ledger, clock_ms)

@@ -91,16 +91,15 @@ class AccessTokens:
         self._clock_ms = clock_ms
         self.lifetime_s = lifetime_s
 
-    def issue(self, account: bytes, device: bytes) -> str:
-        """A token for this device of this account."""
-        now_ms = self._clock_ms()
+    def issue(self, account: bytes, device: bytes, issued_ms: int) -> str:
+        """A token for this device of this account; `issued_ms` tells whether it is older than a sign-out."""
         claims = {
             "iss": NAME,
             "aud": NAME,
             "sub": b64(account),
             "dev": b64(device),
-            "iat": now_ms / 1000,
-            "exp": now_ms // 1000 + self.lifetime_s,
+            "iat": issued_ms / 1000,
+            "exp": self._clock_ms() // 1000 + self.lifetime_s,
         }
         return jwt.encode(claims, self._keys.signing, "EdDSA", headers={"kid": self._keys.signing_id})
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -32,6 +32,7 @@ class AccountDevices:
         self._revoked: dict[bytes, int] = {}
         self._deleted: dict[bytes, int] = {}
         self._signed_out: dict[bytes, int] = {}
+        self._mark_ms = 0
         self._callbacks: list[OnEnd] = []
         self._guards: list[CutOff] = []
 
@@ -97,6 +98,14 @@ class AccountDevices:
         """The log on disk may be longer than the one remembered."""
         self._logs.pop(account, None)
 
+    async def look_again(self, account: bytes | None) -> None:
+        """Another process ended a device of this account (None: of any): learn it from the directory."""
+        await self.load()
+        if account is None:
+            self._logs.clear()
+        else:
+            self.forget(account)
+
     def revoked(self, account: bytes, device: bytes) -> None:
         """Refuse the device from now on and end its streams."""
         self._revoked[device] = self._clock_ms()
@@ -110,8 +119,24 @@ class AccountDevices:
 
     def signed_out(self, account: bytes, device: bytes) -> None:
         """Refuse the device's tokens made so far; it may sign in again."""
-        self._signed_out[device] = self._clock_ms()
+        self._signed_out[device] = self.mark_ms()
         self._end(account, device)
+
+    def remembered(self, account: bytes, devices: Iterable[bytes]) -> dict[str, object]:
+        """What is in memory of an account and its devices, for its ledger."""
+        known = list(devices)
+        return {
+            "device_log": account in self._logs,
+            "revoked": sum(device in self._revoked for device in known),
+            "signed_out": sum(device in self._signed_out for device in known),
+        }
+
+    def mark_ms(self) -> int:
+        """The time in ms, but later than any told before: a clock that is set back must not make a token that
+        comes after a sign-out look older than it.
+        """
+        self._mark_ms = max(self._clock_ms(), self._mark_ms + 1)
+        return self._mark_ms
 
     def _end(self, account: bytes, device: bytes | None) -> None:
         for callback in self._callbacks:

@@ -54,6 +54,10 @@ class Waiting:
         for event in self._events.get(mailbox, ()):
             event.set()
 
+    def on_mailbox(self, mailbox: bytes) -> int:
+        """How many wait for news of this one."""
+        return len(self._events.get(mailbox, ()))
+
     @property
     def count(self) -> int:
         """How many wait now."""

@@ -84,7 +84,7 @@ class SignIns:
         return self._tokens(done.account, done.device, new)
 
     def _tokens(self, account: bytes, device: bytes, refresh: bytes) -> Tokens:
-        access = self.tokens.issue(account, device)
+        access = self.tokens.issue(account, device, self.devices.mark_ms())
         lifetime_s = self.tokens.lifetime_s
         return Tokens(access=access, refresh=refresh, expires_in=lifetime_s, account=account, device=device)
 

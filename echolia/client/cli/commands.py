@@ -25,10 +25,17 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = MappingProxyType(
         "add": LazyCommand(f"{_HERE}.records:add", "Write something new."),
         "edit": LazyCommand(f"{_HERE}.records:edit", "Change something."),
         "rm": LazyCommand(f"{_HERE}.records:remove", "Put something into the trash."),
-        "restore": LazyCommand(f"{_HERE}.records:restore", "Take something out of the trash."),
+        "restore": LazyCommand(
+            f"{_HERE}.records:restore", "Take something out of the trash, or back to a version."
+        ),
+        "history": LazyCommand(f"{_HERE}.history:list_versions", "List what something was before."),
+        "conflicts": LazyCommand(f"{_HERE}.conflicts:list_conflicts", "List what waits for a decision."),
+        "resolve": LazyCommand(f"{_HERE}.conflicts:resolve", "Decide about a conflict."),
         "search": LazyCommand(f"{_HERE}.listing:search", "Find words, on this device alone."),
         "watch": LazyCommand(f"{_HERE}.syncing:watch", "Stay and tell what other devices change."),
         "status": LazyCommand(f"{_HERE}.syncing:status", "Say how this device and its server stand."),
+        "brake": LazyCommand(f"{_HERE}.brake:brake", "Decide about what other devices would delete at once."),
+        "ledger": LazyCommand(f"{_HERE}.ledger:ledger", "Say what the server knows of this account."),
         "devices": LazyCommand(f"{_HERE}.account:devices", "List the account's devices."),
         "revoke": LazyCommand(f"{_HERE}.account:revoke", "Shut a device out."),
         "account": LazyCommand(f"{_HERE}.account:account", "Delete the account."),

@@ -66,10 +66,13 @@ def _foreign(value: object) -> object:
 
 
 class Column(NamedTuple):
-    """A column of a table: its heading, and whether it may be cut to fit the terminal."""
+    """A column of a table: its heading, and whether it may be cut, or go on in further lines, to fit the
+    terminal.
+    """
 
     heading: str
     flexible: bool = False
+    wraps: bool = False
 
 
 class Output(NamedTuple):
@@ -106,7 +109,10 @@ class Output(NamedTuple):
         table = Table(box=SIMPLE_HEAD, pad_edge=False)
         for column in columns:
             table.add_column(
-                column.heading, no_wrap=True, overflow="ellipsis", ratio=1 if column.flexible else None
+                column.heading,
+                no_wrap=not column.wraps,
+                overflow="fold" if column.wraps else "ellipsis",
+                ratio=1 if column.flexible else None,
             )
         for row in rows:
             table.add_row(*(Text(plain_line(cell)) for cell in row))

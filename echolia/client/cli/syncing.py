@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from echolia.client.cli.brake import brake_json, in_short, rewound_json, rewound_text
 from echolia.client.cli.describe import find, flags, summary
 from echolia.client.cli.output import json_line, local_time, plain_line
 from echolia.client.cli.progress import progress
+from echolia.client.cli.quota import held_error, held_json, held_line, hints, quota_json
 from echolia.client.cli.session import Session, with_session
 from echolia.core.errors import CODES, EcholiaError
 
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from echolia.client import Changed, Device, Progress, Record, Status
     from echolia.client.cli.progress import Show
 
+MOST_NAMED: Final = 10
 PHASES: Final = {"push": "sending", "pull": "receiving"}  # the others are over before anybody could read them
 
 
@@ -26,8 +29,8 @@ async def sync(session: Session) -> None:
     async with session.device() as device:
         with progress(session.out) as show:
             report = await device.sync(lambda at: _show(show, at))
-        short = await device.short_ids(report.changed.conflicts)
-    value = {
+        waiting = await _waiting(device, report.changed.conflicts)
+    value: dict[str, Any] = {
         "pushed": report.pushed,
         "pulled": report.pulled,
         "changed": len(report.changed.objects),
@@ -35,14 +38,34 @@ async def sync(session: Session) -> None:
         "quarantined": report.quarantined,
         "epoch": report.epoch,
         "seq": report.seq,
+        "quota": quota_json(report.quota),
+        "held": held_json(report.held),
     }
     lines = [f"Sent {report.pushed}, received {report.pulled} changes."]
-    lines += [
-        f"Two versions of {short[one]} stand side by side: echolia show {short[one]}" for one in sorted(short)
-    ]
+    if report.rewound:
+        value["rewound"] = rewound_json(report.rewound)
+        lines.append(rewound_text(report.rewound))
+    lines += waiting
     if report.quarantined:
         lines.append(f"{report.quarantined} changes could not be read; see `echolia status`.")
-    session.out.result(value, "\n".join(lines))
+    session.out.result(value, "\n".join(lines + hints(report.quota)))
+    if report.held is not None:
+        raise held_error(report.held)
+
+
+async def _waiting(device: Device, ids: frozenset[str]) -> list[str]:
+    """What newly waits for a decision, in a line each; of many, the first ones."""
+    found = [one for one in await device.conflicts() if one.record.id in ids] if ids else []
+    short = await device.short_ids([one.record.id for one in found[:MOST_NAMED]])
+    lines = [
+        f"{short[one.record.id]} was deleted while it was edited; the edit lies in the trash."
+        if one.kind == "recovered"
+        else f"Two versions of {short[one.record.id]} stand side by side."
+        for one in found[:MOST_NAMED]
+    ]
+    if len(found) > MOST_NAMED:
+        lines.append(f"… and {len(found) - MOST_NAMED} more.")
+    return [*lines, "Decide: echolia conflicts"] if found else []
 
 
 def _show(show: Show, at: Progress) -> None:
@@ -68,8 +91,11 @@ async def watch(session: Session, count: int | None) -> None:
 async def _tell(session: Session, device: Device, changed: Changed) -> None:
     records = [record for one in sorted(changed.objects) if (record := await _shown(device, one))]
     if session.out.json:
-        conflicts = sorted(changed.conflicts)
-        click.echo(json_line({"changed": [summary(record) for record in records], "conflicts": conflicts}))
+        told: dict[str, Any] = {
+            "changed": [summary(record) for record in records],
+            "conflicts": sorted(changed.conflicts),
+        }
+        click.echo(json_line({**told, "braked": True} if changed.braked else told))
         return
     for record in records:
         marks = " ".join(f"[{flag}]" for flag in flags(record))
@@ -103,10 +129,13 @@ def _status_json(standing: Status) -> dict[str, Any]:
         "objects": dict(standing.objects),
         "trash": standing.trash,
         "conflicts": standing.conflicts,
+        "recovered": standing.recovered,
         "pending": standing.pending,
         "epoch": standing.epoch,
         "seq": standing.seq,
         "last_sync_ms": standing.last_sync_ms,
+        "not_everywhere": standing.not_everywhere,
+        "brake": brake_json(standing.brake) if standing.brake else None,
         "quarantined": [
             {"object": one.object, "device": one.device, "counter": one.counter, "code": one.code}
             for one in standing.quarantined
@@ -116,6 +145,7 @@ def _status_json(standing: Status) -> dict[str, Any]:
         ],
         "notices": [{"code": one.code, "at_ms": one.at_ms} for one in standing.notices],
         "late": list(standing.late),
+        "held": held_json(standing.held),
     }
 
 
@@ -129,9 +159,15 @@ def _status_lines(standing: Status) -> list[str]:
         f"here       {held or 'nothing yet'}; {standing.trash} in the trash",
         f"to send    {standing.pending or 'nothing'}",
         f"last sync  {local_time(standing.last_sync_ms) or 'never'}",
+        f"copies     {_copies(standing)}",
     ]
-    if standing.conflicts:
-        lines.append(f"conflicts  {standing.conflicts} wait for a decision: echolia list --conflicts")
+    if standing.held is not None:
+        lines.append(f"held back  {held_line(standing.held)}")
+    if standing.brake:
+        lines.append(f"STOPPED    {in_short(standing.brake)}: echolia brake")
+    if standing.conflicts or standing.recovered:
+        waiting = standing.conflicts + standing.recovered
+        lines.append(f"conflicts  {waiting} wait for a decision: echolia conflicts")
     lines += [f"unread     {one.object[:8]}: {_told(one.code)}" for one in standing.quarantined]
     lines += [f"EVIDENCE   {local_time(proof.at_ms)}: {_told(proof.code)}" for proof in standing.evidence]
     if standing.evidence:
@@ -139,6 +175,15 @@ def _status_lines(standing: Status) -> list[str]:
             "           This device takes nothing more from that server. What you wrote is kept here."
         )
     return lines
+
+
+def _copies(standing: Status) -> str:
+    """On how many devices everything is, as of the last sync."""
+    if standing.not_everywhere:
+        return f"{standing.not_everywhere} things are not on every device yet"
+    if standing.devices == 1:
+        return "everything is on this device, the only one"
+    return f"everything is on all {standing.devices} devices"
 
 
 def _told(code: str) -> str:

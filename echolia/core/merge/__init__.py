@@ -14,11 +14,13 @@ from echolia.core.merge.edits import (
     whole,
     write,
 )
+from echolia.core.merge.losers import Loser, losers
 from echolia.core.merge.object import (
     ObjectState,
     Received,
     canonical_view,
     clamp,
+    close,
     decode,
     dominates,
     encode,
@@ -27,6 +29,7 @@ from echolia.core.merge.object import (
     renewed,
 )
 from echolia.core.merge.plaintext import Value
+from echolia.core.merge.preview import merged_preview
 from echolia.core.merge.view import View, view
 
 __all__ = [
@@ -34,6 +37,7 @@ __all__ = [
     "FieldEdit",
     "FieldEdits",
     "Increment",
+    "Loser",
     "ObjectState",
     "Received",
     "Remove",
@@ -44,11 +48,14 @@ __all__ = [
     "View",
     "canonical_view",
     "clamp",
+    "close",
     "decode",
     "delete",
     "dominates",
     "encode",
     "join",
+    "losers",
+    "merged_preview",
     "newest_stamp",
     "renewed",
     "restore",

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from echolia.core.clock import Key, Stamp, tick
 from echolia.core.collections import Collection, Policy
 from echolia.core.dots import Dot, with_dot
 from echolia.core.errors import EcholiaError
-from echolia.core.merge.fields import Field, Part, parts_of
+from echolia.core.merge.fields import Field, Mixed, Part, parts_of
 from echolia.core.merge.life import BORN, deleted, restored
 from echolia.core.merge.object import ObjectState
 from echolia.core.merge.plaintext import Value, dump_value
 from echolia.core.merge.registers import MAX_COUNT, Counter, Dotted, Register, Write
 from echolia.core.merge.text import Draft, Text, seed_peer
+
+_OF_ONE_VALUE: Final[tuple[Policy, ...]] = ("lww", "multi")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +99,15 @@ def write(
         raise EcholiaError("object_in_trash")
     author = Author(dot, stamp, peer)
     fields: dict[str, Field] = {}
-    for name, edits in changes.items():
-        policy = collection.policy(name)
+    for name, given in changes.items():
+        edits = given if isinstance(given, Sequence) else (given,)
+        for edit in edits:
+            if isinstance(edit, Set | Add):
+                collection.check(name, edit.value)
         field = current.fields.get(name) if current else None
-        present = next((part for part in parts_of(field) if part.tag == policy), None)
-        delta = _edit_field(policy, present, edits if isinstance(edits, Sequence) else (edits,), author)
-        if delta is not None:
-            fields[name] = delta
+        parts = _edit_parts(collection.policy(name), parts_of(field), edits, author)
+        if parts:
+            fields[name] = parts[0] if len(parts) == 1 else Mixed(parts)
     life = BORN if current is None else None
     return ObjectState(collection.name, {dot.device: dot.counter}, life, fields)
 
@@ -123,6 +127,18 @@ def restore(current: ObjectState, dot: Dot) -> ObjectState:
 def whole(current: ObjectState, dot: Dot) -> ObjectState:
     """The whole object again, by one who has seen all of it."""
     return ObjectState(current.collection, with_dot(current.dots, dot), current.life, current.fields)
+
+
+def _edit_parts(
+    policy: Policy, present: Sequence[Part], edits: Sequence[FieldEdit], author: Author
+) -> tuple[Part, ...]:
+    """The part that is declared; and if the field was declared to hold one value by the other policy that
+    does, that part alike: it is what settles a field of both (spec/merge.md#fields).
+    """
+    held = {part.tag: part for part in present}
+    policies = [policy, *(other for other in _OF_ONE_VALUE if other in held and policy in _OF_ONE_VALUE)]
+    parts = (_edit_field(one, held.get(one), edits, author) for one in sorted(set(policies)))
+    return tuple(part for part in parts if part is not None)
 
 
 def _edit_field(policy: Policy, part: Part | None, edits: Sequence[FieldEdit], author: Author) -> Part | None:

@@ -18,6 +18,7 @@ from echolia.core.merge.fields import Field, Mixed, canonical_tree, join_fields,
 from echolia.core.merge.life import Life, read_life
 from echolia.core.merge.plaintext import expect_map, expect_name, expect_vector, invalid
 from echolia.core.merge.registers import Register
+from echolia.core.merge.text import Text
 
 VERSION: Final = 1
 _REQUIRED: Final = frozenset("vcof")
@@ -59,6 +60,14 @@ def join(one: ObjectState, other: ObjectState) -> ObjectState:
         one.life.join(other.life) if one.life and other.life else one.life or other.life,
         fields,
     )
+
+
+def close(state: ObjectState) -> None:
+    """Let go of what is kept open for the next join; the state stays what it is."""
+    for field in state.fields.values():
+        for part in parts_of(field):
+            if isinstance(part, Text):
+                part.close()
 
 
 def clamp(state: ObjectState, received: Received) -> ObjectState:

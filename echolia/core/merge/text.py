@@ -8,11 +8,10 @@ device), and a document is never seeded anew from its plain text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import ClassVar, Final
+from typing import ClassVar, Final, TypeVar
 
 from loro import ExportMode, LoroDoc, VersionVector
 
@@ -26,6 +25,7 @@ _CONTAINER: Final = "t"
 _SEED_LABEL: Final = b"echolia/1/text"
 # Myers' diff takes quadratic time in what differs; beyond this many characters, lines are compared instead.
 _FINE_DIFF_CHARACTERS: Final = 4000
+_Seen = TypeVar("_Seen")
 
 
 @contextmanager
@@ -39,36 +39,102 @@ def _loro() -> Iterator[None]:
         raise EcholiaError("body_invalid", "text") from None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Text:
-    """A text: its blobs and the characters they spell; an update that waits for others spells nothing yet."""
+    """A text: its blobs and the characters they spell; an update that waits for others spells nothing yet.
 
-    blobs: tuple[bytes, ...]
-    content: str
+    To open a long text costs far more than to import an update into one that is open. So what a join or a
+    draft came to keeps its document, and the next one on top of it takes that document over; a text whose
+    document was taken, or let go by `close`, opens itself anew when it is asked.
+    """
+
+    __slots__ = ("_ahead", "_blobs", "_doc", "content", "sources")
 
     tag: ClassVar = "text"
+
+    def __init__(
+        self,
+        sources: tuple[bytes, ...],
+        content: str,
+        doc: LoroDoc | None = None,
+        ahead: tuple[Text, LoroDoc] | None = None,
+    ) -> None:
+        """`sources` are all that was imported into `doc`; where none is given, they are the blobs as well.
+
+        `ahead`: the text that this one was drafted on, and the document that holds both.
+        """
+        self.sources, self.content, self._doc, self._ahead = sources, content, doc, ahead
+        self._blobs = sources if doc is None else None
+
+    @property
+    def blobs(self) -> tuple[bytes, ...]:
+        """The blobs, as the plaintext form has them."""
+        if self._blobs is None:
+            self._blobs = self.sources = self._compacted()
+        return self._blobs
+
+    @property
+    def open(self) -> bool:
+        """Whether its document is open."""
+        return self._doc is not None
 
     @_loro()
     def join(self, other: Text) -> Text:
         """Everything that either holds; raises `body_invalid` if Loro cannot bring the two together."""
-        if set(other.blobs) <= set(self.blobs):
+        if all(blob in self.sources for blob in other.sources):
             return self
-        if set(self.blobs) <= set(other.blobs):
+        if all(blob in other.sources for blob in self.sources):
             return other
-        doc = _open((*self.blobs, *other.blobs))
-        waiting = _waiting(doc, {*self.blobs, *other.blobs})
-        applied = (doc.export(ExportMode.Snapshot()),) if _versions(doc.oplog_vv) else ()
-        return Text((*applied, *sorted(waiting)), _content(doc))
+        base, more = (other, self) if other.open and not self.open else (self, other)
+        doc = more.opened_on(base)
+        return Text((*base.sources, *more.sources), _content(doc), doc)
+
+    def close(self) -> None:
+        """Let go of the open document: nothing more is likely to be joined to this text."""
+        if self._doc is not None:
+            self._blobs = self.blobs
+            self._doc = None
 
     def tree(self) -> list[object]:
         """The plaintext form."""
         return [self.tag, LORO, *self.blobs]
 
-    @_loro()
     def canonical_tree(self) -> list[object]:
         """What two devices with the same operations agree on; Loro's own bytes may differ."""
-        doc = _open(self.blobs)
-        return [self.tag, LORO, _versions(doc.oplog_vv), self.content, sorted(_waiting(doc, self.blobs))]
+        return self._read(
+            lambda doc: [
+                self.tag,
+                LORO,
+                _versions(doc.oplog_vv),
+                self.content,
+                sorted(_waiting(doc, self.blobs)),
+            ]
+        )
+
+    @_loro()
+    def _read(self, look: Callable[[LoroDoc], _Seen]) -> _Seen:
+        return look(_open(self.sources) if self._doc is None else self._doc)
+
+    def _compacted(self) -> tuple[bytes, ...]:
+        def look(doc: LoroDoc) -> tuple[bytes, ...]:
+            applied = (doc.export(ExportMode.Snapshot()),) if _versions(doc.oplog_vv) else ()
+            return (*applied, *sorted(_waiting(doc, set(self.sources))))
+
+        return self._read(look)
+
+    def opened_on(self, base: Text) -> LoroDoc:
+        """A document of `base` and this; if this fails, `base` is still what it was."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] is base:
+            return ahead[1]
+        doc = base.take()
+        for blob in self.sources:
+            doc.import_(blob)
+        return doc
+
+    def take(self) -> LoroDoc:
+        """The document, for a text on top of this one to go on with."""
+        doc, self._doc = self._doc, None
+        return _open(self.sources) if doc is None else doc
 
 
 class Draft:
@@ -77,7 +143,8 @@ class Draft:
     @_loro()
     def __init__(self, current: Text | None, peer: int) -> None:
         """`peer` (0 … 2^64 - 2) is the writing device's own; see the module's rules."""
-        self._doc = _open(current.blobs if current else ())
+        self._current = current
+        self._doc = current.take() if current else _open(())
         self._before = self._doc.oplog_vv
         self._doc.peer_id = peer
         self._text = self._doc.get_text(_CONTAINER)
@@ -107,12 +174,13 @@ class Draft:
 
     @_loro()
     def delta(self) -> Text | None:
-        """The edits alone, or `None` if nothing changed."""
+        """The edits alone, or `None` if nothing changed. It ends the draft."""
         self._doc.commit()
         if self._doc.oplog_vv == self._before:
             return None
         blob = self._doc.export(ExportMode.Updates(self._before))
-        return Text((blob,), "" if _versions(self._before) else _content(self._doc))
+        content = "" if _versions(self._before) else _content(self._doc)
+        return Text((blob,), content, ahead=(self._current, self._doc) if self._current else None)
 
 
 def seed_peer(content: str) -> int:

@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from echolia.core.clock import Key, Stamp
-from echolia.core.collections import Collection, declare
+from echolia.core.collections import Collection, Policy, declare
 from echolia.core.dots import Dot
 from echolia.core.merge import FieldEdits, ObjectState, ReplaceText, SpliceText, Value, join, write
 from echolia.core.merge.fields import Field, Mixed, Part
@@ -100,18 +100,19 @@ def _dotted(draw: st.DrawFn, tag: Literal["multi", "set"]) -> Dotted:
 
 
 _counts = st.tuples(st.integers(0, 3), st.integers(0, 3))
-_parts: st.SearchStrategy[Part] = st.one_of(
-    st.builds(Register, _keys, _values),
-    _dotted("multi"),
-    _dotted("set"),
-    st.builds(Counter, st.dictionaries(_devices, _counts)),
-    st.sampled_from(text_history()),
-)
+_lives = st.builds(Life, st.integers(1, 4), _vectors)
+PARTS: Mapping[Policy, st.SearchStrategy[Part]] = {
+    "lww": st.builds(Register, _keys, _values),
+    "multi": _dotted("multi"),
+    "set": _dotted("set"),
+    "counter": st.builds(Counter, st.dictionaries(_devices, _counts)),
+    "text": st.sampled_from(text_history()),
+}
 
 
 @st.composite
 def _mixed(draw: st.DrawFn) -> Field:
-    parts = {part.tag: part for part in draw(st.lists(_parts, min_size=1, max_size=3))}
+    parts = {part.tag: part for part in draw(st.lists(st.one_of(*PARTS.values()), min_size=1, max_size=3))}
     ordered = tuple(parts[tag] for tag in sorted(parts))
     return ordered[0] if len(ordered) == 1 else Mixed(ordered)
 
@@ -122,6 +123,15 @@ def states() -> st.SearchStrategy[ObjectState]:
         ObjectState,
         st.sampled_from(["entries", "notes"]),
         _vectors,
-        st.none() | st.builds(Life, st.integers(1, 4), _vectors),
+        st.none() | _lives,
         st.dictionaries(st.sampled_from(["f", "g"]), _mixed(), max_size=2),
     )
+
+
+def states_of(kind: str) -> st.SearchStrategy[ObjectState]:
+    """States with one field of one policy and nothing else; or of kind "life", with nothing but a life."""
+    if kind == "life":
+        return st.builds(ObjectState, st.just("notes"), _vectors, _lives, st.just({}))
+    fields = {name: part for name, part in PARTS.items() if name == kind}
+    holding = st.fixed_dictionaries({"f": fields[kind] if kind in fields else _mixed()})
+    return st.builds(ObjectState, st.just("notes"), st.just({}), st.none(), holding)

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from echolia.core.collections import ENTRIES
+from echolia.core.collections import ENTRIES, MEMORIES, TAGS
 from echolia.core.errors import EcholiaError
 from echolia.core.merge import (
     Add,
     FieldEdit,
+    FieldEdits,
     Increment,
     Remove,
     ReplaceText,
@@ -79,6 +80,21 @@ def test_values_that_cannot_be_kept_are_refused(field: str, edit: Any, value: An
 def test_amounts_that_cannot_be_counted_are_refused(amount: Any) -> None:
     with pytest.raises(EcholiaError, match="value_invalid"):
         Device(A).write(reads=Increment(amount))
+
+
+def test_what_is_given_to_a_field_has_its_form_and_what_is_taken_away_need_not() -> None:
+    tag, memory = Device(A, TAGS), Device(A, MEMORIES)
+    wrong: list[tuple[Device, str, FieldEdits]] = [
+        (tag, "confidence", Set(1.5)),
+        (tag, "confidence", [Set(0.5), Set(2)]),
+        (memory, "sources", Add("entry")),
+    ]
+    for refused, field, edit in wrong:
+        with pytest.raises(EcholiaError, match=f"value_invalid: {field} takes"):
+            refused.write(**{field: edit})
+    tag.write(confidence=Set(0.5))
+    memory.write(sources=Remove("entry"))
+    assert view(tag.state)["fields"] == {"confidence": 0.5}
 
 
 def test_a_delta_holds_the_edited_fields_and_its_own_dot() -> None:

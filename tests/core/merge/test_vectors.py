@@ -12,7 +12,17 @@ import pytest
 from echolia.core.clock import Stamp, tick
 from echolia.core.dots import Dot
 from echolia.core.errors import EcholiaError
-from echolia.core.merge import ObjectState, canonical_view, clamp, decode, encode, view
+from echolia.core.merge import (
+    ObjectState,
+    canonical_view,
+    clamp,
+    decode,
+    encode,
+    join,
+    losers,
+    merged_preview,
+    view,
+)
 from tests.core.merge.objects import joined
 
 FOLDER = Path(__file__).resolve().parents[3] / "spec" / "vectors" / "merge"
@@ -21,11 +31,14 @@ VECTORS: dict[str, dict[str, Any]] = {
 }
 TICKS = [name for name, vector in VECTORS.items() if "stamp" in vector["expect"]]
 REFUSED = [name for name, vector in VECTORS.items() if "error" in vector["expect"]]
-MERGED = [name for name in VECTORS if name not in {*TICKS, *REFUSED}]
+MERGED = [name for name, vector in VECTORS.items() if "view" in vector["expect"]]
+PREVIEWS = [name for name, vector in VECTORS.items() if "merged" in vector["expect"]]
+LOSERS = [name for name, vector in VECTORS.items() if "losers" in vector["expect"]]
 
 
 def test_every_kind_of_vector_is_there_and_of_this_version() -> None:
-    assert TICKS and REFUSED and MERGED
+    kinds = (TICKS, REFUSED, MERGED, PREVIEWS, LOSERS)
+    assert all(kinds) and sum(map(len, kinds)) == len(VECTORS)
     assert {(vector["spec"], vector["topic"]) for vector in VECTORS.values()} == {(1, "merge")}
 
 
@@ -60,3 +73,22 @@ def test_wrong_plaintexts_are_refused(name: str) -> None:
 def test_clocks_tick_as_expected(name: str) -> None:
     given = VECTORS[name]["input"]
     assert tick(Stamp(*given["last"]), given["now_ms"]) == Stamp(*VECTORS[name]["expect"]["stamp"])
+
+
+@pytest.mark.parametrize("name", PREVIEWS)
+def test_previews_are_as_expected(name: str) -> None:
+    assert merged_preview(VECTORS[name]["input"]["values"]) == VECTORS[name]["expect"]["merged"]
+
+
+@pytest.mark.parametrize("name", LOSERS)
+def test_what_a_log_loses_is_as_expected(name: str) -> None:
+    held: ObjectState | None = None
+    found = []
+    for logged in VECTORS[name]["input"]["log"]:
+        state = _read(logged["change"])
+        seen = {bytes.fromhex(device): counter for device, counter in logged["seen"].items()}
+        if held is not None:
+            found += [(field, lost.key) for field, lost, _ in losers(held, state, seen)]
+        held = state if held is None else join(held, state)
+    told = [[field, key.device.hex(), key.counter] for field, key in found]
+    assert told == VECTORS[name]["expect"]["losers"]

@@ -28,6 +28,26 @@ def test_a_write_after_a_changed_declaration_continues_its_own_part() -> None:
     assert view(a.state, NEW)["fields"]["title"] == "newer"
 
 
+def test_a_value_given_to_a_field_of_two_policies_settles_it_for_both_declarations() -> None:
+    a, b = Device(A, OLD), Device(B, NEW)
+    b.see(a.write(title=Set("old")))
+    b.write(title=Set("new"))
+    assert view(b.state, NEW)["conflicts"] == []
+    a.see(b.state)
+    assert view(a.state, OLD)["fields"]["title"] == "new"
+    a.write(title=Set("newer"))
+    b.see(a.state)
+    assert view(b.state, NEW) == view(a.state, OLD)
+    assert view(b.state, NEW)["fields"]["title"] == "newer"
+
+
+def test_parts_of_a_field_whose_values_only_look_alike_are_in_conflict() -> None:
+    both = join(Device(A, OLD).write(title=Set(1)), Device(B, NEW).write(title=Set(True)))
+    assert view(both, NEW)["conflicts"] == ["title"]
+    both = join(Device(A, OLD).write(title=Set(1)), Device(B, NEW).write(title=Set(1)))
+    assert view(both, NEW)["conflicts"] == []
+
+
 def test_sets_show_in_the_order_of_their_bytes() -> None:
     a = Device(A)
     a.write(labels=[Add("b"), Add("aa"), Add(1), Add("a"), Add(b"a")])

@@ -17,7 +17,6 @@ Break = Callable[[Watched, Person], None]
 
 # Codes of the table that no request can bring about on any machine we can make:
 NOT_BROUGHT: Final[Mapping[str, str]] = {
-    "quota_exceeded": "no quota exists in this release",
     "storage_exists": "of two creations of one database the second waits until the first has answered",
 }
 

@@ -7,9 +7,12 @@ from contextlib import ExitStack
 from hashlib import sha256
 from typing import Final
 
+from echolia.core.checkpoints import ChainHead
 from echolia.core.ids import b64
 from echolia.core.positions import LogPosition
+from echolia.core.push import write_push
 from tests.journeys.canary.flock import DEVICE, MESSAGE, SECRET, UNKEPT
+from tests.journeys.canary.listening import say_what_nobody_asked_for, unreadable_heads, wrong_tickets
 from tests.journeys.canary.person import Person, writer_of
 from tests.journeys.canary.planting import JSON
 from tests.support.accounts import Keys, entry_json
@@ -104,6 +107,7 @@ def _older_head(person: Person) -> None:
     former = person.confirmation(late)
     person.add(phone)
     person.ask("POST", mailbox.format(person.open_mailbox().json()["mailbox"]), former)
+    _bad_additions(person)
 
 
 def _last_device(person: Person) -> None:
@@ -163,6 +167,42 @@ def _cursors(person: Person) -> None:
         person.ask("POST", "/sync/pull", {"cursor": cursor})
 
 
+def _bad_checkpoints(person: Person) -> None:
+    person.push_new(2)
+    raw = person.flock.raw
+    status = person.ask("GET", "/sync/status").json()
+    position = LogPosition(status["epoch"], 2, raw("log of a checkpoint", UNKEPT, 32))
+    for changed in (
+        {"live": raw("live root", UNKEPT, 32)},
+        {"heads": {raw("device in heads", UNKEPT, 16): ChainHead(2, raw("chain in heads", UNKEPT, 32))}},
+        {"devices_head": raw("device log of a checkpoint", UNKEPT, 32)},
+        {"position": position},
+        {"position": position._replace(epoch=status["epoch"] % 2**52 + 1)},
+    ):
+        person.ask("POST", "/sync/checkpoint", person.checkpoint(**changed))
+    signed = person.checkpoint()
+    for checkpoint in (person.flock.coded("checkpoint", UNKEPT, 300), signed["checkpoint"]):
+        signature = person.flock.coded("signature", SECRET, 64)
+        person.ask("POST", "/sync/checkpoint", {"checkpoint": checkpoint, "signature": signature})
+    person.ask("POST", "/sync/pull", {"base": 10**6})
+
+
+def _bad_additions(person: Person) -> None:
+    phone, late = Keys(f"{person.name} phone"), Keys(f"{person.name} late")
+    former = person.addition(late)
+    wrong = {**person.addition(phone), "signatures": {person.flock.text("signer"): b64(bytes(64))}}
+    box = {**person.box(), "box": person.flock.coded("box", UNKEPT, 96)}
+    for body in (wrong, {**person.addition(phone), "key_boxes": [box]}, person.addition(phone), former):
+        person.ask("POST", "/auth/devices", body)
+    person.ask("POST", "/auth/devices", {**former, "entry": person.flock.coded("entry", UNKEPT, 200)})
+
+
+def _invalid(person: Person) -> None:
+    unreadable_heads(person)
+    say_what_nobody_asked_for(person)
+    person.ask("POST", "/sync/pull", {person.flock.text("name"): 1})
+
+
 def _listeners(person: Person) -> None:
     with ExitStack() as open_streams:
         for _ in range(33):
@@ -179,7 +219,7 @@ def _oversize(person: Person) -> None:
 BRING: Final[Mapping[str, Bring]] = {
     "malformed_json": lambda person: person.push_bytes(person.flock.text("json").encode(), JSON),
     "malformed_binary": lambda person: person.push_bytes(b"\1\0\0" + person.flock.raw("push", UNKEPT, 99)),
-    "invalid_request": lambda person: person.ask("POST", "/sync/pull", {person.flock.text("name"): 1}),
+    "invalid_request": _invalid,
     "unsupported_version": lambda person: person.push_bytes(b"\x09" + person.flock.raw("push", UNKEPT, 99)),
     "unsupported_media_type": lambda person: person.push_bytes(b"x", person.flock.word("media type")),
     "not_found": lambda person: person.ask("GET", f"/{person.flock.word('path')}"),
@@ -207,6 +247,8 @@ BRING: Final[Mapping[str, Bring]] = {
     "seen_unknown": _never_seen,
     "cursor_ahead": _cursors,
     "must_rebase": _cursors,
+    "checkpoint_invalid": _bad_checkpoints,
+    "ticket_invalid": wrong_tickets,
     "listeners_full": _listeners,
 }  # fmt: skip
 
@@ -215,6 +257,8 @@ BRING: Final[Mapping[str, Bring]] = {
 NARROW: Final = {
     "register_free_per_minute": "0", "proof_of_work_bits": "1", "max_devices": "1", "body_seconds": "0.3",
     "refresh_per_minute": "3", "free_disk_bytes": str(2**60),
+    "quota_bytes": "20000", "quota_objects": "30", "quota_changes_per_minute": "40",
+    "quota_reserve_percent": "0", "quota_reserve_bytes": "5000",
 }  # fmt: skip
 
 
@@ -248,11 +292,30 @@ def _too_often(person: Person) -> None:
         person.wire("POST", "/auth/refresh", {"refresh": person.flock.coded("refresh", SECRET, 32)})
 
 
+def _over_quota(person: Person) -> None:
+    """Each quota in turn, with and without the reserve, in pushes that could fit and that never could."""
+    assert person.push_new(20).status == 200
+    kept = len(person.writer.changes)
+    for count, body_bytes in ((11, 256), (31, 256), (131, 256), (1, 16384), (1, 32768), (21, 256)):
+        person.write(count, body_bytes)
+        frame = person.writer.run(kept + 1, seen=person.seen())
+        for query in ("", "?reserve=1"):
+            person.push_bytes(write_push([frame]), query=query)
+        del person.writer.changes[max(kept, _stored(person)) :]
+    person.ask("GET", "/sync/status")
+
+
+def _stored(person: Person) -> int:
+    devices = person.ask("GET", "/sync/status").json()["devices"]
+    return int(devices[0]["counter"])
+
+
 BRING_NARROW: Final[Mapping[str, Bring]] = {
     "proof_of_work_required": lambda person: solved(Person(person.wire, f"{person.name} busy")),
     "proof_of_work_invalid": _unsolved,
     "too_many_devices": lambda person: person.open_mailbox(),
     "body_too_slow": _slow_bodies,
     "rate_limited": _too_often,
+    "quota_exceeded": _over_quota,
     "unavailable": lambda person: person.wire("GET", "/readyz"),
 }

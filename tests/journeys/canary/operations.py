@@ -63,6 +63,7 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("POST", "/auth/token"), "/auth/token", login),
         Request(("POST", "/auth/refresh"), "/auth/refresh", {"refresh": b64(bytes(32))}),
         Request(("GET", "/auth/devices"), "/auth/devices", query=(("after", "0"),)),
+        Request(("POST", "/auth/devices"), "/auth/devices", {**entry, "key_boxes": [box]}),
         Request(("DELETE", "/auth/device/{id}"), f"/auth/device/{b64(stranger.id)}", entry),
         Request(("GET", "/auth/key-boxes"), "/auth/key-boxes", query=(("recipient", "recovery"),)),
         Request(
@@ -77,12 +78,17 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("POST", f"{boxes}/confirm"), f"/auth/pair-device/{mailbox}/confirm",
                 {**entry, "key_boxes": [box], "message": b64(bytes(64))}),
         Request(("DELETE", boxes), f"/auth/pair-device/{b64(bytes(16))}"),
-        Request(("POST", "/sync/push"), "/sync/push", {"runs": [person.json_run()]}),
+        Request(("POST", "/sync/push"), "/sync/push", {"runs": [person.json_run()]}, (("reserve", "1"),)),
         Request(("POST", "/sync/pull"), "/sync/pull",
                 {"cursor": {"epoch": ack["epoch"], "seq": 0}, "vector": None, "stream": b64(bytes(16)),
                  "max_bytes": 4096, "elide_own": False}),
         Request(("POST", "/sync/ack"), "/sync/ack", ack),
         Request(("GET", "/sync/status"), "/sync/status"),
-        Request(("GET", "/sync/live"), "/sync/live"),
+        Request(("POST", "/sync/checkpoint"), "/sync/checkpoint",
+                {**person.checkpoint(), "signature": wrong}),
+        Request(("GET", "/sync/checkpoint"), "/sync/checkpoint"),
+        Request(("GET", "/sync/live"), "/sync/live", query=(("after", "1.1"), ("ticket", b64(bytes(32))))),
+        Request(("POST", "/sync/live/ticket"), "/sync/live/ticket"),
+        Request(("GET", "/ledger"), "/ledger"),
     ]  # fmt: skip
     return {request.operation: request for request in listed}

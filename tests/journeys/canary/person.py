@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from echolia.core import runs
+from echolia.core.checkpoints import checkpoint_message
 from echolia.core.ids import b64, unb64
 from echolia.core.messages import ack_message, delete_account_message, key_box_message, login_message
 from echolia.core.positions import NOTHING_SEEN, LogPosition
-from echolia.core.push import PUSH_TYPE, write_push
+from echolia.core.push import PUSH_TYPE, read_page, write_push
 from tests.journeys.canary.flock import ACK, BODY, BOX, ENTRY, HASH, MESSAGE, Flock
 from tests.journeys.canary.wire import Wire
 from tests.support.accounts import Account, Keys, entry_json
 from tests.support.asgi import Answer
+from tests.support.live_changes import checkpoint_of
 from tests.support.runs import Writer
 
 
@@ -98,6 +100,15 @@ class Person:
         chain = self.flock.raw("chain in a revocation", ENTRY, 32)
         return entry_json(self.account.revoke_entry(device, last=1, chain=chain))
 
+    def revoke(self, device: Keys) -> Answer:
+        """Revoke a device."""
+        chain = self.flock.raw("chain in a revocation", ENTRY, 32)
+        signed = self.account.revoke_entry(device, last=1, chain=chain)
+        answer = self.ask("DELETE", f"/auth/device/{b64(device.id)}", entry_json(signed))
+        if answer.status == 204:
+            self.account.append(signed)
+        return answer
+
     def deletion(self) -> dict[str, Any]:
         """The body that deletes the account."""
         challenge = self.challenge(self.account.first)
@@ -114,6 +125,22 @@ class Person:
             "epoch": position.epoch, "seq": position.seq, "log": b64(position.log),
             "devices": {"n": 1, "head": b64(head)}, "signature": b64(signature),
         }  # fmt: skip
+
+    def checkpoint(self, **changed: Any) -> dict[str, Any]:
+        """The body that puts a well signed checkpoint of the log's head; `changed` makes it say something
+        else.
+        """
+        items = read_page(self.wire("POST", "/sync/pull", {"max_bytes": 8 << 20}, token=self.access).body)
+        log, first = self.account.log, self.account.first
+        cutoffs = {each.device: each.revoked.last for each in log.devices.values() if each.revoked}
+        point = checkpoint_of(self.account.id, items.items, items.head, (log.length, log.head), cutoffs)
+        raw = point._replace(**changed).encode()
+        signature = first.signed(checkpoint_message(self.account.id, first.id, raw))
+        return {"checkpoint": b64(raw), "signature": b64(signature)}
+
+    def addition(self, device: Keys) -> dict[str, Any]:
+        """The body that adds a device without a mailbox; its key box is a canary, for recovery."""
+        return {**entry_json(self.account.add_entry(device)), "key_boxes": [self.box()]}
 
     # --- runs ---
 
@@ -138,11 +165,10 @@ class Person:
         """Push frames in the binary form."""
         return self.push_bytes(write_push(frames))
 
-    def push_bytes(self, body: bytes, media_type: str = PUSH_TYPE) -> Answer:
+    def push_bytes(self, body: bytes, media_type: str = PUSH_TYPE, query: str = "") -> Answer:
         """Push any bytes."""
-        return self.wire(
-            "POST", "/sync/push", body=body, headers={"Content-Type": media_type}, token=self.access
-        )
+        headers = {"Content-Type": media_type}
+        return self.wire("POST", f"/sync/push{query}", body=body, headers=headers, token=self.access)
 
     def push_new(self, count: int = 1) -> Answer:
         """Write some changes and push them."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from mnemonic import Mnemonic
 
+from echolia.client.blocking import BlockingDevice
 from echolia.client.database import Database
 from echolia.client.home import Home
 from echolia.client.vault import Vault
@@ -122,7 +123,7 @@ class Story:
         self.run("add -", stdin=text("from standard input"))
         self.run("search", text("query"))
         self.run("search", text("query").split()[0])
-        for asked in ("list", "list --collection memories", "status", "devices"):
+        for asked in ("list", "list --collection memories", "status", "devices", "brake"):
             self.run(asked)
         self.run("import", str(markdown(self.folder / "diary", self.flock)))
         self.run("import", str(day_one(self.folder / "export.zip", self.flock)))
@@ -168,6 +169,23 @@ class Story:
         assert self.told("show", ids[0])["conflicts"]
         for asked in ("list --conflicts", "list --trash", "status"):
             self.run(asked, home=phone)
+
+    def brake(self) -> None:
+        """The phone deletes everything, which the laptop is told and rewinds."""
+        with BlockingDevice.open(self.phone) as phone:
+            ids = [record.id for record in phone.collection("entries").list()]
+            with phone.batch() as batch:
+                for one in ids:
+                    batch.delete("entries", one)
+        self.sync(self.phone)
+        self.fail("sync")
+        assert "mass_change" in self.said[-1].errors
+        assert self.told("brake")["brake"]["examples"]
+        for asked in ("brake", "status", "ledger"):
+            self.run(asked)
+        self.told("brake rewind")
+        self.sync(self.phone, self.laptop)
+        assert self.told("list")["total"] == len(ids)
 
     def watch(self) -> None:
         """The phone follows while the laptop writes."""

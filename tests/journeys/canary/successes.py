@@ -7,6 +7,7 @@ from typing import Final
 
 from echolia.core.ids import b64
 from tests.journeys.canary.flock import MESSAGE, SECRET
+from tests.journeys.canary.listening import listen_well
 from tests.journeys.canary.operations import understood
 from tests.journeys.canary.person import Person
 from tests.journeys.canary.planting import plantings
@@ -46,18 +47,47 @@ def live_well(wire: Wire, name: str) -> Person:
     phone = Keys(f"{name} phone")
     assert person.add(phone).status == 204
     tokens = person.sign_in(phone).json()
-    with wire.listening(tokens["access"]) as came:
-        assert b"event: head" in came
-        _ok(person, "DELETE", f"/auth/device/{b64(phone.id)}", person.revocation(phone))
+    listen_well(person)
+    with wire.listening(tokens["access"]) as stream:
+        assert person.revoke(phone).status == 204
+        stream.recv(65536)
     person.take(wire("POST", "/auth/refresh", {"refresh": person.refresh}).json())
     _ok(person, "POST", "/sync/ack", person.acknowledgement())
-    for path in ("/sync/status", "/auth/devices", "/auth/key-boxes", "/auth/key-boxes?recipient=recovery"):
+    _ok(person, "POST", "/sync/checkpoint", person.checkpoint())
+    _start_anew(person)
+    _add_without_mailbox(person)
+    for path in (
+        "/sync/status",
+        "/sync/checkpoint",
+        "/auth/devices",
+        "/auth/key-boxes",
+        "/auth/key-boxes?recipient=recovery",
+    ):
         _ok(person, "GET", path)
     converse(person)  # what is in the open mailbox stays there for the search
+    _ok(person, "GET", "/ledger")
     gone = Person(wire, f"{name} gone").register()
     gone.push_new(2)
     assert gone.ask("DELETE", "/auth/account", gone.deletion()).status == 204
     return person
+
+
+def _start_anew(person: Person) -> None:
+    base = person.ask("GET", "/sync/status").json()["head"]["seq"]
+    for form in ("application/vnd.echolia.page", "application/json"):
+        for before in (None, base):
+            body = {"base": base, "before": before, "max_bytes": 4096}
+            answer = person.wire("POST", "/sync/pull", body, headers={"Accept": form}, token=person.access)
+            assert answer.status == 200, answer.body
+
+
+def _add_without_mailbox(person: Person) -> None:
+    tablet = Keys(f"{person.name} tablet")
+    signed, body = person.account.add_entry(tablet), person.addition(tablet)
+    for _ in range(2):
+        _ok(person, "POST", "/auth/devices", body)
+    person.account.append(signed)
+    assert person.revoke(tablet).status == 204
 
 
 def _read(person: Person) -> None:

@@ -88,6 +88,7 @@ def delete(person: Person) -> None:
     phone = Keys("gwen's phone")
     assert person.add(phone).status == 204
     assert person.ask("POST", "/sync/ack", person.acknowledgement()).status == 204
+    assert person.ask("POST", "/sync/live/ticket").status == 200
     assert person.ask("DELETE", f"/auth/device/{b64(phone.id)}", person.revocation(phone)).status == 204
     assert person.ask("DELETE", "/auth/account", person.deletion()).status == 204
 

@@ -46,11 +46,16 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
             server_side += left_in(server.folder)
         with watched(folder / "server", flock, port=port) as server:
             story.sync(story.laptop, story.phone, story.laptop)
+            story.brake()
             tokens = story.tokens()
             _fail(story)
             server_side += left_in(server.folder)
         story.run("sync")  # the server is gone
         server_side += left_in(folder / "server")
+        with watched(folder / "other", flock, port=port) as server:
+            story.fail("sync")  # another one is in its place
+            assert "server_reset" in story.said[-1].errors
+            server_side += left_in(server.folder)
     finally:
         relay.close()
     return Told(story, server_side, list(relay.places()), tokens)
@@ -104,6 +109,9 @@ def _fail(story: Story) -> None:
     story.fail("join", story.secrets["code"].decode(), home=nowhere)
     story.fail("revoke --yes", text("device"))
     story.fail("account delete --confirm", text("account"))
+    story.fail("brake", text("decision"))
+    story.fail("brake rewind --since", text("time"))
+    story.fail("ledger", text("more"))
     story.fail("import", str(folder / word("no folder", NAME)))
     story.fail("init --server http://127.0.0.1:1")
     phone = story.told("status", home=story.phone)["device"]

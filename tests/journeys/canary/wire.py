@@ -117,23 +117,25 @@ class Wire:
         return came
 
     @contextlib.contextmanager
-    def listening(self, token: str) -> Iterator[bytes]:
-        """A live stream, open while the block runs; gives its first bytes, headers included."""
-        planted = "".join(f"{name}: {self.flock.word(f'live {name}')}\r\n" for name in IDLE_HEADERS)
-        query = quote(self.flock.text("live query"))
+    def listening(self, token: str = "", query: str = "", **headers: str) -> Iterator[socket.socket]:
+        """A live stream that has said its first words or was refused, open while the block runs.
+
+        Without a token the query's ticket must do; a handshake among the `headers` makes it a WebSocket.
+        """
+        planted = {name: self.flock.word(f"live {name}") for name in IDLE_HEADERS}
+        named = {**planted, **headers, **({"Authorization": f"Bearer {token}"} if token else {})}
+        lines = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in named.items())
+        target = f"/sync/live?{query}&{quote(self.flock.text('live query'))}"
         with socket.create_connection(("127.0.0.1", self.port), timeout=ANSWER_S) as connection:
-            connection.sendall(
-                f"GET /sync/live?{query} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
-                f"{planted}\r\n".encode()
-            )
+            connection.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode())
             came = b""
-            # A stream starts with an event; a refusal ends with its document.
+            # An event ends with an empty line; a message, or a refusal's document, with its brace.
             while b"\n\n" not in came and not came.endswith(b"}") and (chunk := connection.recv(65536)):
                 came += chunk
             status = int(came[9:12])
             self.asked.add(("GET", "/sync/live", status))
-            self.keep("answer live" if status == 200 else "answer refused", came)
-            yield came
+            self.keep("answer live" if status < 400 else "answer refused", came)
+            yield connection
 
     def close(self) -> None:
         """End the connection that is kept."""
@@ -149,7 +151,7 @@ class Wire:
 
 def _role(method: str, path: str) -> str:
     """What was asked for, without its ids."""
-    known = path.removeprefix("/auth/").removeprefix("/sync/").split("/")
+    known = path.removeprefix("/auth").removeprefix("/sync").removeprefix("/").split("/")
     if known[0] == "pair-device":
         return f"{method} {known[-1] if known[-1] in ('messages', 'confirm') else 'pair-device'}"
     return known[0]

@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any
 
 from echolia.core import canonical, ids, messages, padding, positions, push, runs, signing
+from echolia.core.checkpoints import checkpoint_message
 from echolia.core.positions import LogPosition
 from echolia.e2ee import recovery, sealing
 from echolia.e2ee.derive import derive
@@ -71,6 +72,9 @@ def message(vector: VectorFile) -> Found:
         ),
         "key-box": lambda: messages.key_box_message(
             vector.raw("account"), given["generation"], vector.raw("recipient_box"), vector.raw("box")
+        ),
+        "checkpoint": lambda: checkpoint_message(
+            vector.raw("account"), vector.raw("device"), vector.raw("checkpoint")
         ),
         "device-log-entry": lambda: messages.device_log_message(vector.raw("entry")),
     }

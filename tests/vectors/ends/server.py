@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from echolia.core import push, runs
+from echolia.core.checkpoints import decode
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64, unb64
 from echolia.storage.databases import UserDatabases
@@ -18,6 +19,7 @@ from echolia.storage.engine import Statement
 from echolia.storage.migrate import load_migrations
 from echolia.storage.sqlite_driver import SqliteDriver
 from echolia.sync.checkpoints import Checkpoints
+from echolia.sync.compaction import Compaction, Patience
 from echolia.sync.routes import lean_routes
 from echolia.sync.service import SyncService
 from echolia.sync.walk import Walking
@@ -36,7 +38,8 @@ class VectorDevices:
         devices = logged_devices(vector)
         revoked = {device: each.revoked.last for device, each in devices.items() if each.revoked}
         keys = {device: each.sign for device, each in devices.items()}
-        self._standing = Standing(keys, revoked, len(devices), bytes(32))
+        log = vector.given.get("device_log", {"n": len(devices), "head": "00" * 32})
+        self._standing = Standing(keys, revoked, log["n"], bytes.fromhex(log["head"]))
 
     def admits(self, caller: Caller) -> None:
         """Everybody may act."""
@@ -61,10 +64,11 @@ class Clock:
 
 
 class Parts(NamedTuple):
-    """Sync's services."""
+    """Sync's services; compaction waits for nobody."""
 
     sync: SyncService
     checkpoints: Checkpoints
+    compaction: Compaction
 
 
 class Account:
@@ -72,6 +76,7 @@ class Account:
 
     def __init__(self, runner: asyncio.Runner, parts: Parts, caller: Caller, clock: Clock) -> None:
         self._runner, self._caller, self.clock = runner, caller, clock
+        self._compaction = parts.compaction
         routes = lean_routes(parts.sync, parts.checkpoints)
         self._endpoints = {(route.method, route.path): route.endpoint for route in routes}
 
@@ -90,6 +95,11 @@ class Account:
     def page(self) -> bytes:
         """The whole log as one page."""
         return self.ask("/sync/pull", b'{"max_bytes": 8388608}')
+
+    def start(self, base: int) -> bytes:
+        """All up to a base, once the log is compacted to it."""
+        self._runner.run(self._compaction.settled())
+        return self.ask("/sync/pull", json.dumps({"base": base, "max_bytes": 8 << 20}).encode())
 
     def acks(self) -> list[dict[str, Any]]:
         """The acknowledgements that are shown."""
@@ -115,11 +125,10 @@ class Server:
         row = _ACCOUNT._replace(params=(account, epoch))
         self._runner.run(self._databases.create(account, [row]))
         clock, devices = Clock(), VectorDevices(vector)
-        device = bytes.fromhex(vector.given["devices"][0]["device"])
-        parts = Parts(
-            SyncService(self._databases, devices, clock),
-            Checkpoints(self._databases, devices, clock, Walking()),
-        )
+        device = bytes.fromhex(vector.given.get("device", vector.given["devices"][0]["device"]))
+        compaction = Compaction(self._databases, devices, clock, Patience(0, 0), Walking())
+        checkpoints = Checkpoints(self._databases, devices, clock, Walking(), compaction.consider)
+        parts = Parts(SyncService(self._databases, devices, clock), checkpoints, compaction)
         try:
             yield Account(self._runner, parts, Caller(account, device, 2**40), clock)
         finally:
@@ -207,6 +216,15 @@ def acknowledged(vector: VectorFile, server: Server) -> Found:
         (kept,) = account.acks()
     assert {k: v for k, v in kept.items() if k != "device"} == json.loads(ack)
     return {"acknowledged": kept["seq"]}
+
+
+def compacted(vector: VectorFile, server: Server) -> Found:
+    """What is served of a log after it was compacted to a checkpoint."""
+    signed = {name: b64(vector.raw(name)) for name in ("checkpoint", "signature")}
+    with server.account(vector) as account:
+        _push_before(vector, account)
+        account.ask("/sync/checkpoint", json.dumps(signed).encode())
+        return {"page": account.start(decode(vector.raw("checkpoint")).position.seq)}
 
 
 def _ack_json(ack: dict[str, Any]) -> bytes:

@@ -1,10 +1,8 @@
-"""Acknowledgements, the status, and who is told that the head moved."""
+"""Acknowledgements and the status."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 from nacl.signing import SigningKey
@@ -12,8 +10,7 @@ from nacl.signing import SigningKey
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
 from echolia.core.messages import ack_message
-from echolia.core.positions import LogPosition, log_start
-from echolia.sync.live import MAX_LISTENERS, Listeners
+from echolia.core.positions import LogPosition
 from echolia.sync.models import read_ack
 from tests.support.runs import Writer
 from tests.sync.conftest import ACCOUNT, EPOCH, Log
@@ -83,44 +80,3 @@ async def test_the_status_counts_what_is_stored(log: Log) -> None:
     assert status["devices"] == [
         {"device": b64(log.laptop.device), "counter": 3, "chain": b64(log.laptop.chain(3))}
     ]
-
-
-async def test_a_listener_hears_the_head_at_once_and_when_it_moves(log: Log) -> None:
-    heads: AsyncIterator[LogPosition | None] = log.service.live(log.caller(log.phone))
-    assert await anext(heads) == log_start(ACCOUNT, EPOCH)
-    waiting = asyncio.ensure_future(anext(heads))
-    head = await head_after(log, 1)
-    assert await waiting == head
-
-
-async def test_silence_is_a_heartbeat_and_an_expired_token_the_end(log: Log) -> None:
-    caller = log.caller(log.phone)
-    heads = log.service.live(caller, heartbeat_s=0.001)
-    await anext(heads)
-    assert await anext(heads) is None
-    log.now_ms[0] = caller.expires * 1000
-    with pytest.raises(StopAsyncIteration):
-        await anext(heads)
-
-
-async def test_a_revoked_devices_stream_ends_and_the_others_go_on() -> None:
-    listeners = Listeners()
-    with listeners.listening(ACCOUNT, b"a" * 16) as gone, listeners.listening(ACCOUNT, b"b" * 16) as stays:
-        listeners.end(ACCOUNT, b"a" * 16)
-        with pytest.raises(EcholiaError) as caught:
-            await gone.next(1)
-        assert caught.value.code == "device_revoked"
-        assert await stays.next(0.001) is None
-
-
-def test_an_account_has_a_bounded_number_of_listeners() -> None:
-    listeners = Listeners()
-    open_ones = [listeners.listening(ACCOUNT, b"a" * 16) for _ in range(MAX_LISTENERS)]
-    for each in open_ones:
-        each.__enter__()
-    with pytest.raises(EcholiaError) as caught, listeners.listening(ACCOUNT, b"a" * 16):
-        pass
-    assert caught.value.code == "listeners_full"
-    open_ones[0].__exit__(None, None, None)
-    with listeners.listening(ACCOUNT, b"a" * 16):
-        assert listeners.count == MAX_LISTENERS

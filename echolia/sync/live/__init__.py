@@ -1,0 +1,1 @@
+"""Live: who listens for the head of which account's log (`spec/sync.md#live`)."""

@@ -1,0 +1,31 @@
+"""Which way notices go, by the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from echolia.settings import Settings
+from echolia.storage.engine import Database
+from echolia.web.notices.database import DatabaseNotices
+from echolia.web.notices.memory import MemoryNotices
+from echolia.web.notices.port import Notices
+from echolia.web.notices.sealing import Seal, load_key
+
+
+def chosen(settings: Settings, directory: Database, clock_ms: Callable[[], int]) -> Notices:
+    """The adapter that `Settings.live` names; `auto` is Redis where there is an address of one.
+
+    Raises: `settings_invalid`.
+    """
+    way = settings.live
+    if way == "auto":
+        way = "redis" if settings.redis_url else "memory"
+    match way:
+        case "redis":
+            from echolia.web.notices.redis_channel import RedisNotices  # noqa: PLC0415  # who has one pays
+
+            return RedisNotices(settings.redis_url, Seal(load_key(settings.data / "notices.key")))
+        case "database":
+            return DatabaseNotices(directory, clock_ms)
+        case _:
+            return MemoryNotices()

@@ -1,0 +1,12 @@
+"""Mutants: rules that are broken one at a time to see that the suite notices. A new rule brings a new row."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.mutants.device_rules import DEVICE
+from tests.mutants.merge_rules import MERGE
+from tests.mutants.mutant import Mutant
+from tests.mutants.server_rules import SERVER
+
+ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *SERVER, *MERGE)

@@ -1,0 +1,266 @@
+"""What befalls a world: each fault has a name, a weight, and says what may follow from it.
+
+A world has some of them only, each with a weight of its own: what never happens together with another thing
+hides what happens without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from random import Random
+from typing import TYPE_CHECKING, Final
+
+from tests.simulator import pairing
+from tests.simulator.disks import Disk
+from tests.simulator.machines import Machine
+
+if TYPE_CHECKING:
+    from tests.simulator.world import World
+
+YEAR_S: Final = 365 * 86_400.0
+_DECADE_S: Final = 10 * YEAR_S
+_HOUR_S: Final = 3600.0
+MOST_MACHINES: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`act` does it to a running machine, or gives False where it cannot be done now.
+
+    `waits_for` names what the product must be able to do first: until then no world has this fault.
+    """
+
+    name: str
+    weight: float
+    act: Callable[[World, Machine], Awaitable[bool]]
+    waits_for: str = ""
+
+
+def for_this_world(chance: Random) -> list[Fault]:
+    """Some of the faults, with other weights."""
+    able = [fault for fault in FAULTS if not fault.waits_for]
+    return [
+        replace(fault, weight=fault.weight * chance.uniform(0.2, 3))
+        for fault in able
+        if chance.random() < 0.6
+    ]
+
+
+async def befall(world: World, machine: Machine) -> None:
+    """One fault, if there is one in this world that can be done."""
+    if not world.table:
+        return
+    weights = [fault.weight for fault in world.table]
+    [fault] = world.chance.choices(world.table, weights)
+    if await fault.act(world, machine):
+        world.tally[f"fault: {fault.name}"] += 1
+        world.note(f"{machine.name}: {fault.name}")
+
+
+# --- processes ------------------------------------------------------------------------------------
+
+
+async def _kill(world: World, machine: Machine) -> bool:
+    """The process ends wherever it is."""
+    await machine.kill()
+    await machine.start()
+    return True
+
+
+async def _crash(world: World, machine: Machine) -> bool:
+    """The process ends before or after one of its next durable steps."""
+    assert machine.process is not None, "it runs"
+    _crash_soon(world, machine.process.disk, 12)
+    return True
+
+
+async def _crash_server(world: World, machine: Machine) -> bool:
+    """The server ends before or after one of its next commits; what it had in hand is never answered."""
+    _crash_soon(world, world.server.disk, 6)
+    return True
+
+
+def _crash_soon(world: World, disk: Disk, steps: int) -> None:
+    disk.crash_at(world.chance.randrange(1, steps), after=world.chance.random() < 0.5)
+
+
+async def _restart(world: World, machine: Machine) -> bool:
+    """The app is closed and opened again."""
+    await machine.stop()
+    await machine.start()
+    return True
+
+
+async def _restart_server(world: World, machine: Machine) -> bool:
+    """An update: the server stops in order and starts again."""
+    if world.server.disk.dead:
+        return False
+    await world.server.stop()
+    await asyncio.sleep(world.chance.random() * 5)
+    await world.server.start()
+    return True
+
+
+async def _cut_off(world: World, machine: Machine) -> bool:
+    """A sync is given up somewhere."""
+    world.sync(machine)
+    assert machine.process is not None and machine.process.syncing is not None, "it has begun"
+    asyncio.get_running_loop().call_later(world.chance.random() * 0.4, machine.process.syncing.cancel)
+    return True
+
+
+# --- surroundings ---------------------------------------------------------------------------------
+
+
+async def _step_clock(world: World, machine: Machine) -> bool:
+    """Somebody sets the device's clock, ten years wrong if it so happens."""
+    machine.skew_s = world.chance.choice([0, _DECADE_S, -_DECADE_S, world.chance.gauss(0, _HOUR_S)])
+    return True
+
+
+async def _step_server_clock(world: World, machine: Machine) -> bool:
+    """The server's clock is some hours off."""
+    world.server_skew_s = world.chance.choice([0, world.chance.gauss(0, _HOUR_S)])
+    return True
+
+
+async def _fill_disk(world: World, machine: Machine) -> bool:
+    """The device's disk is full for a while."""
+    assert machine.process is not None, "it runs"
+    world.passing |= {"disk_full"}
+    _full_for_a_while(world, machine.process.disk)
+    return True
+
+
+async def _fill_server_disk(world: World, machine: Machine) -> bool:
+    """The server's disk is full for a while."""
+    world.passing |= {"storage_full"}
+    _full_for_a_while(world, world.server.disk)
+    return True
+
+
+def _full_for_a_while(world: World, disk: Disk) -> None:
+    disk.full = True
+    asyncio.get_running_loop().call_later(world.chance.random() * 5, setattr, disk, "full", False)
+
+
+async def _go_offline(world: World, machine: Machine) -> bool:
+    """No network for a while; for a year, if it so happens, and the others go on."""
+    if machine.offline:
+        return False
+    machine.go_offline()
+    if world.chance.random() < 0.3:
+        world.leap_s += YEAR_S * world.chance.uniform(0.1, 1.2)
+        world.tally["fault: a year goes by"] += 1
+    asyncio.get_running_loop().call_later(world.chance.uniform(1, 120), machine.come_back)
+    return True
+
+
+# --- membership -----------------------------------------------------------------------------------
+
+
+async def _pair(world: World, machine: Machine) -> bool:
+    """One more device joins, while everything else goes on."""
+    if len(world.machines) >= MOST_MACHINES or (world.pairing and not world.pairing.done()):
+        return False
+    world.pairing = asyncio.create_task(pairing.pair(world, machine))
+    return True
+
+
+async def _revoke(world: World, machine: Machine) -> bool:
+    """A device is taken out; what it wrote and nobody who decided had seen is lost with it."""
+    if not _enough_are_left(world):
+        return False
+    other = world.chance.choice([one for one in world.running() if one is not machine])
+    assert machine.process is not None and other.process is not None, "they run"
+    revoked = other.process.device.id
+    world.doubtful.add(bytes.fromhex(revoked))
+    for one in world.of_device(revoked):
+        one.endings.add("device_revoked")
+    begun = machine.begin(partial(machine.process.device.revoke, revoked))
+    return not begun.done()
+
+
+def _enough_are_left(world: World) -> bool:
+    """Whether two others stay, of which nothing is known that may put an end to them."""
+    return len([machine for machine in world.machines if not machine.endings]) > 2
+
+
+# --- copies of homes and of the server ------------------------------------------------------------
+
+
+async def _put_back(world: World, machine: Machine) -> bool:
+    """A device's home is put back to what it was some time ago, or else kept for that."""
+    backup = world.folder / f"{machine.name}.backup"
+    if not backup.exists() or world.chance.random() < 0.3:
+        shutil.rmtree(backup, ignore_errors=True)
+        machine.copy_to(backup)
+        return False
+    if not _enough_are_left(world):
+        return False
+    await machine.kill()
+    machine.put_back(backup)
+    await machine.start()
+    _forked(world, machine)
+    return True
+
+
+async def _clone(world: World, machine: Machine) -> bool:
+    """Somebody copies a home to a second machine and uses both."""
+    if len(world.machines) >= MOST_MACHINES or not _enough_are_left(world):
+        return False
+    twin = world.new_machine()
+    twin.endings |= machine.endings
+    machine.copy_to(twin.folder)
+    await twin.start()
+    world.machines.append(twin)
+    _forked(world, machine)
+    _forked(world, twin)
+    return True
+
+
+def _forked(world: World, machine: Machine) -> None:
+    """Two histories of one device: whoever comes second has to stop, and its unsent edits stay with it."""
+    assert machine.process is not None, "it runs"
+    world.doubtful.add(bytes.fromhex(machine.process.device.id))
+    world.forked.add(bytes.fromhex(machine.process.device.id))
+    machine.endings.add("device_fork")
+
+
+async def _put_back_server(world: World, machine: Machine) -> bool:
+    """The server's data is put back to what it was some time ago, or else kept for that."""
+    backup = world.folder / "server.backup"
+    if world.server.disk.dead:
+        return False
+    if not backup.exists() or world.chance.random() < 0.3:
+        shutil.rmtree(backup, ignore_errors=True)
+        world.server.copy_to(backup)
+        return False
+    await world.server.stop()
+    world.server.put_back(backup)
+    await world.server.start()
+    return True
+
+
+FAULTS: Final[Sequence[Fault]] = (
+    Fault("device killed", 1, _kill),
+    Fault("device crashes at a step", 3, _crash),
+    Fault("server crashes at a commit", 1, _crash_server),
+    Fault("device restarts", 1, _restart),
+    Fault("server restarts", 0.2, _restart_server),
+    Fault("sync given up", 3, _cut_off),
+    Fault("device clock set", 2, _step_clock),
+    Fault("server clock set", 1, _step_server_clock),
+    Fault("device disk full", 1, _fill_disk),
+    Fault("server disk full", 1, _fill_server_disk),
+    Fault("offline", 1, _go_offline),
+    Fault("pairing", 0.7, _pair),
+    Fault("revocation", 0.3, _revoke),
+    Fault("home put back", 0.4, _put_back),
+    Fault("home cloned", 0.2, _clone),
+    Fault("server put back", 0.3, _put_back_server, waits_for="a new epoch after a restore"),
+)

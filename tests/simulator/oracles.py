@@ -1,0 +1,169 @@
+"""What must hold once everything has come to rest."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from echolia.client import Device, EcholiaError, ledger
+from echolia.core import runs
+from echolia.core.clock import CLAMPED_LOGICAL
+from echolia.core.merge import canonical_view, decode
+from tests.client.crashes import check_home
+from tests.simulator.edits import CANARY, shown, wrong_on
+from tests.simulator.expectations import Event, Shown
+from tests.simulator.machines import Machine
+from tests.simulator.world import Broken, World
+
+_SEARCHED: Final = 12
+
+
+async def check(world: World) -> None:
+    """Raise `Broken` for the first promise that does not hold."""
+    devices = [machine.process.device for machine in world.running() if machine.process is not None]
+    if not devices:
+        raise Broken("nobody is left")
+    for machine in world.machines:
+        await _check_ending(machine)
+    for device in devices:
+        await _check_quiet(device)
+        check_home(device)
+    _check_convergence(devices)
+    _judge(world, devices[0])
+    _check_expectations(world, devices[0])
+    for device in devices:
+        await _check_found(world, device)
+    _check_blind(world)
+
+
+async def _check_ending(machine: Machine) -> None:
+    """Whom the account let go is let in no more."""
+    assert machine.process is not None, "all run in the end"
+    if machine.fate == "device_revoked":
+        try:
+            await machine.process.device.sync()
+        except EcholiaError as error:
+            if error.code == "device_revoked":
+                return
+        raise Broken(f"{machine.name} was revoked and could sync")
+
+
+async def _check_quiet(device: Device) -> None:
+    status = await device.status()
+    for what, found in (
+        ("changes are unsent", status.pending),
+        ("changes were set aside", status.quarantined),
+        ("the honest server was accused", status.evidence),
+    ):
+        if found:
+            raise Broken(f"{device.home.name}: {what}: {found}")
+
+
+def _check_convergence(devices: list[Device]) -> None:
+    first, *others = ((device.home.name, _states(device)) for device in devices)
+    for other in others:
+        for id_ in sorted(first[1].keys() | other[1].keys()):
+            if first[1].get(id_) != other[1].get(id_):
+                raise Broken(f"{first[0]} and {other[0]} differ in {id_.hex()}")
+
+
+def _states(device: Device) -> dict[bytes, tuple[bytes, bytes]]:
+    """Of every object the canonical form of what is confirmed, and what people see, which is all there is."""
+    rows = device._replica.database.rows("SELECT id, confirmed, view FROM objects WHERE shown IS NULL")
+    return {id_: (canonical_view(decode(confirmed)), view) for id_, confirmed, view in rows}
+
+
+def _judge(world: World, device: Device) -> None:
+    """Say of each edit of a doubtful device whether it counts."""
+    logged = _leaves(world.server.folder) if world.forked else frozenset()
+    cut_off = {
+        one.device: one.revoked.last
+        for one in ledger.device_log(device._replica.database).devices.values()
+        if one.revoked is not None
+    }
+    edits = world.edits.expected
+    for event in edits.all:
+        if event.device in world.forked and event.leaf not in logged:
+            event.counts = False
+        elif event.counter > cut_off.get(event.device, runs.MAX_COUNTER):
+            # Who had seen it before it was cut off may have carried it into an edit that counts.
+            carried = any(e.device != event.device and e.saw(event) for e in edits.by_object[event.object])
+            event.counts = None if carried else False
+
+
+def _leaves(folder: Path) -> frozenset[bytes]:
+    """The hashes of all changes that the server's log holds."""
+    found = set()
+    for path in (folder / "users").glob("??/*.db"):
+        with sqlite3.connect(path) as connection:
+            for (frame,) in connection.execute("SELECT frame FROM runs"):
+                header = runs.read_header(frame)
+                start = runs.RUN_HEADER_BYTES
+                for end in runs.change_ends(frame, header):
+                    found.add(sha256(frame[start:end]).digest())
+                    start = end
+        connection.close()
+    return frozenset(found)
+
+
+def _check_expectations(world: World, device: Device) -> None:
+    edits = world.edits.expected
+    for id_, events in edits.by_object.items():
+        wrong = wrong_on(device, edits, id_, events)
+        if not wrong and all(event.counts is not None for event in events):
+            wrong = _last_writer(device, id_, [event for event in events if event.counts])
+        if wrong:
+            raise Broken(f"{id_}: {'; '.join(wrong)}")
+
+
+def _last_writer(device: Device, id_: str, events: list[Event]) -> list[str]:
+    """The winner of `one` by the specification's key, from the claims and the times of arrival."""
+
+    def key(event: Event) -> tuple[int, int, bytes, int]:
+        wall_ms, logical = event.claim
+        received_ms = ledger.received_ms(device._replica.database, event.device, event.counter)
+        assert received_ms is not None, "everything has arrived"
+        if wall_ms > received_ms:
+            wall_ms, logical = received_ms, CLAMPED_LOGICAL
+        return wall_ms, logical, event.device, event.counter
+
+    writes = [event for event in events if event.one is not None]
+    record = shown(device, id_)
+    if not writes or record is None:
+        return []
+    winner, found = max(writes, key=key).one, Shown.of(record).one
+    return [] if found == winner else [f"one is {found}, not {winner}"]
+
+
+async def _check_found(world: World, device: Device) -> None:
+    """Lists, counts and searches say what the objects say."""
+    kit = device.collection("kit")
+    records = {id_: record for id_ in world.edits.objects if (record := shown(device, id_)) is not None}
+    for trash in (False, True):
+        expected = sorted(id_ for id_, record in records.items() if record.alive != trash)
+        listed = sorted(record.id for record in await kit.list(trash=trash))
+        if listed != expected or await kit.count(trash=trash) != len(expected):
+            raise Broken(f"{device.home.name}: the list says otherwise")
+    titles = {event.title for event in world.edits.expected.all if event.title is not None}
+    for title in sorted(titles)[:: max(1, len(titles) // _SEARCHED)]:
+        expected = sorted(id_ for id_, one in records.items() if one.alive and title in Shown.of(one).titles)
+        found = sorted(one.record.id for one in await kit.search(title, limit=100))
+        if found != expected:
+            raise Broken(f"{device.home.name}: {title} is found in {found}, not {expected}")
+
+
+def _check_blind(world: World) -> None:
+    """No text that was typed, no name of a field or a collection is anywhere in the server's files."""
+    texts = {event.typed for event in world.edits.expected.all if len(event.typed.encode()) >= 12}
+    for path in _files(world.server.folder):
+        content = path.read_bytes()
+        for text in (CANARY, "origin", *sorted(texts)[:20]):
+            if text.encode() in content or text.encode("utf-16-le") in content:
+                raise Broken(f"the server can read {text} in {path.name}")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.rglob("*")) if path.is_file())

@@ -1,0 +1,70 @@
+"""Notices as a stranger carries them: sealed, of one length, and nothing unless sealed under the key."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from echolia.core.errors import EcholiaError
+from echolia.web.notices.port import MISSED, Ended, HeadMoved, Notice
+from echolia.web.notices.sealing import KEY_BYTES, SENDER_BYTES, Seal, Told, load_key
+
+SEAL, OTHER = Seal(bytes(KEY_BYTES)), Seal(b"\1" * KEY_BYTES)
+ID = st.binary(min_size=16, max_size=16)
+NUMBER = st.integers(0, 2**53 - 1)
+NOTICE: st.SearchStrategy[Notice] = st.one_of(
+    st.builds(HeadMoved, ID, NUMBER, NUMBER), st.builds(Ended, ID, st.none() | ID), st.just(MISSED)
+)
+SENDER = st.binary(min_size=SENDER_BYTES, max_size=SENDER_BYTES)
+
+
+@given(NOTICE, SENDER)
+def test_what_is_opened_is_what_was_told(notice: Notice, sender: bytes) -> None:
+    opened = SEAL.open(SEAL.close(Told(sender, notice)))
+    assert opened == (sender, notice)
+    assert opened is not None
+    assert type(opened.notice) is type(notice)
+
+
+@given(NOTICE, SENDER)
+def test_all_look_alike(notice: Notice, sender: bytes) -> None:
+    sealed = SEAL.close(Told(sender, notice))
+    assert len(sealed) == 97
+    assert sealed != SEAL.close(Told(sender, notice))
+    for part in notice:
+        if isinstance(part, bytes):
+            assert part not in sealed
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_nothing(data: bytes) -> None:
+    assert SEAL.open(data) is None
+
+
+def test_another_key_opens_nothing() -> None:
+    sealed = OTHER.close(Told(bytes(SENDER_BYTES), MISSED))
+    assert OTHER.open(sealed) is not None
+    assert SEAL.open(sealed) is None
+    assert SEAL.channel != OTHER.channel
+
+
+def test_the_key_is_made_once_for_all_and_for_this_user_alone(tmp_path: Path) -> None:
+    path = tmp_path / "notices.key"
+    with ThreadPoolExecutor(8) as threads:
+        keys = set(threads.map(lambda _: load_key(path), range(32)))
+    assert len(keys) == 1
+    assert len(keys.pop()) == KEY_BYTES
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [each.name for each in tmp_path.iterdir()] == ["notices.key"]
+
+
+def test_half_a_key_is_told_by_name(tmp_path: Path) -> None:
+    (tmp_path / "notices.key").write_bytes(b"half")
+    with pytest.raises(EcholiaError, match=r"notices\.key is no key") as caught:
+        load_key(tmp_path / "notices.key")
+    assert caught.value.code == "settings_invalid"
