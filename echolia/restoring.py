@@ -12,11 +12,12 @@ from echolia.auth.store import accounts
 from echolia.core.errors import EcholiaError
 from echolia.storage.databases import UserDatabases, owner
 from echolia.storage.directory import open_directory
-from echolia.storage.engine import DatabaseMissing, StorageError
+from echolia.storage.engine import DatabaseMissing, FileDriver, StorageError
 from echolia.storage.migrate import load_migrations
 from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.sqlite_driver import SqliteDriver
 from echolia.sync import epochs
+from echolia.web.context import Dice
 
 _EPOCHS: Final = 2**53 - 1
 # Tells of how many accounts, out of how many, are done.
@@ -33,8 +34,16 @@ class Restored(NamedTuple):
     failed: dict[str, str]
 
 
-async def restored(data: Path, only: bytes | None, tell: Tell) -> Restored:
+async def restored(
+    data: Path,
+    only: bytes | None,
+    tell: Tell,
+    driver: FileDriver | None = None,
+    dice: Dice = secrets.token_bytes,
+) -> Restored:
     """Give every account's log in a data folder, or that of one account, a new epoch.
+
+    `driver` opens the databases instead of one of its own; `dice` gives secret random bytes.
 
     Each log's is given in one step, so it may be interrupted anywhere and run again: then some get another
     one still, which does no harm as long as no device has seen it. An account that fails keeps no other from
@@ -47,8 +56,9 @@ async def restored(data: Path, only: bytes | None, tell: Tell) -> Restored:
     async with AsyncExitStack() as stack:
         lock = OwnerLock(data)
         stack.callback(lock.release)
-        driver = SqliteDriver(threads=1)
-        stack.push_async_callback(driver.close)
+        if driver is None:
+            driver = own = SqliteDriver(threads=1)
+            stack.push_async_callback(own.close)
         directory = await open_directory(data / "directory.db", driver, load_migrations("directory"))
         stack.push_async_callback(directory.close)
         databases = UserDatabases(data / "users", driver, load_migrations("user"), max_open=1)
@@ -57,24 +67,24 @@ async def restored(data: Path, only: bytes | None, tell: Tell) -> Restored:
         there = await accounts.listed(directory)
         if only is not None and only not in there:
             raise EcholiaError("account_unknown")
-        return await _all(databases, there if only is None else [only], tell)
+        return await _all(databases, there if only is None else [only], tell, dice)
 
 
-async def _all(databases: UserDatabases, there: list[bytes], tell: Tell) -> Restored:
+async def _all(databases: UserDatabases, there: list[bytes], tell: Tell, dice: Dice) -> Restored:
     emptied, failed = 0, {}
     for done, account in enumerate(there):
         tell(done, len(there))
         try:
-            emptied += await _one(databases, account)
+            emptied += await _one(databases, account, dice)
         except StorageError as error:
             failed[account.hex()] = error.code
     tell(len(there), len(there))
     return Restored(len(there) - len(failed), emptied, failed)
 
 
-async def _one(databases: UserDatabases, account: bytes) -> bool:
+async def _one(databases: UserDatabases, account: bytes, dice: Dice) -> bool:
     """A new epoch for one log; True if it had no database and begins empty."""
-    epoch = 1 + secrets.randbelow(_EPOCHS)
+    epoch = 1 + int.from_bytes(dice(8), "big") % _EPOCHS
     try:
         async with databases.lease(account) as db:
             await epochs.begin(db, epoch)

@@ -12,7 +12,6 @@ from echolia.core.ids import b64
 
 _DAY_MS: Final = 86_400_000
 _MANY: Final = 1000  # as many changes since the last one are worth another
-_FEW: Final = 100  # and so are these, if they are half of all
 
 
 class _Made(NamedTuple):
@@ -52,7 +51,8 @@ def _made(replica: Replica, new_device: bool) -> _Made | None:
     at, received_ms = ledger.position(database, identity.account), ledger.last_received_ms(database)
     newest, newest_ms = database.get("checkpoint_seq") or 0, database.get("checkpoint_ms") or 0
     grown = at.seq - newest
-    worth = grown >= _FEW and (new_device or grown >= _MANY or 2 * grown >= newest)
+    few = replica.environment.checkpoint_changes
+    worth = grown >= few and (new_device or grown >= _MANY or 2 * grown >= newest)
     if not worth or rebasing.due(database) or (received_ms - newest_ms < _DAY_MS and not new_device):
         return None
     log = ledger.device_log(database)

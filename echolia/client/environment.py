@@ -39,6 +39,7 @@ class Environment:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     jitter: Callable[[], float] = _jitter
     durably: Durably = at_once
+    checkpoint_changes: int = 100
 
 
 REAL = Environment()

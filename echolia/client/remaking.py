@@ -19,7 +19,18 @@ from echolia.core import merge
 from echolia.core.clock import Stamp
 from echolia.core.collections import Collection, Policy
 from echolia.core.dots import Dot
-from echolia.core.merge import Add, FieldEdit, Increment, ObjectState, Remove, ReplaceText, Set, join
+from echolia.core.merge import (
+    Add,
+    FieldEdit,
+    Increment,
+    ObjectState,
+    Remove,
+    ReplaceText,
+    Set,
+    dominates,
+    encode,
+    join,
+)
 from echolia.core.merge.fields import Field, Part, canonical_tree, parts_of
 from echolia.core.merge.plaintext import dump_value
 from echolia.core.merge.registers import Counter, Dotted, Register
@@ -54,15 +65,32 @@ def take_out(database: Database, identity: Identity, alike: int) -> list[Unsent]
     return found
 
 
+def set_aside(database: Database) -> list[Unsent]:
+    """Empty the outbox where the log is read again because the server has lost something; gives nothing.
+
+    Others may have seen the very changes that wait here, which the server took and lost. Made anew they would
+    count twice; so they are brought back as they are, with what was confirmed before.
+    """
+    for (id_,) in database.rows("SELECT DISTINCT object FROM outbox"):
+        target = _unsent(database, id_, 0).target
+        database.run("INSERT OR REPLACE INTO rebase_confirmed VALUES (?, ?)", id_, encode(target))
+    database.run("DELETE FROM outbox")
+    return []
+
+
 def _show_without(database: Database, identity: Identity, row: ObjectRow, base: ObjectState | None) -> None:
     """Show the object as it is without its unsent edits."""
     confirmed = None if row.confirmed is None else objects.read_state(row.confirmed)
-    shown = base if confirmed is None else confirmed if base is None else join(confirmed, base)
+    shown = confirmed
+    if base is not None:
+        shown = base if confirmed is None or dominates(base, confirmed) else join(confirmed, base)
+        if confirmed is not None and dominates(confirmed, shown):
+            shown = confirmed
     if shown is None:
         objects.remove(database, row)
     else:
-        again = database.get("rebasing") is not None  # what was confirmed before is shown besides
-        row = row.with_pending(shown if again else None)
+        # What the log has and this device has not read yet is shown until it has.
+        row = row.with_pending(None if shown is confirmed else shown)
         objects.save(database, row, shown, identity.declared.get(row.collection), None)
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
 from typing import Final
 
-from echolia.client import ledger, notices, remaking
+from echolia.client import ledger, notices, remaking, starting
 from echolia.client.device_entries import entry_json, fetch_device_log
 from echolia.client.editing import Editor
 from echolia.client.opening import OpenHome
-from echolia.client.pages import pull_page, read_served
+from echolia.client.pages import pull_base, pull_page, read_served
 from echolia.client.replica import Replica
 from echolia.client.session import Refused, Session
-from echolia.client.verifier import Known, VerifiedRun, verify_page
+from echolia.client.verifier import Known, VerifiedRun, verify_base_item, verify_page
 from echolia.core.device_log import DeviceLog, SignedEntry, entry_bytes
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
@@ -23,8 +24,10 @@ from echolia.e2ee.keys import SECRET_BYTES, KeyPairs
 _ROUNDS: Final = 4
 
 
-async def renew(opened: OpenHome, session: Session) -> None:
+async def renew(opened: OpenHome, session: Session, *, lost: bool = False) -> None:
     """Become another device of the account, with all unsent edits; interrupted anywhere, it goes on.
+
+    `lost`: not because there are two homes, but because the server has lost what this one had written.
 
     Raises `device_revoked`, `too_many_devices`, `server_unreachable`.
     """
@@ -41,18 +44,20 @@ async def renew(opened: OpenHome, session: Session) -> None:
                 raise
     else:
         raise EcholiaError("device_log_conflict")
-    alike = await _alike(replica, session)
-    await replica.run(_switch, opened, alike)
+    alike = 0 if lost else await _alike(replica, session)
+    await replica.run(_switch, opened, lost, alike)
     session.become(keys)
 
 
 async def _alike(replica: Replica, session: Session) -> int:
-    """The own counter up to which the log has what waits here: both copies sent it, or had it when they parted.
+    """The own counter up to which the log has what waits here: both copies had it when they parted.
 
-    What follows was written twice. Where the log cannot be read on from here, nothing is known to be alike.
+    What follows was written twice.
     """
     known = await replica.run(_known, replica)
-    more = known.position.epoch != 0
+    if not known.position.epoch:
+        return await _alike_in_base(replica, session, known)
+    more = True
     while more:
         page = read_served(await pull_page(session, known.position, elide_own=False))
         verified = await replica.run(verify_page, known, page)
@@ -61,6 +66,30 @@ async def _alike(replica: Replica, session: Session) -> int:
             return await replica.run(_last_alike, replica, own)
         known, more = verified.known, verified.more
     return 0
+
+
+async def _alike_in_base(replica: Replica, session: Session, known: Known) -> int:
+    """The same where all that is known of the log is a checkpoint: by what it holds of this device."""
+    point = await starting.begin(replica, session)
+    if point is None:
+        return 0
+    waiting = await replica.run(_leaves, replica)
+    last, before, more = 0, point.position.seq + 1, True
+    while more:
+        page = read_served(await pull_base(session, point.position.seq, before))
+        for item in page.items:
+            run = verify_base_item(known, item, point, before)
+            before = item.seq
+            if run.header.device == known.own:
+                same = (one.counter for one in run.changes if waiting.get(one.counter) == leaf(one))
+                last = max(last, *same, 0)
+        more = page.more and bool(page.items)
+    return last
+
+
+def _leaves(replica: Replica) -> dict[int, bytes]:
+    rows = replica.database.rows("SELECT counter, change FROM outbox")
+    return {counter: sha256(change).digest() for counter, change in rows}
 
 
 def _known(replica: Replica) -> Known:
@@ -97,12 +126,12 @@ def _entry(opened: OpenHome, log: DeviceLog, keys: KeyPairs) -> SignedEntry:
     return SignedEntry(entry, {b64(each.device): each.sign(message) for each in (former, keys)})
 
 
-def _switch(opened: OpenHome, alike: int) -> None:
+def _switch(opened: OpenHome, lost: bool, alike: int) -> None:
     replica, vault = opened.replica, opened.vault.succeeded()
     database, environment = replica.database, replica.environment
     identity = replica.identity.renewed(vault)
     with database.transaction():
-        unsent = remaking.take_out(database, identity, alike)
+        unsent = remaking.set_aside(database) if lost else remaking.take_out(database, identity, alike)
         editor = Editor(database, identity, environment)
         for one in unsent:
             remaking.make_again(editor, identity, one)

@@ -158,7 +158,7 @@ class Syncing:
             await self._pull(tally, report)
             await self._replica.run(rebasing.check, self._replica)
             if self._identity.device in await self._replica.run(rebasing.lost, self._database):
-                await renew(self._opened, self._session)
+                await renew(self._opened, self._session, lost=True)
             await rebasing.finish(self._replica)
         await accesses.write_if_due(self._replica)
         refused = await self._push(tally, report)

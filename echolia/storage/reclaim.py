@@ -9,6 +9,8 @@ from echolia.storage.engine import Result, Statement
 
 # Pages of 4 KiB: a step moves no more than this many, and whoever waits for the database comes in between.
 STEP_PAGES: Final = 256
+# Python's sqlite3 steps a statement without columns once, which is one page however many are asked for.
+_A_PAGE: Final = Statement("PRAGMA incremental_vacuum(1)")
 
 
 class Batches(Protocol):
@@ -26,8 +28,8 @@ async def reclaim(db: Batches) -> None:
     Raises: `StorageError`.
     """
     shrinks = await _number(db, "PRAGMA auto_vacuum")
-    while shrinks and await _number(db, "PRAGMA freelist_count"):
-        await db.batch([Statement(f"PRAGMA incremental_vacuum({STEP_PAGES})")], tx=False)
+    while shrinks and (free := await _number(db, "PRAGMA freelist_count")):
+        await db.batch([_A_PAGE] * min(free, STEP_PAGES))
     await db.batch([Statement("PRAGMA wal_checkpoint(TRUNCATE)")], tx=False)
 
 

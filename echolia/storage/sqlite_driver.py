@@ -195,8 +195,7 @@ def _execute(connection: sqlite3.Connection, statements: Sequence[Statement], un
             raise StorageError("stopped")
         before = connection.total_changes
         cursor = connection.execute(sql, _bound(sql, params) if _NUMBERED_WARN else params)
-        # Of those without rows too: incremental_vacuum does its work step by step, a page at each.
-        rows = cursor.fetchall()
+        rows = cursor.fetchall() if cursor.description else []
         # sqlite3 counts only what begins with INSERT, UPDATE, DELETE or REPLACE, so not `WITH … INSERT`.
         changed = cursor.rowcount if cursor.rowcount >= 0 else connection.total_changes - before
         results.append(Result(rows, changed))

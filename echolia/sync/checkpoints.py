@@ -38,7 +38,7 @@ class Checkpoints:
         standing = await self.devices.standing(caller.account)
         point = checkpoints.decode(body)
         message = checkpoint_message(caller.account, caller.device, body)
-        if not verify(standing.keys[caller.device], message, signature):
+        if not verify(standing.key_of(caller.device), message, signature):
             raise EcholiaError("signature_invalid")
         async with self.accounts.lease(caller.account) as db:
             log = await open_log(db)

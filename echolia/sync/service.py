@@ -135,7 +135,7 @@ class SyncService:
         """Keep a device's signed word of how far it has verified the log."""
         standing = await self.devices.standing(caller.account)
         message = ack_message(caller.account, caller.device, ack.verified, ack.devices_n, ack.devices_head)
-        if not verify(standing.keys[caller.device], message, ack.signature):
+        if not verify(standing.key_of(caller.device), message, ack.signature):
             raise EcholiaError("signature_invalid")
         async with self.accounts.lease(caller.account) as db:
             log = await open_log(db)

@@ -36,6 +36,16 @@ class Standing(NamedTuple):
     length: int
     head: bytes
 
+    def key_of(self, device: bytes) -> bytes:
+        """A device's Ed25519 key; raises `device_unknown` where it is in no entry.
+
+        A device may have a valid token and be unknown: the directory came back from a backup.
+        """
+        key = self.keys.get(device)
+        if key is None:
+            raise EcholiaError("device_unknown")
+        return key
+
 
 OnEnd = Callable[[bytes, bytes | None], None]
 # Given account, device and the counter of its last change that counts: held while a revocation is written.

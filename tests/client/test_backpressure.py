@@ -6,13 +6,13 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from echolia.client import Allowance, Device, EcholiaError, Held
+from echolia.client import Allowance, Device, EcholiaError, Held, watching
 from echolia.client.transport import Answer, Request
 from tests.client.test_syncing import write
 from tests.support import asgi
@@ -316,6 +316,41 @@ async def test_watching_goes_on_and_sends_when_there_is_room(worlds: Worlds) -> 
                 pass
         assert (await laptop.status()).pending == 0
         await changes.aclose()  # type: ignore[attr-defined]
+
+
+async def test_while_watching_it_is_tried_again_when_the_server_said(worlds: Worlds) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    async with worlds() as world:
+        await (await world.first()).aclose()
+        around = world.around("laptop")
+        around["environment"] = replace(around["environment"], sleep=sleep)
+        async with await Device.open(world.folder / "laptop", **around) as laptop:
+            await write(laptop)
+            refusing(world, 507, 60, code="storage_full")
+            for asked in ([60.0], [60.0, 60.0]):
+                moved = asyncio.Event()
+                moved.set()
+                await watching._follow(laptop._syncing, moved)
+                assert (slept, moved.is_set()) == (asked, True)
+
+
+async def test_a_reserve_that_did_not_do_is_not_asked_for_again(worlds: Worlds) -> None:
+    async with worlds(quota_objects=2) as world:
+        laptop = await world.first()
+        [gone, _] = await write(laptop, 2)
+        await laptop.sync()
+        await write(laptop, 101)  # one more than the reserve
+        await laptop.collection("entries").delete(gone)
+        pushes(world)
+        assert (await held(laptop)).waiting == 102
+        assert pushes(world).count("/sync/push?reserve=1") == 1
+        await write(laptop)
+        assert (await held(laptop)).waiting == 103
+        assert pushes(world) == []
 
 
 async def test_the_quota_is_told(worlds: Worlds) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from echolia.__main__ import cli
+from echolia.core.ids import b64
 from echolia.restoring import restored
 from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.user_files import user_path
-from tests.support.accounts import Account
-from tests.support.server import served
+from tests.support.accounts import Account, Keys, entry_json
+from tests.support.server import Clock, served
 
 NOBODY = bytes(16)
 
@@ -82,6 +83,26 @@ async def test_an_account_that_the_directory_lacked_keeps_its_log(tmp_path: Path
     async with served(tmp_path / "late") as ask:
         assert (await ask("POST", "/auth/register", anna.registration())).status == 201
     assert await epoch_of(tmp_path / "late", anna) == former
+
+
+async def test_a_device_that_the_directory_lacks_is_told_so_and_brought_back(tmp_path: Path) -> None:
+    clock, phone = Clock(), Keys("anna's phone")
+    (anna,) = await with_accounts(tmp_path / "late", "anna")
+    shutil.copyfile(tmp_path / "late" / "directory.db", tmp_path / "directory.db")
+    async with served(tmp_path / "late", clock) as ask:
+        ask.token = (await anna.sign_in(ask)).json()["access"]
+        await anna.pair(ask, ask.token, phone)
+        access = (await anna.sign_in(ask, phone)).json()["access"]
+    shutil.copyfile(tmp_path / "directory.db", tmp_path / "late" / "directory.db")
+    await restored(tmp_path / "late", None, lambda *_: None)
+    async with served(tmp_path / "late", clock) as ask:
+        place = {"seq": 0, "log": b64(bytes(32)), "devices": {"n": 1, "head": b64(bytes(32))}}
+        ack = {"epoch": 1, **place, "signature": b64(bytes(64))}
+        assert (await ask("POST", "/sync/ack", ack, token=access)).code == "device_unknown"
+        assert (await anna.sign_in(ask, phone)).code == "signature_invalid"
+        body = {**entry_json(anna.entries[1]), "key_boxes": []}
+        assert (await ask("POST", "/auth/devices", body, token=access)).status == 204
+        assert (await anna.sign_in(ask, phone)).status == 200
 
 
 async def test_a_damaged_one_keeps_no_other_from_its_turn(tmp_path: Path) -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -29,25 +32,23 @@ MOST_MACHINES: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`act` does it to a running machine, or gives False where it cannot be done now.
-
-    `waits_for` names what the product must be able to do first: until then no world has this fault.
-    """
+    """`act` does it to a running machine, or gives False where it cannot be done now."""
 
     name: str
     weight: float
     act: Callable[[World, Machine], Awaitable[bool]]
-    waits_for: str = ""
 
 
 def for_this_world(chance: Random) -> list[Fault]:
     """Some of the faults, with other weights."""
-    able = [fault for fault in FAULTS if not fault.waits_for]
-    return [
+    some = [
         replace(fault, weight=fault.weight * chance.uniform(0.2, 3))
-        for fault in able
+        for fault in FAULTS
         if chance.random() < 0.6
     ]
+    # A home from before a restore may write what the server has lost a second time, and nobody can know.
+    either = chance.choice([{_put_back_server}, {_put_back, _clone}])
+    return [fault for fault in some if fault.act not in either]
 
 
 async def befall(world: World, machine: Machine) -> None:
@@ -224,11 +225,10 @@ async def _clone(world: World, machine: Machine) -> bool:
 
 
 def _forked(world: World, machine: Machine) -> None:
-    """Two histories of one device: whoever comes second has to stop, and its unsent edits stay with it."""
+    """Two histories of one device: whoever comes second takes a new identity, and makes its edits anew."""
     assert machine.process is not None, "it runs"
     world.doubtful.add(bytes.fromhex(machine.process.device.id))
     world.forked.add(bytes.fromhex(machine.process.device.id))
-    machine.endings.add("device_fork")
 
 
 async def _put_back_server(world: World, machine: Machine) -> bool:
@@ -236,13 +236,31 @@ async def _put_back_server(world: World, machine: Machine) -> bool:
     backup = world.folder / "server.backup"
     if world.server.disk.dead:
         return False
-    if not backup.exists() or world.chance.random() < 0.3:
+    moved_on = not backup.exists() or _device_log_of(backup) != _device_log_of(world.server.folder)
+    if moved_on or world.chance.random() < 0.3:
         shutil.rmtree(backup, ignore_errors=True)
         world.server.copy_to(backup)
         return False
+    if world.pairing is not None and not world.pairing.done():
+        return False
     await world.server.stop()
-    world.server.put_back(backup)
+    await world.server.put_back(backup)
     await world.server.start()
+    world.restored = True
+    world.doubtful |= {event.device for event in world.edits.expected.all}
+    return True
+
+
+def _device_log_of(folder: Path) -> int:
+    """How long the device log is. Two that went on differently from a backup cannot be brought together."""
+    with closing(sqlite3.connect(folder / "directory.db")) as directory:
+        [[length]] = directory.execute("SELECT count(*) FROM device_log")
+    return int(length)
+
+
+async def _pass_a_month(world: World, machine: Machine) -> bool:
+    """Time goes by for everybody, so that history may be let go of."""
+    world.leap_s += 31 * 86_400.0
     return True
 
 
@@ -262,5 +280,6 @@ FAULTS: Final[Sequence[Fault]] = (
     Fault("revocation", 0.3, _revoke),
     Fault("home put back", 0.4, _put_back),
     Fault("home cloned", 0.2, _clone),
-    Fault("server put back", 0.3, _put_back_server, waits_for="a new epoch after a restore"),
+    Fault("server put back", 0.3, _put_back_server),
+    Fault("a month goes by", 1, _pass_a_month),
 )

@@ -67,6 +67,7 @@ class Machine:
             asyncio.sleep,
             self.chance.random,
             disk.durably,
+            checkpoint_changes=10,
         )
         return {"transport": line, "environment": environment, "collections": [KIT]}
 

@@ -11,6 +11,7 @@ from random import Random
 from echolia.app import running
 from echolia.client.transport import Answer, Request
 from echolia.core.errors import EcholiaError
+from echolia.restoring import restored
 from tests.simulator.disks import Crashed, Disk, ServerDriver
 from tests.support.asgi import Asker
 from tests.support.devices import answered
@@ -76,10 +77,12 @@ class Server:
         """Back the data up as it is now: between two units of work it is whole."""
         shutil.copytree(self.folder, folder)
 
-    def put_back(self, folder: Path) -> None:
-        """Replace the data of a stopped server by a backup."""
+    async def put_back(self, folder: Path) -> None:
+        """Replace the data of a stopped server by a backup, as the operator's guide says."""
         shutil.rmtree(self.folder)
         shutil.copytree(folder, self.folder)
+        driver = ServerDriver(Disk(), self._chance)
+        await restored(self.folder, None, lambda _done, _of: None, driver, self._chance.randbytes)
 
     async def _run(self, started: asyncio.Future[Asker], disk: Disk, ending: asyncio.Event) -> None:
         settings = settings_for(self.folder, access_token_seconds=3600)

@@ -69,6 +69,7 @@ class World:
         # Devices of which not every change counts, or not everywhere: revoked, put back, cloned.
         self.doubtful: set[bytes] = set()
         self.forked: set[bytes] = set()
+        self.restored = False
         self.table = faults.for_this_world(self.chance)
         self.pairing: asyncio.Task[None] | None = None
         self.failed_requests: list[str] = []

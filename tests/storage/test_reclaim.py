@@ -51,8 +51,8 @@ async def test_the_file_shrinks_to_what_is_in_it(driver: SqliteDriver, tmp_path:
     await reclaim(counted)
     assert before > ROWS * 10240
     assert path.stat().st_size < 40 * 10240
-    # Some thousand pages, a few hundred at a time.
-    assert counted.count > 8
+    # Some thousand pages, a few hundred at a time: each time it is asked whether there are more.
+    assert 8 < counted.count < 20
     assert await rows(db) == 10
     await db.close()
 

@@ -9,7 +9,6 @@ import pytest
 from echolia.core import push, runs
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
-from echolia.core.positions import LogPosition
 from echolia.storage.engine import Statement
 from echolia.sync.compaction import DAY_MS
 from tests.support.live_changes import Logged, changes_of, live_at
@@ -90,6 +89,18 @@ async def test_not_before_the_undo_window_is_over(filled: Log) -> None:
     assert await base_of(filled) == 0
 
 
+async def test_of_two_only_the_one_that_is_old_enough(filled: Log) -> None:
+    await put(filled, filled.laptop, await point_at(filled, 3))
+    filled.now_ms[0] += 10 * DAY_MS
+    await put(filled, filled.laptop, await point_at(filled, 6))
+    filled.now_ms[0] += 20 * DAY_MS
+    head = await place(filled, 7)
+    for writer in (filled.laptop, filled.phone):
+        await ack(filled, writer, head)
+    assert await base_of(filled) == 3
+    assert await listed(filled) == [(6, False), (3, True)]
+
+
 async def test_a_device_that_says_nothing_for_long_is_not_waited_for(filled: Log) -> None:
     await acknowledged(filled, filled.phone, 3)
     await put(filled, filled.laptop, await point_at(filled, 6))
@@ -131,7 +142,7 @@ async def test_what_is_not_live_is_gone_and_the_rest_is_served_newest_first(fill
     items = await base_items(filled, 6)
     assert [(item.seq, item.form) for item in items] == [(5, push.WHOLE), (2, push.WHOLE)]
     assert bytes(items[0].content) == filled.phone.run(2)
-    assert _dots(changes_of(items)) == _dots(live_at(changes_of(whole), 6, {}))
+    assert dots(changes_of(items)) == dots(live_at(changes_of(whole), 6, {}))
     page = await pull(filled, filled.phone, cursor=at(6))
     assert [bytes(item.content) for item in page.items] == [filled.laptop.run(4)]
 
@@ -209,8 +220,11 @@ async def test_the_log_goes_on_after_all_runs_are_gone(log: Log, tmp_path: Any) 
     log.now_ms[0] += 30 * DAY_MS
     await ack(log, log.laptop, head)
     assert await base_of(log) == 1
+    before = await log.service.status(log.caller(log.phone))
     await log.close()
     again = await open_log(tmp_path)
+    assert await again.service.status(again.caller(again.phone)) == before
+    assert [each["counter"] for each in before["devices"]] == [1]
     assert (await pull(again, again.laptop, cursor=at(1))).head == head
     again.laptop.changes.clear()
     await write(again, again.laptop, OBJECTS[0])
@@ -218,75 +232,6 @@ async def test_the_log_goes_on_after_all_runs_are_gone(log: Log, tmp_path: Any) 
     await again.close()
 
 
-@pytest.mark.parametrize(
-    ("first", "last", "status", "code"),
-    [(1, 4, "duplicate", ""), (1, 3, "duplicate", ""), (1, 1, "duplicate", ""), (3, 3, "duplicate", "")],
-)
-async def test_what_is_sent_again_is_known_by_its_chain(
-    filled: Log, first: int, last: int, status: str, code: str
-) -> None:
-    await compacted(filled, 7)
-    answer = await filled.service.push(filled.caller(filled.laptop), [filled.laptop.run(first, last)])
-    assert [(run["status"], run.get("code", "")) for run in answer["runs"]] == [(status, code)]
-
-
-async def test_a_run_that_ends_in_what_was_forgotten_cannot_be_compared(log: Log) -> None:
-    for _ in range(3):
-        await write(log, log.laptop, OBJECTS[0])
-    await compacted(log, 3)
-    answer = await log.service.push(log.caller(log.laptop), [log.laptop.run(1, 1)])
-    assert answer["runs"][0]["code"] == "device_fork"
-    answer = await log.service.push(log.caller(log.laptop), [log.laptop.run(1, 2)])
-    assert answer["runs"][0]["status"] == "duplicate"
-
-
-@pytest.mark.parametrize("position", [LogPosition(EPOCH, 3, bytes(32)), LogPosition(EPOCH, 4, bytes(32))])
-async def test_what_was_seen_before_the_base_is_taken(filled: Log, position: LogPosition) -> None:
-    await compacted(filled, 6)
-    filled.phone.change(OBJECTS[0], STREAM)
-    frame = filled.phone.run(4, seen=position)
-    answer = await filled.service.push(filled.caller(filled.phone), [frame])
-    assert answer["runs"][0]["status"] == "stored"
-    await ack(filled, filled.phone, position)
-
-
-async def test_what_was_seen_at_the_base_must_fit_it(filled: Log) -> None:
-    position = await place(filled, 6)
-    await compacted(filled, 6)
-    filled.phone.change(OBJECTS[0], STREAM)
-    for log_hash, status in ((bytes(32), "refused"), (position.log, "stored")):
-        frame = filled.phone.run(4, seen=position._replace(log=log_hash))
-        answer = await filled.service.push(filled.caller(filled.phone), [frame])
-        assert answer["runs"][0]["status"] == status
-
-
-async def test_a_cut_off_before_the_base_is_refused_and_one_at_it_is_not(filled: Log) -> None:
-    await compacted(filled, 6)
-    async with filled.checkpoints.cutting_off(ACCOUNT, filled.phone.device, 3):
-        pass
-    with pytest.raises(EcholiaError) as refused:
-        async with filled.checkpoints.cutting_off(ACCOUNT, filled.phone.device, 2):
-            pass
-    assert refused.value.code == "must_rebase"
-
-
-async def test_the_next_checkpoint_counts_from_what_is_left(filled: Log) -> None:
-    whole = await items_of(filled)
-    point = await point_at(filled, 7)
-    await compacted(filled, 6)
-    await put(filled, filled.phone, point)
-    assert await listed(filled) == [(7, False), (6, True)]
-    assert _dots(live_at(changes_of(await base_items(filled, 7)), 7, {})) == _dots(
-        live_at(changes_of(whole), 7, {})
-    )
-    filled.now_ms[0] += 30 * DAY_MS
-    position = LogPosition(EPOCH, 7, point.position.log)
-    for writer in (filled.laptop, filled.phone):
-        await ack(filled, writer, position)
-    assert await base_of(filled) == 7
-    assert await listed(filled) == [(7, True)]
-    assert _dots(changes_of(await base_items(filled, 7))) == _dots(live_at(changes_of(whole), 7, {}))
-
-
-def _dots(changes: list[Logged]) -> set[tuple[bytes, int]]:
+def dots(changes: list[Logged]) -> set[tuple[bytes, int]]:
+    """Which changes these are."""
     return {(change.device, change.counter) for change in changes}

@@ -159,6 +159,32 @@ async def test_objects_that_are_there_may_be_edited_without_end(log: Log) -> Non
     assert (await quota(log))["objects"] == {"used": 3, "limit": 3, "reserve": 0}
 
 
+async def test_an_account_with_more_objects_than_it_may_have_can_still_edit_them(log: Log) -> None:
+    for name in (b"a", b"b", b"c"):
+        log.laptop.change(name * 16, b"s" * 16)
+    await push(log, log.laptop, log.laptop.run())
+    log.tiers.named = Quota("small", objects=2)
+    log.laptop.change(b"a" * 16, b"s" * 16)
+    assert await push(log, log.laptop) == ["stored"]
+    log.laptop.change(b"d" * 16, b"s" * 16)
+    assert (await refused(log, log.laptop)).members["used"] == 3
+
+
+async def test_between_two_counts_nothing_is_read_while_all_could_be_new(log: Log) -> None:
+    log.tiers.named = Quota("small", objects=9)
+    for _ in range(9):
+        log.laptop.change(b"o" * 16, b"s" * 16)
+    await push(log, log.laptop, log.laptop.run())
+    counted = []
+    for _ in range(20):
+        log.laptop.change(b"o" * 16, b"s" * 16)
+        await push(log, log.laptop)
+        async with log.databases.lease(ACCOUNT) as db:
+            counted.append(objects.known(db).seq)
+    # One object is known after the first count, so eight changes fit before the next.
+    assert counted == [9] * 8 + [17] * 8 + [25] * 4
+
+
 async def test_objects_are_not_counted_where_the_changes_are_no_more(log: Log) -> None:
     log.tiers.named = Quota("small", objects=100)
     for _ in range(89):

@@ -49,6 +49,7 @@ SERVER: Mapping[str, Callable[[VectorFile, server.Server], Found]] = {
     "push": server.pushed,
     "ack": server.acknowledged,
     "compaction": server.compacted,
+    "quota": server.measured,
 }
 DEVICE: Mapping[str, Callable[[VectorFile], Found]] = {
     "run": device.run,

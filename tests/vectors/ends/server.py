@@ -20,11 +20,14 @@ from echolia.storage.migrate import load_migrations
 from echolia.storage.sqlite_driver import SqliteDriver
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.compaction import Compaction, Patience
+from echolia.sync.quota import Quotas
 from echolia.sync.routes import lean_routes
 from echolia.sync.service import SyncService
 from echolia.sync.walk import Walking
-from echolia.web.context import Caller, Standing
+from echolia.web.context import Caller, Quota, Refusal, Standing
 from echolia.web.lean import LeanRequest, LeanResponse
+from echolia.web.limits import Amounts
+from echolia.web.tiers import OneTier
 from tests.vectors.ends.vector_file import Found, VectorFile, logged_devices, taken
 
 _ACCOUNT = Statement("INSERT INTO account (one, account, epoch) VALUES (1, ?, ?)")
@@ -81,15 +84,20 @@ class Account:
         self._endpoints = {(route.method, route.path): route.endpoint for route in routes}
 
     def ask(
-        self, path: str, body: bytes = b"", media_type: str = "application/json", method: str = "POST"
+        self,
+        path: str,
+        body: bytes = b"",
+        media_type: str = "application/json",
+        method: str = "POST",
+        query: bytes = b"",
     ) -> bytes:
         """The body of an answer."""
-        request = LeanRequest(self._caller, {b"content-type": media_type.encode()}, body)
+        request = LeanRequest(self._caller, {b"content-type": media_type.encode()}, body, query)
         return self._runner.run(_answer(self._endpoints[method, path](request)))
 
-    def push(self, body: bytes) -> dict[str, Any]:
+    def push(self, body: bytes, query: bytes = b"") -> dict[str, Any]:
         """The answer to a binary push."""
-        answer: dict[str, Any] = json.loads(self.ask("/sync/push", body, push.PUSH_TYPE))
+        answer: dict[str, Any] = json.loads(self.ask("/sync/push", body, push.PUSH_TYPE, query=query))
         return answer
 
     def page(self) -> bytes:
@@ -103,8 +111,13 @@ class Account:
 
     def acks(self) -> list[dict[str, Any]]:
         """The acknowledgements that are shown."""
-        acks: list[dict[str, Any]] = json.loads(self.ask("/sync/status", method="GET"))["acks"]
+        acks: list[dict[str, Any]] = self.status()["acks"]
         return acks
+
+    def status(self) -> dict[str, Any]:
+        """What the server says that it holds."""
+        status: dict[str, Any] = json.loads(self.ask("/sync/status", method="GET"))
+        return status
 
 
 async def _answer(asked: Awaitable[LeanResponse]) -> bytes:
@@ -128,7 +141,10 @@ class Server:
         device = bytes.fromhex(vector.given.get("device", vector.given["devices"][0]["device"]))
         compaction = Compaction(self._databases, devices, clock, Patience(0, 0), Walking())
         checkpoints = Checkpoints(self._databases, devices, clock, Walking(), compaction.consider)
-        parts = Parts(SyncService(self._databases, devices, clock), checkpoints, compaction)
+        tier = OneTier(Quota("a vector's", **vector.given.get("quota", {})))
+        quotas = Quotas(tier, Amounts(lambda: clock.now_ms / 1000))
+        service = SyncService(self._databases, devices, clock, quotas=quotas)
+        parts = Parts(service, checkpoints, compaction)
         try:
             yield Account(self._runner, parts, Caller(account, device, 2**40), clock)
         finally:
@@ -197,6 +213,21 @@ def _push_before(vector: VectorFile, account: Account) -> None:
     for each in vector.given["before"]:
         account.clock.now_ms = each["received_ms"]
         account.push(push.write_push([bytes.fromhex(each["frame"])]))
+
+
+def measured(vector: VectorFile, server: Server) -> Found:
+    """The quota after a push that fits, or why it does not; then nothing was stored."""
+    with server.account(vector) as account:
+        _push_before(vector, account)
+        account.clock.now_ms, before = vector.given["now_ms"], account.page()
+        try:
+            account.push(vector.raw("push"), b"reserve=1" if vector.given["reserve"] else b"")
+        except Refusal as refusal:
+            assert account.page() == before
+            return {"error": refusal.code, **refusal.members}
+        quota = account.status()["quota"]
+    assert quota.pop("tier") == "a vector's"
+    return {"quota": quota}
 
 
 def _bytes(outcome: dict[str, Any]) -> dict[str, Any]:
