@@ -15,6 +15,22 @@ async def nothing(journey: Journey) -> None:
     """Writing and syncing is enough."""
 
 
+async def turns(journey: Journey) -> None:
+    """Everybody sees what the others wrote, and writes again."""
+    for name in ("phone", *("tablet", "laptop") * 2):
+        await journey.write(name)
+        await journey.sync(name)
+    await journey.sync("phone")
+
+
+async def twice(journey: Journey) -> None:
+    """Everybody writes when nobody else has written since they synced."""
+    for name in NAMES:
+        await journey.sync(name)
+        await journey.write(name)
+        await journey.sync(name)
+
+
 async def revocation(journey: Journey) -> None:
     """The laptop revokes the tablet, which goes on writing and syncing."""
     await journey.sync("laptop")
@@ -93,6 +109,8 @@ async def question(journey: Journey) -> None:
 
 
 _CHAPTERS: dict[Chapter, str] = {
+    turns: "fork-joined omit-device omit-run reorder replay-runs time-shifted",
+    twice: "push-other-log push-other-time push-not-stored",
     revocation: "revive-revoked withhold-revocation",
     addition: "withhold-addition withhold-key-box old-beginning",
     addition_to_much: (

@@ -97,8 +97,8 @@ async def copied(prepared_: Path, folder: Path) -> AsyncIterator[HostileWorld]:
 class Journey:
     """Devices by name, what each wrote and showed, and how their syncs ended.
 
-    `out` are devices that were revoked, `disowned` words that nobody has to show any more, `others_words` those
-    that were written outside `write`, `lies` how many answers the attack changed.
+    `out` are devices that were revoked, `disowned` words that nobody has to show any more, `others_words`
+    those that `write` did not write; `lies` is how many answers the attack changed, `in_time` who caught it.
     """
 
     world: HostileWorld

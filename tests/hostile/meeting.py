@@ -16,6 +16,8 @@ from tests.hostile.journey import Journey, copied, under
 
 # Each seed is another order of writing and syncing, and another moment for the attack to begin.
 SEEDS = int(os.environ.get("ECHOLIA_HOSTILE_SEEDS", "1"))
+# These are met when the honest log is served again: until then the two sides look offline to each other.
+_LATE = {"fork", "time-last"}
 # What only one device is told is told to the phone; and in one case the revoked tablet is in it, too.
 _AGAINST = {"withhold-revocation": ("phone", "tablet")}
 
@@ -49,6 +51,7 @@ async def _judge(journey: Journey, attack: Attack) -> None:
     caught = await journey.caught()
     assert bool(caught) == bool(attack.caught), f"caught: {caught}, errors: {journey.errors}"
     assert set(caught.values()) <= attack.caught
+    assert bool(journey.in_time) == bool(attack.caught) or attack.name in _LATE, "it was not caught in time"
     members = [name for name in journey.members if name not in journey.out]
     ended = {code for name, code in journey.errors if name in members}
     assert ended <= attack.caught | attack.ends

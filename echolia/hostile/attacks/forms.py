@@ -194,12 +194,12 @@ ATTACKS: Final = (
     Attack(
         "wait-an-hour", "tells everybody to come back in an hour",
         _to_all(lambda exchange: replace(refusal(429, "rate_limited"), retry_after_s=3_600)),
-        ends=_AWAY, why="it is being offline",
+        ends=codes("rate_limited"), why="it is being offline",
     ),
     Attack(
         "reset", "says that there is no such account",
         _to_all(lambda exchange: refusal(401, "account_unknown")),
-        ends=codes("account_unknown"), why="that is an error, and nothing is deleted",
+        ends=codes("server_reset"), why="that is an error, and nothing is deleted",
     ),
     Attack(
         "disabled", "says that there is nothing at any address",

@@ -84,6 +84,11 @@ def _status(change: Callable[[dict[str, Any]], object]) -> Callable[[], Lie]:
     return partial(Fields, _STATUS, lambda fields, exchange: change(fields))
 
 
+def _full(fields: dict[str, Any]) -> None:
+    shares = ("bytes", "objects", "changes_per_minute")
+    fields["quota"] = {"tier": "full", **{share: {"used": 1, "limit": 1, "reserve": 0} for share in shares}}
+
+
 def _raised_acks(fields: dict[str, Any]) -> None:
     for ack in fields["acks"]:
         ack["seq"] += 1_000
@@ -151,6 +156,10 @@ ATTACKS: Final = (
         "status-other-epoch", "says in its status alone that the log has another epoch",
         _status(lambda fields: fields.update(epoch=fields["epoch"] + 1)),
         why="what is there is what a pull shows",
+    ),
+    Attack(
+        "status-full", "says that the account's quota is used up",
+        _status(_full), why="edits stay unsent until there is room",
     ),
     Attack(
         "acks-withheld", "shows nobody's acknowledgements",

@@ -202,7 +202,7 @@ def _agreements() -> Iterator[Vector]:
 
 
 def _ack(n: int = 2, head: bytes = ADD.entry, by: ref.Identity = LAPTOP, **other: Any) -> dict[str, Any]:
-    """What `by` acknowledges, signed with a device log of `n` entries that ends with `head`; `other` comes after."""
+    """What `by` acknowledges with a device log of `n` entries up to `head`; `other` is changed afterwards."""
     place: dict[str, Any] = {"epoch": EPOCH, "seq": 12, "log": seed("log hash")}
     position = ref.u(64, place["epoch"]) + ref.u(64, place["seq"]) + place["log"]
     message = b"echolia/1/ack" + ACCOUNT + by.id + position + ref.u(32, n) + ref.entry_hash(head)
