@@ -167,7 +167,8 @@ class Applier:
             state = self._checked(decode(plaintext), device, change)
             working = self._work(change.object, state.collection)
             self._join(working, self._clamped(state, device, change.counter, received_ms))
-            working.others |= {device} - {self._identity.device}
+            if device != self._identity.device:
+                working.others.add(device)
         except EcholiaError as error:
             if error.code not in _UNREADABLE:
                 raise

@@ -74,7 +74,9 @@ class Syncing:
                 now_ms = self._replica.environment.now_ms()
                 await self._replica.run(evidence.keep, self._database, error, self._page, now_ms)
                 named = await self._replica.run(resets.named, self._database, error)
-                raise named from (None if named is error else error)
+                if named is error:
+                    raise
+                raise named from error
             finally:
                 self._page = b""
             return await self._replica.run(self._reported, tally)

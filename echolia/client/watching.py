@@ -65,7 +65,9 @@ async def _persist(replica: Replica, work: Callable[[], Awaitable[None]]) -> Non
         except EcholiaError as error:
             if error.code not in _LATER:
                 named = await replica.run(resets.named, replica.database, error)
-                raise named from (None if named is error else error)
+                if named is error:
+                    raise
+                raise named from error
             await environment.sleep(wait_s * (0.5 + environment.jitter()))
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)
 

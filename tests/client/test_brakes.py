@@ -331,6 +331,7 @@ async def test_what_comes_and_goes_while_a_device_is_away_does_not_count(world: 
     passing = await phone.collection("entries").create_many({"title": str(n)} for n in range(100))
     await phone.sync()
     await delete(phone, passing)
+    narrow(world.transport("laptop"))
     await laptop.sync()
     assert await laptop.collection("entries").count() == 30
 
