@@ -107,7 +107,9 @@ class Syncing:
                 answer, now_ms = self._told or ANSWERED.get(), self._replica.environment.now_ms()
                 await self._replica.run(evidence.keep, self._database, error, answer, now_ms)
                 named = await self._replica.run(resets.named, self._database, error)
-                raise named from (None if named is error else error)
+                if named is error:
+                    raise
+                raise named from error
             finally:
                 self._told = b""
                 ANSWERED.set(b"")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.sync.test_ack_status_live import ack
+from tests.sync.test_ack_status import ack
 
 from echolia.core.checkpoints import ChainHead, Checkpoint, LiveChange, live_root
 from echolia.core.positions import LogPosition
