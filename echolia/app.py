@@ -159,7 +159,6 @@ def _gate(
     ]
     lean = [
         *sync_routes.lean_routes(synced.service, synced.checkpoints),
-        *auth_routes.lean_routes(auth),
         ticket_route(synced.tickets),
         ledger_routes.lean_route(keepers),
     ]

@@ -13,7 +13,6 @@ from echolia.core.errors import EcholiaError
 from echolia.core.ids import unb64
 from echolia.web.asked import Member, asked
 from echolia.web.context import Caller
-from echolia.web.lean import LeanRequest, LeanResponse, LeanRoute
 
 # Routes that need no token, and the limit of `echolia.web.limits` that each is charged to.
 OPEN: Final[Mapping[tuple[str, str], str]] = {
@@ -32,27 +31,6 @@ def router(auth: Auth) -> APIRouter:
     _add_account(routes, auth)
     _add_pairing(routes, auth)
     return routes
-
-
-def lean_routes(auth: Auth) -> list[LeanRoute]:
-    """The route of every sync: which devices there are."""
-
-    async def devices(request: LeanRequest) -> LeanResponse:
-        found = await auth.membership.list(request.caller, request.number("after", 2**53))
-        return LeanResponse(200, body=found.model_dump_json().encode())
-
-    schema = models.Devices.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas = {**schema.pop("$defs"), "Devices": schema}
-    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Devices"}}}
-    after = {"type": "integer", "minimum": 0, "exclusiveMaximum": 2**53, "default": 0}
-    operation = {
-        "summary": "Devices and the device log",
-        "tags": ["auth"],
-        "parameters": [{"name": "after", "in": "query", "required": False, "schema": after}],
-        "responses": {"200": {"description": "Devices, and the log from `after` on.", "content": content}},
-        "components": {"schemas": schemas},
-    }
-    return [LeanRoute("GET", "/auth/devices", devices, operation)]
 
 
 def _add_sign_in(routes: APIRouter, auth: Auth) -> None:
@@ -74,6 +52,10 @@ def _add_sign_in(routes: APIRouter, auth: Auth) -> None:
 
 
 def _add_account(routes: APIRouter, auth: Auth) -> None:
+    @routes.get("/devices", summary="Devices and the device log")
+    async def devices(member: Member, after: Annotated[int, Query(ge=0, lt=2**53)] = 0) -> models.Devices:
+        return await auth.membership.list(member, after)
+
     @routes.post("/devices", status_code=204, summary="Add a device without a mailbox")
     async def add(body: models.AddDevice, member: Member) -> None:
         await auth.membership.add(member, body)

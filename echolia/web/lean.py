@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
-from urllib.parse import parse_qs
 
-from echolia.web.context import Caller, Refusal
+from echolia.web.context import Caller
 
 JSON_BODY_BYTES: Final = 64 * 1024
 
@@ -34,15 +32,6 @@ class LeanRequest:
     def accepts_json(self) -> bool:
         """True if the client asks for JSON rather than for the route's usual form."""
         return b"application/json" in self.headers.get(b"accept", b"")
-
-    def number(self, name: str, below: int) -> int:
-        """A whole number of the query, 0 unless it is given; raises `invalid_request`."""
-        given = parse_qs(self.query.decode("latin-1"), keep_blank_values=True).get(name, ["0"])[-1]
-        if re.fullmatch("[0-9]{1,19}", given) is None:
-            raise Refusal("invalid_request", errors=[{"where": f"query.{name}", "what": "int_parsing"}])
-        if int(given) >= below:
-            raise Refusal("invalid_request", errors=[{"where": f"query.{name}", "what": "less_than"}])
-        return int(given)
 
 
 class LeanResponse:

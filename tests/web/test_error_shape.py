@@ -26,11 +26,7 @@ MEMBERS = {"type", "title", "status", "code", "detail", "request_id", "errors"}
 def documented() -> dict[str, Any]:
     """The OpenAPI document; its routes need no services to be described."""
     nothing: Any = type("Nothing", (), {"pairing": None, "spend": None})()
-    lean = [
-        *sync_routes.lean_routes(nothing, nothing),
-        *auth_routes.lean_routes(nothing),
-        ticket_route(nothing),
-    ]
+    lean = [*sync_routes.lean_routes(nothing, nothing), ticket_route(nothing)]
     return build_api([auth_routes.router(nothing)], [*lean, stream_route(nothing, nothing)]).openapi()
 
 
