@@ -10,6 +10,8 @@ from typing import Any, Final
 
 from echolia.client import Add, Device, EcholiaError, Increment, Remove, SpliceText, ledger, reading
 from echolia.client.reports import Record
+from echolia.core.dots import join_vectors
+from echolia.core.merge import decode
 from echolia.core.runs import read_change
 from tests.simulator.disks import Crashed
 from tests.simulator.expectations import Event, Expectations, Shown
@@ -39,6 +41,8 @@ class Edits:
     def __init__(self, chance: Random) -> None:
         self.expected = Expectations()
         self.objects: list[str] = []
+        # Once a server has lost something, what it lost comes back within whole states of other devices.
+        self.brought_back = False
         self._chance = chance
         self._typed = 0
         self._verbs: list[tuple[float, Callable[[Device], Awaitable[None]]]] = [
@@ -218,6 +222,8 @@ class Edits:
             assert row is not None, "nothing is confirmed in the moment in which it is done"
             change = read_change(row[0], counter)
             past = {**dict(change.context), own: counter - 1}
+            if self.brought_back:
+                past = {**join_vectors(past, _inside(device, change.object)), own: counter - 1}
             found = replace(
                 draft.event,
                 device=own,
@@ -245,6 +251,14 @@ def shown(device: Device, id_: str) -> Record | None:
     except EcholiaError as error:
         assert error.code == "object_unknown"  # noqa: PT017
         return None
+
+
+def _inside(device: Device, object_: bytes) -> dict[bytes, int]:
+    """The edits that are inside what is shown of an object."""
+    raw = device._replica.database.value(
+        "SELECT coalesce(shown, confirmed) FROM objects WHERE id = ?", object_
+    )
+    return decode(raw).dots
 
 
 def vector_of(device: Device) -> dict[bytes, int]:

@@ -246,7 +246,7 @@ async def _put_back_server(world: World, machine: Machine) -> bool:
     await world.server.stop()
     await world.server.put_back(backup)
     await world.server.start()
-    world.restored = True
+    world.restored = world.edits.brought_back = True
     world.doubtful |= {event.device for event in world.edits.expected.all}
     return True
 
