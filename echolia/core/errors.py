@@ -76,7 +76,7 @@ CODES: Final[dict[str, str]] = {
     "home_locked": "Another echolia command is using this home. Wait for it to end.",
     "home_newer": "This home was written by a newer Echolia. Update this one.",
     "server_unreachable": "The server does not answer. Changes are kept here; sync again later.",
-    "server_invalid": "The server's answer does not follow the protocol. Is Echolia at that address?",
+    "server_invalid": "The server's answer does not follow the protocol. Check the server's address.",
     "mass_change": "Other devices would delete or overwrite much of what is here. See `echolia brake`.",
     "object_unknown": "No object here has this id.",
     "object_exists": "There is an object of this id already. Edit it instead.",

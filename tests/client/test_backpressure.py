@@ -373,17 +373,8 @@ async def test_the_quota_is_told(worlds: Worlds) -> None:
         ([], "server_invalid"),
         ({"tier": 5}, "server_invalid"),
         ({"tier": "x", "bytes": {"used": 1, "limit": 2}}, "server_invalid"),
-        (
-            {"tier": "x", **{share: {"used": -1} for share in SHARES}},
-            "server_invalid",
-        ),
-        (
-            {
-                "tier": "x",
-                **{share: {"used": 1, "limit": "2"} for share in SHARES},
-            },
-            "server_invalid",
-        ),
+        ({"tier": "x", **{share: {"used": -1} for share in SHARES}}, "server_invalid"),
+        ({"tier": "x", **{share: {"used": 1, "limit": "2"} for share in SHARES}}, "server_invalid"),
         ({"tier": "x", **{share: {"used": 1} for share in SHARES}}, None),
     ],
 )

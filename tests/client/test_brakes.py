@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from echolia.client import BrakeLimits, Changed, Device, EcholiaError
-from echolia.client.brakes import Losses
 from echolia.client.transport import Answer, Request
 from tests.client.test_convergence import states
 from tests.support.devices import InProcess, Meddler, World
@@ -347,22 +346,6 @@ async def test_limits_are_the_apps(world: World) -> None:
     await strict.sync()
     await delete(phone, notes[2:3])
     assert await caught(strict) == "mass_change"
-
-
-def test_the_limits_are_more_than_a_share_and_at_least_so_many() -> None:
-    limits = BrakeLimits()
-    for losses, expected in (
-        (Losses(25, 0, 100), False),
-        (Losses(26, 0, 100), True),
-        (Losses(19, 0, 19), False),
-        (Losses(20, 0, 79), True),
-        (Losses(20, 0, 80), False),
-        (Losses(0, 50, 100), False),
-        (Losses(0, 51, 101), True),
-        (Losses(0, 49, 49), False),
-    ):
-        assert limits.exceeded(losses) is expected, losses
-    assert not BrakeLimits(deletions_share=1, overwrites_share=1).exceeded(Losses(10**6, 10**6, 10**6))
 
 
 async def test_much_that_waits_is_counted_as_far_as_is_affordable(world: World) -> None:

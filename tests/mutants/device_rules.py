@@ -53,8 +53,8 @@ DEVICE: Final = (
     Mutant(
         "a device drops the cut-off of a revoked device",
         _VERIFIER,
-        "    until = device.revoked.last if device.revoked else runs.MAX_COUNTER\n",
-        "    until = runs.MAX_COUNTER\n",
+        "    until = device.revoked.last if device.revoked else runs.MAX_COUNTER\n    return",
+        "    until = runs.MAX_COUNTER\n    return",
         ("tests/client/test_membership.py", *_PAGES),
     ),
     Mutant(
@@ -70,6 +70,20 @@ DEVICE: Final = (
         "    if seen.seq > at.seq:\n",
         "    if seen.seq < 0:\n",
         ("tests/hostile/test_histories.py",),
+    ),
+    Mutant(
+        "a device believes a base that lacks something",
+        "echolia/client/starting.py",
+        '        raise EcholiaError("history_withheld", f"up to {point.position.seq}")\n',
+        "        pass\n",
+        ("tests/client/test_checkpoints.py",),
+    ),
+    Mutant(
+        "a device that was copied makes its unsent edits twice",
+        "echolia/client/remaking.py",
+        '    database.run("DELETE FROM outbox")\n    for unsent in found:\n',
+        "    for unsent in found:\n",
+        ("tests/client/test_new_identity.py",),
     ),
     Mutant(
         "a device forgets to clamp",
@@ -88,23 +102,23 @@ DEVICE: Final = (
     Mutant(
         "a device drops its outbox before the answer",
         _SYNCING,
-        '            answer = await self._session.push("/sync/push", body, PUSH_TYPE)\n',
-        '            await self._replica.run(self._database.run, "DELETE FROM outbox")\n'
-        '            answer = await self._session.push("/sync/push", body, PUSH_TYPE)\n',
+        "                answer = await self._session.push(flow.path, body, PUSH_TYPE)\n",
+        '                await self._replica.run(self._database.run, "DELETE FROM outbox")\n'
+        "                answer = await self._session.push(flow.path, body, PUSH_TYPE)\n",
         ("tests/client/test_syncing.py",),
     ),
     Mutant(
         "a device leaves out a change of its outbox",
         "echolia/client/outgoing.py",
-        '        "SELECT counter, change, chain FROM outbox WHERE counter > ? ORDER BY counter", after\n',
-        '        "SELECT counter, change, chain FROM outbox WHERE counter > ? ORDER BY counter", after + 1\n',
+        "        after,\n        until,\n    ):\n",
+        "        after + 1,\n        until,\n    ):\n",
         ("tests/client/test_two_devices.py",),
     ),
     Mutant(
         "a device applies a page outside of the transaction",
         _SYNCING,
-        "        with self._database.transaction():\n            verified = verify_page(",
-        "        if self._database:\n            verified = verify_page(",
+        "        with self._database.transaction():\n            known = ledger.known(",
+        "        if self._database:\n            known = ledger.known(",
         _CRASHES,
     ),
     Mutant(

@@ -9,7 +9,7 @@ from tests.mutants.mutant import Mutant
 _SERVICE: Final = "echolia/sync/service.py"
 _INTAKE: Final = "echolia/sync/intake.py"
 _PUSH: Final = ("tests/sync/test_push.py",)
-_ACK: Final = ("tests/sync/test_ack_status_live.py",)
+_ACK: Final = ("tests/sync/test_ack_status.py",)
 
 SERVER: Final = (
     Mutant(
@@ -57,30 +57,44 @@ SERVER: Final = (
     Mutant(
         "the server skips the `seen` check",
         _SERVICE,
-        "            elif not await _seen_holds(db, log, run.header.seen):\n",
+        "            elif not await log.has(db, run.header.seen):\n",
         "            elif run.header.seen.seq < 0:\n",
         _PUSH,
     ),
     Mutant(
         "the server acknowledges before it commits",
         _SERVICE,
-        "        if statements:\n            await db.batch(statements)\n",
-        "        if statements:\n            _ = asyncio.ensure_future(db.batch(statements))\n",
+        "            await db.grow([store.insert(run) for run in new])\n",
+        "            _ = asyncio.ensure_future(db.grow([store.insert(run) for run in new]))\n",
         ("tests/sync/test_durability.py",),
     ),
     Mutant(
         "the server takes an ack of a position that the log does not have",
         _SERVICE,
-        "            if not await _seen_holds(db, log, ack.verified):\n",
+        "            if not await log.has(db, ack.verified):\n",
         "            if ack.verified.seq < 0:\n",
         _ACK,
     ),
     Mutant(
         "the server takes an ack that nobody signed",
         _SERVICE,
-        "        if not verify(standing.keys[caller.device], message, ack.signature):\n",
+        "        if not verify(standing.key_of(caller.device), message, ack.signature):\n",
         "        if not message:\n",
         _ACK,
+    ),
+    Mutant(
+        "the server lets go of history that a device has not acknowledged",
+        "echolia/sync/compaction.py",
+        "        if not is_parked and (ack.epoch != epoch or ack.seq < seq):\n",
+        "        if not is_parked and ack.epoch < 0:\n",
+        ("tests/sync/test_compaction.py",),
+    ),
+    Mutant(
+        "the server lets go of history before the undo window has passed",
+        "echolia/sync/compaction.py",
+        "    if now_ms - kept.stored_ms < patience.undo_ms or is_void(kept, standing):\n",
+        "    if is_void(kept, standing):\n",
+        ("tests/sync/test_compaction.py",),
     ),
     Mutant(
         "an acknowledgement goes back",
