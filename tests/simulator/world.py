@@ -209,6 +209,7 @@ class World:
         await self.network.emptied()
         self.raise_what_went_wrong()
         self.passing.clear()
+        self.leap_s += 3600  # what a server did not take is not sent again at once
         for machine in self.machines:
             if machine.process is None:
                 await machine.start()
