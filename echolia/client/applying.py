@@ -186,7 +186,8 @@ class Applier:
             working = self._work(change.object, state.collection)
             held, state = working.confirmed, self._clamped(state, device, change.counter, received_ms)
             self._join(working, state)
-            working.others |= {device} - {self._identity.device}
+            if device != self._identity.device:
+                working.others.add(device)
         except EcholiaError as error:
             if error.code not in _UNREADABLE:
                 raise

@@ -145,12 +145,18 @@ def _changed(before: Presentation, after: Presentation, state: ObjectState) -> I
     for name in sorted(before.fields.keys() | after.fields.keys()):
         kinds = {part.tag for part in parts_of(state.fields.get(name))}
         old, new = before.fields.get(name), after.fields.get(name)
-        since = digest(new)
-        if kinds == {"counter"} or digest(old) == since:
+        if kinds == {"counter"} or _same(old, new):
             continue
-        choices = [digest(value) for value, _, _ in after.conflicts.get(name, ())]
-        if digest(old) not in choices:  # else it still stands there, beside the other
-            yield name, Was(old, since, _loses(old, new, kinds))
+        beside = (value for value, _, _ in after.conflicts.get(name, ()))
+        if not any(_same(old, value) for value in beside):  # else it still stands there
+            yield name, Was(old, digest(new), _loses(old, new, kinds))
+
+
+def _same(one: Value, other: Value) -> bool:
+    """Whether two values are the same; most are texts, which need no hash to be compared."""
+    if isinstance(one, str) or isinstance(other, str):
+        return one == other
+    return digest(one) == digest(other)
 
 
 def _loses(old: Value, new: Value, kinds: set[str]) -> bool:

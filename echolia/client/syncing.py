@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final, TypeVar
 
@@ -56,8 +56,8 @@ class _Tally:
     quarantined: int = 0
     pushed_bytes: int = 0
     pulled_bytes: int = 0
-    changed: frozenset[str] = frozenset()
-    conflicts: frozenset[str] = frozenset()
+    changed: set[str] = field(default_factory=set)
+    conflicts: set[str] = field(default_factory=set)
     quota: Quota | None = None
     held: Held | None = None
 
@@ -107,7 +107,9 @@ class Syncing:
                 answer, now_ms = self._told or ANSWERED.get(), self._replica.environment.now_ms()
                 await self._replica.run(evidence.keep, self._database, error, answer, now_ms)
                 named = await self._replica.run(resets.named, self._database, error)
-                raise named from (None if named is error else error)
+                if named is error:
+                    raise
+                raise named from error
             finally:
                 self._told = b""
                 ANSWERED.set(b"")
@@ -175,7 +177,7 @@ class Syncing:
         ledger.trim(self._database)
         self._database.shrink()
         at = ledger.position(self._database, self._identity.account)
-        changed = Changed(tally.changed, tally.conflicts)
+        changed = Changed(frozenset(tally.changed), frozenset(tally.conflicts))
         done = tally.pushed, tally.pulled, tally.quarantined
         told = tally.quota, tally.held, self._braking.rewound
         return SyncReport(*done, changed, at.epoch, at.seq, *told)

@@ -70,7 +70,9 @@ async def _persist(replica: Replica, work: Callable[[], Awaitable[None]]) -> Non
         except EcholiaError as error:
             if error.code not in _LATER:
                 named = await replica.run(resets.named, replica.database, error)
-                raise named from (None if named is error else error)
+                if named is error:
+                    raise
+                raise named from error
             asked_s = error.retry_after_s if isinstance(error, Refused) else 0.0
             await environment.sleep(max(asked_s, wait_s * (0.5 + environment.jitter())))
             wait_s = min(wait_s * 2, _LONGEST_WAIT_S)

@@ -1,4 +1,4 @@
-"""Every attack, by its room and by its name, in the order of the table in `spec/threat-model.md`."""
+"""Every attack, by its room and its name, in the order of the table in `spec/threat-model.md`."""
 
 from __future__ import annotations
 

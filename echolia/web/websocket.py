@@ -1,7 +1,7 @@
 """uvicorn's side of a WebSocket whose client only listens: small enough for thousands that are idle.
 
 The libraries that uvicorn knows cost 17 to 19 KiB a connection before anybody says a word, and answer any
-number of pings (docs/decisions/0008-live-streams.md).
+number of pings (docs/decisions/0010-live-streams.md).
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def run(
 
 
 def _outcomes(seeds: Iterable[int], work: Callable[[int], Outcome], processes: int) -> Iterator[Outcome]:
-    if processes == 1:
+    if processes <= 1:
         yield from map(work, seeds)
         return
     with multiprocessing.get_context("fork").Pool(processes) as pool:

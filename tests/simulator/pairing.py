@@ -19,22 +19,23 @@ PATIENCE_S = 150.0
 
 async def pair(world: World, owner: Machine, *, perils: bool = True) -> None:
     """Add one machine by `owner`; when it fails, nothing of the new one stays."""
+    if owner.process is None:
+        return  # it has ended in this moment
     guest = world.new_machine()
     disk = guest.new_disk()
     if perils and world.chance.random() < 0.3:
         disk.crash_at(world.chance.randrange(1, 4), after=world.chance.random() < 0.5)
     code: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     digits: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    adding = owner.begin(partial(_add, owner, code, digits))
+    adding = owner.begin(partial(_add, owner.process.device, code, digits))
     adding.add_done_callback(lambda _: code.cancel())
     joining = asyncio.create_task(_join(world, guest, disk, code, digits))
     await asyncio.wait([adding, joining])
     joining.result()
 
 
-async def _add(owner: Machine, code: asyncio.Future[str], digits: asyncio.Future[str]) -> None:
-    assert owner.process is not None, "it runs"
-    async with owner.process.device.pair() as pairing:
+async def _add(owner: Device, code: asyncio.Future[str], digits: asyncio.Future[str]) -> None:
+    async with owner.pair() as pairing:
         code.set_result(pairing.code)
         await pairing.guest()
         try:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tests.sync.test_ack_status import ack
 
 from echolia.core.checkpoints import ChainHead, Checkpoint, LiveChange, live_root
 from echolia.core.positions import LogPosition
 from echolia.sync.compaction import DAY_MS
 from tests.support.live_changes import changes_of, live_at
 from tests.sync.conftest import ACCOUNT, EPOCH, Log
-from tests.sync.test_ack_status_live import ack
 from tests.sync.test_checkpoints import OBJECTS, STREAM, items_of, listed, place, point_at, put, write
 from tests.sync.test_compaction import acknowledged, base_items, base_of, compacted, dots
 from tests.sync.test_compaction import filled as filled  # noqa: PLC0414 — a fixture

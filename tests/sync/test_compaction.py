@@ -13,7 +13,7 @@ from echolia.storage.engine import Statement
 from echolia.sync.compaction import DAY_MS
 from tests.support.live_changes import Logged, changes_of, live_at
 from tests.support.runs import Writer
-from tests.sync.conftest import ACCOUNT, EPOCH, Log, open_log
+from tests.sync.conftest import ACCOUNT, Log, open_log
 from tests.sync.test_ack_status import ack
 from tests.sync.test_checkpoints import OBJECTS, STREAM, items_of, listed, place, point_at, put, write
 from tests.sync.test_pull import at, pull
