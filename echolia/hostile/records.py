@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from echolia.client.transport import Answer, Request
 from echolia.core import canonical, runs
+from echolia.core.checkpoints import decode
 from echolia.core.ids import unb64
-from echolia.core.positions import NOTHING_SEEN, LogPosition, log_start
+from echolia.core.positions import NOTHING_SEEN, LogPosition, log_base, log_start
 from echolia.core.push import MAX_PUSH_BYTES, PAGE_TYPE, WHOLE, read_page
 from echolia.core.runs import RunHeader
 from echolia.hostile.asker import Asker
@@ -78,6 +79,9 @@ class Book:
         if epoch != self.base.epoch:
             self.base, self.runs = log_start(self.account, epoch), []
         at = self.base.seq + sum(run.header.count for run in self.runs)
+        if at < self.status.get("base", 0):
+            self.base, self.runs = await self._compacted(ask, token, epoch), []
+            at = self.base.seq
         while at < head:
             wanted = {"cursor": {"epoch": epoch, "seq": at}, "max_bytes": MAX_PUSH_BYTES}
             body = json.dumps(wanted).encode()
@@ -89,6 +93,15 @@ class Book:
                 if item.form == WHOLE:
                     self.runs.append(Logged.of(bytes(item.content), item.received_ms))
                 at = item.seq + runs.read_header(item.content).count - 1
+
+    async def _compacted(
+        self, ask: Callable[[Request], Awaitable[Answer]], token: str, epoch: int
+    ) -> LogPosition:
+        """Where the log begins that was compacted before this was written down."""
+        told = await _json(ask, "/sync/checkpoint", token)
+        points = [decode(unb64(each["checkpoint"])).position for each in told["checkpoints"]]
+        base = next(point for point in points if point.seq == self.status["base"])
+        return base if base.epoch == epoch else log_base(self.account, epoch, base)
 
 
 @dataclass(slots=True)
