@@ -11,17 +11,10 @@ from typing import TypeVar
 
 from echolia.storage.engine import Database, Result, Statement, StorageFull
 from echolia.storage.sqlite_driver import SqliteDriver
+from tests.simulator.crashes import Crashed
 from tests.simulator.virtual_time import Inline
 
 T = TypeVar("T")
-
-
-class Crashed(BaseException):
-    """The process has ended here; `taken`: the durable step it was at is on disk all the same."""
-
-    def __init__(self, *, taken: bool = False) -> None:
-        super().__init__()
-        self.taken = taken
 
 
 class Disk:

@@ -13,7 +13,7 @@ from echolia.client.reports import Record
 from echolia.core.dots import join_vectors
 from echolia.core.merge import decode
 from echolia.core.runs import read_change
-from tests.simulator.disks import Crashed
+from tests.simulator.crashes import Crashed
 from tests.simulator.expectations import Event, Expectations, Shown
 
 # Stands in every text that is typed as one: whoever finds it on the server has found content.

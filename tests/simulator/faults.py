@@ -196,7 +196,10 @@ def _enough_are_left(world: World) -> bool:
 
 async def _put_back(world: World, machine: Machine) -> bool:
     """A device's home is put back to what it was some time ago, or else kept for that."""
-    backup = world.folder / f"{machine.name}.backup"
+    assert machine.process is not None, "it runs"
+    # What a home had made anew under a new identity, an older copy of it may send as it was: not even the
+    # home itself can know.
+    backup = world.folder / f"{machine.name}.{machine.process.device.id}.backup"
     if not backup.exists() or world.chance.random() < 0.3:
         shutil.rmtree(backup, ignore_errors=True)
         machine.copy_to(backup)

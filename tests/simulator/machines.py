@@ -13,7 +13,8 @@ from typing import Any, Final, Protocol
 from echolia.client import Device, EcholiaError
 from echolia.client.environment import Environment
 from echolia.core.collections import declare
-from tests.simulator.disks import Crashed, Disk
+from tests.simulator.crashes import Crashed
+from tests.simulator.disks import Disk
 from tests.simulator.network import Line, Network
 
 # `origin` says what an imported object was at its source, and is never edited.

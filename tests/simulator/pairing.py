@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from echolia.client import Device, EcholiaError
-from tests.simulator.disks import Crashed, Disk
+from tests.simulator.crashes import Crashed
+from tests.simulator.disks import Disk
 from tests.simulator.machines import Machine
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from echolia.app import running
 from echolia.client.transport import Answer, Request
 from echolia.core.errors import EcholiaError
 from echolia.restoring import restored
-from tests.simulator.disks import Crashed, Disk, ServerDriver
+from tests.simulator.crashes import Crashed
+from tests.simulator.disks import Disk, ServerDriver
 from tests.support.asgi import Asker
 from tests.support.devices import answered
 from tests.support.server import settings_for

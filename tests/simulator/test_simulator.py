@@ -13,7 +13,8 @@ import pytest
 from tests.simulator import oracles
 from tests.simulator.__main__ import main
 from tests.simulator.campaign import Outcome, Report, command, run, simulate
-from tests.simulator.disks import Crashed, Disk
+from tests.simulator.crashes import Crashed
+from tests.simulator.disks import Disk
 from tests.simulator.expectations import Event
 from tests.simulator.virtual_time import NeverEnds, run_virtually
 from tests.simulator.world import Broken, World

@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 from echolia.storage.threads import Unit
+from tests.simulator.crashes import Crashed
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
@@ -76,6 +77,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return future
 
     def _complained(self, _: asyncio.AbstractEventLoop, context: Mapping[str, Any]) -> None:
+        if isinstance(context.get("exception"), Crashed):
+            return  # what a process did besides ends with it, and nobody is left to take notice
         self.complaints.append(f"{context.get('message')}: {context.get('exception')!r}")
 
 

@@ -16,7 +16,7 @@ from typing import Final
 from echolia.client import Device, EcholiaError
 from echolia.client.transport import Answer, Request
 from tests.simulator import faults, pairing
-from tests.simulator.disks import Crashed
+from tests.simulator.crashes import Crashed
 from tests.simulator.edits import Edits, vector_of, wrong_on
 from tests.simulator.machines import Machine
 from tests.simulator.network import Network, Weather
