@@ -11,7 +11,7 @@ from echolia.client.environment import Environment
 from echolia.client.history import Occasion
 from echolia.client.identity import Identity
 from echolia.client.objects import ObjectRow
-from echolia.core.clock import Key, Stamp, tick
+from echolia.core.clock import Stamp, tick
 from echolia.core.dots import Dot
 from echolia.core.errors import EcholiaError
 from echolia.core.merge import ObjectState, encode, join, renewed
@@ -73,7 +73,7 @@ class Editor:
         if part is None:
             return None
         if whole:
-            part = renewed(part, lambda written: self._unlogged(written, dot), Key(*stamp, *dot))
+            part = renewed(part, lambda written: self._unlogged(written, dot), dot)
         shown = part if current is None or whole else join(current, part)
         return self._keep(row or ObjectRow(id_, collection), dot, stamp, part, shown, apart)
 

@@ -7,7 +7,7 @@ none of the unsent changes may ever be sent: what they came to is written again,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from echolia.client import objects
@@ -16,7 +16,7 @@ from echolia.client.editing import Editor
 from echolia.client.identity import Identity
 from echolia.client.objects import ObjectRow
 from echolia.core import merge
-from echolia.core.clock import Stamp
+from echolia.core.clock import Key, Stamp
 from echolia.core.collections import Collection, Policy
 from echolia.core.dots import Dot
 from echolia.core.merge import (
@@ -102,7 +102,7 @@ def make_again(editor: Editor, identity: Identity, unsent: Unsent) -> None:
     if layers or unsent.base is None:
         maker.revive()
     for layer in layers or [{}] * (unsent.base is None):
-        maker.write(target.collection, layer)
+        maker.write(target, layer)
     if target.alive:
         maker.revive()
     elif not target.recovered:
@@ -118,13 +118,18 @@ class _Maker:
     object: bytes
     state: ObjectState | None
 
-    def write(self, collection: str, layer: Layer) -> None:
-        """The edits of one layer, as one change."""
+    def write(self, target: ObjectState, layer: Layer) -> None:
+        """The edits of one layer, as one change; what was written last before stays as old as it is."""
+        collection = target.collection
         declared = Collection(collection, {name: policy for name, (policy, _) in layer.items()})
         edits = {name: edits for name, (_, edits) in layer.items()}
 
         def make(_: ObjectState | None, dot: Dot, stamp: Stamp) -> ObjectState:
-            return merge.write(declared, self.state, edits, dot, stamp, self.identity.peer)
+            part = merge.write(declared, self.state, edits, dot, stamp, self.identity.peer)
+            fields = {
+                name: _as_old(field, target.fields.get(name), dot) for name, field in part.fields.items()
+            }
+            return replace(part, fields=fields)
 
         self._make(collection, make, whole=False)
 
@@ -203,6 +208,15 @@ def _part_edits(before: Part | None, now: Part) -> Iterator[FieldEdit]:
         yield from _set_edits(live, now) if now.tag == "set" else _multi_edits(live, now)
     else:
         yield ReplaceText(now.content)
+
+
+def _as_old(field: Field, before: Field | None, dot: Dot) -> Field:
+    """A register under the stamp that it had: made anew later, it must not win over what came after it."""
+    if isinstance(field, Register):
+        for part in parts_of(before):
+            if isinstance(part, Register):
+                return replace(field, key=Key(*part.key.stamp, *dot))
+    return field
 
 
 def _multi_edits(live: Mapping[tuple[bytes, int, bytes], object], now: Dotted) -> Iterator[FieldEdit]:

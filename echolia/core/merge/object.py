@@ -75,12 +75,14 @@ def clamp(state: ObjectState, received: Received) -> ObjectState:
     return _rekeyed(state, lambda key: clamp_key(key, received(Dot(key.device, key.counter))))
 
 
-def renewed(state: ObjectState, stale: Callable[[Dot], bool], fresh: Key) -> ObjectState:
-    """The state with this key in place of the last-writer-wins keys of `stale` writes (spec/checkpoints.md).
+def renewed(state: ObjectState, stale: Callable[[Dot], bool], dot: Dot) -> ObjectState:
+    """The state with `dot` in the last-writer-wins keys of `stale` writes, as old as they are.
 
     So a whole state names no receive time that only changes which it supersedes could tell.
     """
-    return _rekeyed(state, lambda key: fresh if stale(Dot(key.device, key.counter)) else key)
+    return _rekeyed(
+        state, lambda key: Key(*key.stamp, *dot) if stale(Dot(key.device, key.counter)) else key
+    )  # fmt: skip
 
 
 def _rekeyed(state: ObjectState, rekey: Callable[[Key], Key]) -> ObjectState:

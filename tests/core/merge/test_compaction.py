@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from echolia.core.checkpoints import in_past
-from echolia.core.clock import START, Key, Stamp, tick
+from echolia.core.clock import START, Stamp, tick
 from echolia.core.dots import Dot
 from echolia.core.merge import (
     Add,
@@ -117,7 +117,7 @@ class Writer:
             body = renewed(
                 body,
                 lambda one: one.device == self.device and one.counter > self.sent,
-                Key(*self.stamp, *dot),
+                dot,
             )
         context = {
             one.device: one.counter for one in self.log.changes[: self.read] if one.device != self.device
