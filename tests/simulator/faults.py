@@ -39,16 +39,17 @@ class Fault:
     act: Callable[[World, Machine], Awaitable[bool]]
 
 
-def for_this_world(chance: Random) -> list[Fault]:
-    """Some of the faults, with other weights."""
+def for_this_world(chance: Random, copies: bool) -> list[Fault]:
+    """Some of the faults, with other weights; with `copies`, homes may be cloned and put back."""
     some = [
         replace(fault, weight=fault.weight * chance.uniform(0.2, 3))
         for fault in FAULTS
         if chance.random() < 0.6
     ]
     # A home from before a restore may write what the server has lost a second time, and nobody can know.
-    either = chance.choice([{_put_back_server}, {_put_back, _clone}])
-    return [fault for fault in some if fault.act not in either]
+    of_homes = {_put_back, _clone}
+    without = chance.choice([{_put_back_server}, of_homes])
+    return [fault for fault in some if fault.act not in without and (copies or fault.act not in of_homes)]
 
 
 async def befall(world: World, machine: Machine) -> None:

@@ -52,7 +52,9 @@ class Trace:
 class World:
     """Everything of one seed. `run` is its life; `tally` counts what happened."""
 
-    def __init__(self, seed: int, folder: Path, say: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, seed: int, folder: Path, say: Callable[[str], None] | None = None, *, copies: bool = False
+    ) -> None:
         random.seed(seed)  # what the server names requests by
         self.seed, self.folder, self.chance = seed, folder, Random(seed)
         self.tally: Counter[str] = Counter()
@@ -70,7 +72,7 @@ class World:
         self.doubtful: set[bytes] = set()
         self.forked: set[bytes] = set()
         self.restored = False
-        self.table = faults.for_this_world(self.chance)
+        self.table = faults.for_this_world(self.chance, copies)
         self.pairing: asyncio.Task[None] | None = None
         self.failed_requests: list[str] = []
 
@@ -209,7 +211,9 @@ class World:
         await self.network.emptied()
         self.raise_what_went_wrong()
         self.passing.clear()
-        self.leap_s += 3600  # what a server did not take is not sent again at once
+        # What a server did not take is not sent again at once, and a full one looks about only now and then.
+        self.leap_s += 2 * 3600
+        await asyncio.sleep(120)
         for machine in self.machines:
             if machine.process is None:
                 await machine.start()
