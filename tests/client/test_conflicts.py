@@ -88,8 +88,8 @@ class NoPushes(Asker):
 
     async def __call__(self, method: str, target: str, *rest: Any, **more: Any) -> Answer:
         """See `Asker`."""
-        if target == "/sync/push":
-            return Answer(403, {}, b'{"code": "quota_exceeded"}')
+        if target.startswith("/sync/push"):
+            return Answer(507, {}, b'{"code": "quota_exceeded"}')
         return await super().__call__(method, target, *rest, **more)
 
 

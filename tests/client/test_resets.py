@@ -140,5 +140,5 @@ async def test_something_else_answers(world: World, status: int, body: bytes, co
 
 def test_the_words_say_what_to_do() -> None:
     assert "Nothing was deleted here" in EcholiaError("server_reset").meaning
-    assert "Is Echolia at that address?" in EcholiaError("server_invalid").meaning
+    assert "Check the server's address." in EcholiaError("server_invalid").meaning
     assert "echolia brake" in EcholiaError("mass_change").meaning

@@ -70,5 +70,6 @@ def test_what_is_said_already_stays_and_the_rest_is_named_by_type() -> None:
 
 def test_every_kind_has_its_row_in_the_table() -> None:
     kinds: list[type[StorageError]] = [StorageError, *StorageError.__subclasses__()]
+    kinds = [kind for kind in kinds if kind.__module__.startswith("echolia.")]  # tests have some of their own
     assert {kind.default_code for kind in kinds} <= CODES.keys()
     assert len({kind.default_code for kind in kinds}) == len(kinds)
