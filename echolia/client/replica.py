@@ -63,8 +63,10 @@ class Replica:
         try:
             return await asyncio.shield(begun)
         except asyncio.CancelledError:
-            # Else the thread might report to a loop that is gone by then.
+            # Else the thread might report to a loop that is gone by then. Nobody asks for an error any
+            # more, and one that nobody has taken would be printed with its traceback.
             await asyncio.wait({begun})
+            begun.exception()
             raise
 
     async def edit(self, orders: Sequence[Order]) -> list[Put]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sqlite3
 import subprocess
@@ -272,3 +273,26 @@ async def test_a_cancelled_unit_of_work_is_waited_for(world: World, home: Path) 
         with pytest.raises(asyncio.CancelledError):
             await task
         assert ended.is_set()
+
+
+async def test_what_a_cancelled_unit_of_work_raises_is_not_printed(
+    world: World, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An exception that nobody has taken is logged with its traceback once it is forgotten."""
+    begun, released = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        assert released.wait(20)
+        raise EcholiaError("object_unknown")
+
+    async with await Device.open(home, **world.around("home")) as device:
+        task = asyncio.create_task(device._replica.run(work))
+        await asyncio.to_thread(begun.wait, 20)
+        task.cancel()
+        asyncio.get_running_loop().call_later(0.05, released.set)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        del task
+        gc.collect()
+    assert caplog.records == []

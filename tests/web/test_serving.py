@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -54,6 +55,15 @@ class Server:
         with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
             told: bytes = answer.read()
             return told
+
+    def listen(self, token: str, heard: Event) -> bytes:
+        """What a stream of live notices brings until its end; `heard` once its first line is here."""
+        headers = {"authorization": f"Bearer {token}"}
+        request = urllib.request.Request(f"{self.url}/sync/live", headers=headers)
+        with urllib.request.urlopen(request, timeout=WAIT_S) as answer:
+            first: bytes = answer.readline()
+            heard.set()
+            return first + bytes(answer.read())
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Signal it and wait; returns its exit code."""
@@ -153,11 +163,12 @@ def test_streams_and_waits_end_with_it(tmp_path: Path) -> None:
         mailbox = json.loads(server.get("/auth/pair-device", hashed, tokens["access"]))["mailbox"]
         with ThreadPoolExecutor() as threads:
             target = f"/auth/pair-device/{mailbox}/messages?side=owner&n=0&wait=25"
-            streamed = threads.submit(server.get, "/sync/live", None, tokens["access"])
+            streamed = threads.submit(server.listen, tokens["access"], heard := Event())
             waited = threads.submit(server.get, target, None, tokens["access"])
             for gauge in (b"echolia_live_streams 1.0", b"echolia_mailbox_waits 1.0"):
                 while gauge not in server.get("/metrics"):
                     assert not (streamed.done() or waited.done())
+            assert heard.wait(WAIT_S)
             assert server.end() == 0
             assert streamed.result().startswith(b"event: head")
             assert waited.result() == b""
