@@ -19,11 +19,14 @@ _MOST_PAGES: Final = 64
 
 async def fetch_device_log(replica: Replica, session: Session) -> DeviceLog:
     """The device log, verified and kept. Raises `log_rolled_back`, `device_log_invalid`, `server_invalid`."""
-    log = await replica.run(ledger.device_log, replica.database)
+    log, brought_back = await replica.run(ledger.device_log, replica.database), False
     for _ in range(_MOST_PAGES):
         answer = await session.ask("GET", f"/auth/devices?after={log.length}")
         held = answer.get("n")
         if type(held) is int and held < log.length and await replica.run(_restored, replica):
+            if brought_back:
+                raise EcholiaError("server_invalid", "it does not keep the device log's entries")
+            brought_back = True
             await _bring_back(session, (await replica.run(ledger.device_entries, replica.database))[held:])
             continue
         log = await replica.run(_continue, replica, log, answer)

@@ -48,12 +48,13 @@ async def revocation(journey: Journey) -> None:
 
 
 async def addition(journey: Journey) -> None:
-    """The laptop adds a watch, which writes."""
+    """The laptop adds a watch, which writes; the phone sees it."""
     await journey.sync("laptop")
     journey.devices["watch"] = await journey.world.added(journey.devices["laptop"], "watch")
     await journey.sync("watch")
     await journey.write("watch")
-    await journey.sync("watch")
+    for name in ("watch", "phone"):
+        await journey.sync(name)
 
 
 async def failed_addition(journey: Journey) -> None:

@@ -216,12 +216,11 @@ async def under(journey: Journey, attack: Attack, chapter: Chapter, against: Seq
         await journey.round()
         await journey.sync(STRANGER)
     await chapter(journey)
-    for _ in range(2):
-        await journey.round()
+    await journey.round()
     operator.end()
     journey.lies, journey.in_time = operator.lies, set(await journey.caught())
     world.pass_s(A_WHILE_S)
-    for _ in range(3):
+    for _ in range(2):
         for name in journey.members:
             world.pass_s(1)
             await journey.sync(name)
