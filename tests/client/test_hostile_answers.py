@@ -15,6 +15,7 @@ import pytest
 from echolia.client import Device, EcholiaError, SpliceText, membership, watching
 from echolia.client.transport import Answer, Request
 from echolia.core.errors import CODES, NEVER_ANSWERED
+from echolia.core.ids import b64
 from echolia.core.merge import ObjectState, canonical_view, decode, encode
 from echolia.core.merge.life import Life
 from echolia.core.merge.registers import Counter
@@ -77,6 +78,23 @@ async def test_tokens_that_nobody_can_keep(world: World, fields: dict[str, Any])
 
     world.transport("laptop").meddle = meddle
     assert await caught(device) == "server_invalid"
+
+
+async def test_tokens_that_were_exchanged_for_another_devices(world: World) -> None:
+    device, transport = await world.first(), world.transport("laptop")
+    await device.sync()
+    world.pass_s(1_000)
+
+    def meddle(request: Request, answer: Answer) -> Answer:
+        if request.path != "/auth/refresh":
+            return answer
+        told = {**json.loads(answer.body), "device": b64(bytes(16))}
+        return replace(answer, body=json.dumps(told).encode())
+
+    transport.meddle = meddle
+    transport.asked.clear()
+    await device.sync()
+    assert [one.path for one in transport.asked][:3] == ["/auth/refresh", "/auth/challenge", "/auth/token"]
 
 
 def test_codes_are_answered_or_never_answered() -> None:

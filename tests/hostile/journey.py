@@ -220,6 +220,8 @@ async def under(journey: Journey, attack: Attack, chapter: Chapter, against: Seq
     operator.end()
     journey.lies, journey.in_time = operator.lies, set(await journey.caught())
     world.pass_s(A_WHILE_S)
+    for name in journey.members:
+        await journey.write(name)
     for _ in range(2):
         for name in journey.members:
             world.pass_s(1)
