@@ -241,6 +241,8 @@ async def test_a_field_of_what_lies_in_the_trash_is_decided_once_it_is_back(worl
 
 async def test_a_deletion_that_is_not_sent_yet_is_the_newest(world: World) -> None:
     laptop, phone, note = await pair(world, title="Keep?")
+    await phone.collection("entries").update(note, {"starred": True})
+    await meet(phone, laptop)
     await phone.collection("entries").update(note, {"title": "Keep!"})
     await phone.sync()
     await laptop.collection("entries").delete(note)

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from echolia.client import Device, EcholiaError, Increment, SpliceText, Version
-from echolia.client.database import Database
+from echolia.client.schema import _HISTORY, MIGRATIONS
 from tests.support.devices import World
+from tests.support.old_homes import downgrade
 
 MINUTE_S, DAY_S = 60, 86_400
 
@@ -238,6 +239,24 @@ async def test_losers_of_long_ago_are_not_kept_by_a_device_that_joins_later(worl
     assert await history(tablet, note) == []
 
 
+async def test_a_conflict_that_a_version_shares_is_not_decided_by_bringing_it_back(world: World) -> None:
+    laptop, phone, note = await pair(world, title="Neither", body="one")
+    await laptop.collection("entries").update(note, {"title": "Laptop's"})
+    await phone.collection("entries").update(note, {"title": "Phone's"})
+    for device in (laptop, phone, laptop):
+        await device.sync()
+    world.pass_s(10 * MINUTE_S)
+    entries = laptop.collection("entries")
+    await entries.update(note, {"body": "two"})
+    version, *_ = await history(laptop, note)
+    await entries.revert(note, version.id)
+    record = await entries.get(note)
+    assert (record.fields["body"], set(record.conflicts)) == ("one", {"title"})
+    await entries.update(note, {"title": "decided"})
+    await entries.revert(note, version.id)
+    assert (await entries.get(note)).title == version.fields["title"]
+
+
 async def test_numbers_of_versions_are_never_used_again(world: World) -> None:
     laptop, _, note = await pair(world, title="One")
     entries = laptop.collection("entries")
@@ -267,17 +286,13 @@ async def test_a_home_of_before_there_was_history_goes_on(world: World) -> None:
     device = await world.first()
     note = await device.collection("entries").create({"title": "One"})
     await device.aclose()
-    path = world.folder / "laptop" / "echolia.db"
-    database = Database.open(path)
-    for table in ("versions", "accesses", "gone", "places", "former", "brakes"):
-        database.run(f"DROP TABLE {table}")
-    database.run("DROP INDEX objects_waiting")
-    for column in ("session_device", "session_ms"):
-        database.run(f"ALTER TABLE objects DROP COLUMN {column}")
-    database.run("ALTER TABLE runs DROP COLUMN first")
-    database.run("PRAGMA user_version = 2")
-    database.close()
+    downgrade(world.folder / "laptop" / "echolia.db", MIGRATIONS.index(_HISTORY))
     async with await Device.open(world.folder / "laptop", **world.around("laptop")) as again:
         await again.collection("entries").update(note, {"title": "Two"})
         [version] = await again.collection("entries").history(note)
         assert (version.fields, version.device) == ({"title": "One"}, "")
+        assert (await again.collection("memories").sources(await _citing(again, note)))[0].record is not None
+
+
+async def _citing(device: Device, note: str) -> str:
+    return await device.collection("memories").create({"content": "x", "sources": [note]})
