@@ -281,11 +281,13 @@ class Applier:
         return objects.save(self._database, row, shown, declared, self._occasion(working))
 
     def _occasion(self, working: _Working) -> Occasion | None:
-        """Who changes what is shown; None while an object comes piece by piece and was not here before."""
-        formerly = "SELECT 1 FROM rebase_confirmed WHERE object = ?"
-        if self._in_order or self._database.value(formerly, working.row.id):
-            return Occasion(working.device, self._now_ms)
-        return None
+        """Who changes what is shown; None where this is but the next piece of what one sync brings."""
+        row, session = working.row, working.row.session
+        if row.n is not None and session.device != self._identity.device:
+            synced_ms = self._database.get("last_sync_ms") or 0
+            if session.begun_ms > synced_ms:
+                return None
+        return Occasion(working.device, self._now_ms)
 
     def _keep_losers(
         self, held: ObjectState | None, state: ObjectState, device: bytes, change: Change, received_ms: int

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
 
 from echolia.client import Device, EcholiaError, Increment, SpliceText, Version
 from echolia.client.schema import _HISTORY, MIGRATIONS
+from echolia.client.transport import Answer, Request
 from tests.support.devices import World
 from tests.support.old_homes import downgrade
 
@@ -255,6 +257,55 @@ async def test_a_conflict_that_a_version_shares_is_not_decided_by_bringing_it_ba
     await entries.update(note, {"title": "decided"})
     await entries.revert(note, version.id)
     assert (await entries.get(note)).title == version.fields["title"]
+
+
+async def test_a_device_that_reads_the_whole_log_keeps_no_versions_of_what_it_meets_on_the_way(
+    world: World,
+) -> None:
+    laptop, phone, note = await pair(world, title="One", body="")
+    for number in range(12):
+        device, long = (laptop, phone)[number % 2], Random(number).randbytes(200_000).hex()
+        await device.sync()
+        await device.collection("entries").update(note, {"title": str(number), "body": long})
+        await device.sync()
+        world.pass_s(10 * MINUTE_S)
+    await laptop.sync()
+    assert len(await history(laptop, note)) == 12
+    tablet = await world.added(laptop, "tablet")
+    pulls: list[Request] = []
+
+    def slowly(request: Request, answer: Answer) -> Answer:
+        if request.path == "/sync/pull":
+            pulls.append(request)
+            world.pass_s(10 * MINUTE_S)
+        return answer
+
+    world.transport("tablet").meddle = slowly
+    await tablet.sync()
+    assert len(pulls) > 1
+    assert await history(tablet, note) == []
+    world.pass_s(10 * MINUTE_S)
+    await phone.sync()
+    await phone.collection("entries").update(note, {"title": "Now"})
+    await phone.sync()
+    await tablet.sync()
+    assert await titles(tablet, note) == ["11"]
+
+
+async def test_what_was_written_here_since_the_last_sync_is_kept_when_the_next_one_overwrites_it(
+    world: World,
+) -> None:
+    laptop, phone, note = await pair(world, source="start")
+    await laptop.collection("entries").update(note, {"source": "laptop"})
+    world.pass_s(1)
+    await phone.collection("entries").update(note, {"source": "phone"})
+    await phone.sync()
+    await laptop.sync()
+    versions = [version for version in await history(laptop, note) if version.kind == "version"]
+    assert [(version.fields["source"], version.device) for version in versions] == [
+        ("laptop", laptop.id),
+        ("start", laptop.id),
+    ]
 
 
 async def test_numbers_of_versions_are_never_used_again(world: World) -> None:
