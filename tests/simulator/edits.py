@@ -222,7 +222,7 @@ class Edits:
             assert row is not None, "nothing is confirmed in the moment in which it is done"
             change = read_change(row[0], counter)
             past = {**dict(change.context), own: counter - 1}
-            if self.brought_back:
+            if self.brought_back or _reads_again(device):
                 past = {**join_vectors(past, _inside(device, change.object)), own: counter - 1}
             found = replace(
                 draft.event,
@@ -261,10 +261,17 @@ def _inside(device: Device, object_: bytes) -> dict[bytes, int]:
     return decode(raw).dots
 
 
-def vector_of(device: Device) -> dict[bytes, int]:
-    """The version vector of what the device shows at this very moment."""
+def _reads_again(device: Device) -> bool:
+    """Whether it reads its log from the start; till it has, it shows more than what it has read."""
+    return device._replica.database.get("rebase") is not None
+
+
+def vector_of(device: Device, id_: str) -> dict[bytes, int]:
+    """The version vector of what the device shows of an object at this very moment."""
     database = device._replica.database
-    heads = {id_: head.counter for id_, head in ledger.heads(database).items()}
+    heads = {each: head.counter for each, head in ledger.heads(database).items()}
+    if _reads_again(device):
+        heads = join_vectors(heads, _inside(device, bytes.fromhex(id_)))
     return {**heads, device._replica.identity.device: _counter(device)}
 
 

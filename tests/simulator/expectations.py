@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from echolia.client.reports import Record
 
@@ -23,7 +23,8 @@ class Event:
     """An edit that the SDK said was done. `past` is the version vector of what its writer had seen, its own
     changes included; `claim` its clock's stamp; `leaf` the change's hash.
 
-    `counts` is None where nobody can know.
+    `counts` is None where nobody can know; `again`: it was made under a device id that two homes had, and
+    whether the log has it, and who saw it, cannot be told by its counter.
     """
 
     object: str
@@ -43,10 +44,18 @@ class Event:
     life: Life = ""
     length: int = 0
     counts: bool | None = True
+    again: bool = False
 
     def saw(self, other: Event) -> bool:
-        """Whether its writer had the other edit when it made this one."""
-        return self.past.get(other.device, 0) >= other.counter
+        """Whether its writer had the other edit when it made this one, for sure."""
+        return not other.again and self.past.get(other.device, 0) >= other.counter
+
+    def may_have_seen(self, other: Event) -> bool:
+        """Whether its writer may have had it."""
+        return self.again or other.again or self.saw(other)
+
+
+Saw: TypeAlias = Callable[[Event, Event], bool]
 
 
 @dataclass(slots=True)
@@ -107,12 +116,14 @@ class Expectations:
         """What a device that has these edits shows otherwise than it must."""
         sure = [event for event in events if event.counts]
         maybe = [event for event in events if event.counts is not False]
+        must, may = Event.may_have_seen, Event.saw
+        titles = _unseen(sure, maybe, _title, must), _unseen(maybe, sure, _title, may)
         return [
-            *_set("titles", shown.titles, _unseen(sure, maybe, _title), _unseen(maybe, sure, _title)),
-            *_set("tags", shown.tags, _kept_tags(sure, maybe), _kept_tags(maybe, sure)),
+            *_set("titles", shown.titles, *titles),
+            *_set("tags", shown.tags, _kept_tags(sure, maybe, must), _kept_tags(maybe, sure, may)),
             *_set("characters", set(shown.text), _kept_text(sure, maybe), _kept_text(maybe, sure)),
             *_order(events, shown.text),
-            *_last("one", shown.one, _unseen(maybe, sure, _one), _unseen(sure, maybe, _one)),
+            *_last("one", shown.one, _unseen(maybe, sure, _one, may), _unseen(sure, maybe, _one, must)),
             *_counter(shown.seen, sure, maybe),
             *(_life(shown, sure) if sure == maybe else ()),
         ]
@@ -126,24 +137,26 @@ def _one(event: Event) -> str | None:
     return event.one
 
 
-def _unseen(events: list[Event], others: list[Event], value: Callable[[Event], str | None]) -> set[str]:
+def _unseen(
+    events: list[Event], others: list[Event], value: Callable[[Event], str | None], saw: Saw
+) -> set[str]:
     """The values written by `events` that none of the writes of `others` had seen."""
     writes = [other for other in others if value(other) is not None]
     return {
         written
         for event in events
         if (written := value(event)) is not None
-        and not any(other is not event and other.saw(event) for other in writes)
+        and not any(other is not event and saw(other, event) for other in writes)
     }
 
 
-def _kept_tags(events: list[Event], others: list[Event]) -> set[str]:
+def _kept_tags(events: list[Event], others: list[Event], saw: Saw) -> set[str]:
     removals = [other for other in others if other.removed]
     return {
         tag
         for event in events
         for tag in event.added
-        if not any(tag in other.removed and other is not event and other.saw(event) for other in removals)
+        if not any(tag in other.removed and other is not event and saw(other, event) for other in removals)
     }
 
 

@@ -72,6 +72,8 @@ class World:
         self.doubtful: set[bytes] = set()
         self.forked: set[bytes] = set()
         self.restored = False
+        # The latest that a server which was put back had given, and whether its clock was behind that since.
+        self.given_ms, self.went_back = 0, False
         self.table = faults.for_this_world(self.chance, copies)
         self.pairing: asyncio.Task[None] | None = None
         self.failed_requests: list[str] = []
@@ -144,7 +146,7 @@ class World:
     def _check_read(self, machine: Machine, device: Device, id_: str) -> None:
         if any(event.device in self.doubtful for event in self.edits.expected.by_object[id_]):
             return
-        known = self.edits.expected.known(id_, vector_of(device))
+        known = self.edits.expected.known(id_, vector_of(device, id_))
         if wrong := wrong_on(device, self.edits.expected, id_, known):
             raise Broken(f"{machine.name} reads {id_} after an edit: {'; '.join(wrong)}")
 
@@ -242,7 +244,9 @@ class World:
     # --- what is around ---
 
     def _server_s(self) -> float:
-        return self.now_s() + self.server_skew_s
+        now_s = self.now_s() + self.server_skew_s
+        self.went_back |= now_s * 1000 < self.given_ms
+        return now_s
 
     def _exchanged(self, name: str, request: Request, answer: Answer | None) -> None:
         told = answer.status if answer is not None else "-"
