@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from echolia.client import ledger, objects, reading
+from echolia.client import late, ledger, objects, reading
 from echolia.client.database import Database
 from echolia.client.replica import Replica
 from echolia.client.reports import Conflict, Origin, Record, Sides
@@ -25,7 +25,8 @@ def waiting(replica: Replica, limit: int | None = None) -> list[Conflict]:
         f"SELECT id FROM objects WHERE {WAITING} ORDER BY updated_ms DESC, n DESC LIMIT ?",  # noqa: S608  # a constant
         -1 if limit is None else limit,
     )
-    return [_conflict(database, replica.identity.device, id_) for (id_,) in rows]
+    found = [_conflict(database, replica.identity.device, id_) for (id_,) in rows]
+    return found + late.waiting(database, None if limit is None else limit - len(found))
 
 
 def _conflict(database: Database, own: bytes, id_: bytes) -> Conflict:

@@ -10,6 +10,7 @@ from typing import Final, Self
 from echolia.client import (
     brakes,
     conflicts,
+    late,
     membership,
     notices,
     overview,
@@ -252,7 +253,8 @@ class Device:
 
         That is fields whose values were written at the same time, and objects that were deleted while another
         device edited them: of those the edit lies in the Trash. `resolve_conflict` decides about the former,
-        `Collection.restore` or `Collection.delete` about the latter.
+        `Collection.restore` or `Collection.delete` about the latter. What this device edited while it was
+        away for months comes last; `review` decides.
         """
         return await self._replica.run(conflicts.waiting, self._replica, limit)
 
@@ -266,6 +268,13 @@ class Device:
         choices = () if sides is None else sides.choices
         id_ = reading.object_id(record.id)
         await self._replica.edit([Order("resolve", record.collection, id_, {field: value}, None, choices)])
+
+    async def review(self, conflict: Conflict, *, keep: bool) -> None:
+        """Keep what was edited late, or take it back by ordinary edits; counts stay as they are.
+
+        Raises `conflict_changed` for what waits for no review.
+        """
+        await late.review(self._replica, conflict.record, keep=keep)
 
     async def status(self) -> Status:
         """How this home stands; the server is not asked."""

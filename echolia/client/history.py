@@ -16,6 +16,7 @@ from echolia.client import ledger
 from echolia.client.database import Database
 from echolia.client.presentation import Presentation
 from echolia.core.dots import holds
+from echolia.core.errors import EcholiaError
 from echolia.core.merge import ObjectState, losers
 from echolia.core.merge.fields import parts_of
 
@@ -51,18 +52,18 @@ def keep(
 
     Call it before the object's row is written.
     """
-    changed = _changed(before, shown)
-    counted = {name for name in changed if _only(after, name, "counter")}
-    if changed == counted:
+    differing = changed(before, shown)
+    counted = {name for name in differing if _only(after, name, "counter")}
+    if differing == counted:
         return session
     device, now_ms, apart = occasion
     # Values that compete are kept before one of them is chosen, whoever chose it and however soon.
-    apart = apart or any(name in before.conflicts for name in changed)
+    apart = apart or any(name in before.conflicts for name in differing)
     going_on = session.device == device and 0 <= now_ms - session.begun_ms < TOGETHER_MS
     if going_on and not apart:
         return session
     # Texts that two devices write at the same time merge: nothing of them is overwritten by the other.
-    typed = all(_only(after, name, "text") for name in changed - counted)
+    typed = all(_only(after, name, "text") for name in differing - counted)
     if apart or not typed or not _kept_since(database, id_, now_ms - TOGETHER_MS):
         database.run(
             "INSERT INTO versions SELECT NULL, id, updated_ms, ?, ?, ?, ?, NULL, NULL"
@@ -112,7 +113,15 @@ def packed(presentation: Presentation) -> bytes:
     return zlib.compress(presentation.encode())
 
 
-def _changed(before: Presentation, shown: Presentation) -> set[str]:
+def unpacked(raw: bytes) -> Presentation:
+    """What `packed` wrote; raises `home_damaged`."""
+    try:
+        return Presentation.decode(zlib.decompress(raw))
+    except zlib.error:
+        raise EcholiaError("home_damaged", "a version cannot be read") from None
+
+
+def changed(before: Presentation, shown: Presentation) -> set[str]:
     """The fields that show something else."""
     names = {*before.fields, *shown.fields}
     return {name for name in names if _spelled(before, name) != _spelled(shown, name)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from echolia.client import brakes, evidence, ledger, notices, quotas, receipts
+from echolia.client import brakes, evidence, late, ledger, notices, quotas, receipts
 from echolia.client.database import Database
 from echolia.client.replica import Replica
 from echolia.client.reports import LoggedDevice, Quarantined, Status
@@ -31,9 +31,7 @@ def status(replica: Replica, server: str, home: Path) -> Status:
         devices=len(ledger.device_log(database).active()),
         notices=notices.untold(database),
         recovered=database.value("SELECT count(*) FROM objects WHERE recovered"),
-        late=tuple(
-            id_.hex() for (id_,) in database.rows("SELECT object FROM late WHERE settled ORDER BY object")
-        ),
+        late=late.count(database),
         held=quotas.kept_held(database),
         not_everywhere=receipts.not_everywhere(replica),
         brake=brakes.waiting(database),

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from echolia.client import ledger
+from echolia.client.database import Database
 from echolia.client.device_entries import entry_json, fetch_device_log
 from echolia.client.mailbox import Mailbox
 from echolia.client.replica import Replica
@@ -35,9 +36,8 @@ class Pairing:
         self._replica, self._session, self._server = replica, session, server
         self._prepare = prepare
         self._tries = TRIES
-        self._log: DeviceLog | None = None
         self._code: Code | None = None
-        self._met: tuple[Agreement, Reveal] | None = None
+        self._met: tuple[Agreement, Reveal, DeviceLog] | None = None
         self._done = False
 
     @property
@@ -47,17 +47,18 @@ class Pairing:
 
     async def guest(self) -> None:
         """Wait until the other device took the code and shows its digits; raises `pairing_failed`."""
-        code, log, mailbox = self._opened(), self._known_log(), self._mailbox()
+        code, mailbox = self._opened(), self._mailbox()
         own = Ephemeral.generate(self._replica.environment.dice)
         commitment = (await mailbox.take(0)).get("commit")
-        entries = await self._replica.run(ledger.device_entries, self._replica.database)
+        # Both in one unit of work: it is this log that the guest's digits are made from.
+        log, entries = await self._replica.run(_shown, self._replica.database)
         shown = [[signed.entry, dict(signed.signatures)] for signed in entries]
         await mailbox.put(0, {"eph": own.public, "account": log.account, "log": shown})
         reveal = Reveal.read((await mailbox.take(1)).get("reveal"), commitment)
         agreement = Agreement.reach(
             own, reveal.eph, code.mailbox, log.account, reveal, own.public, log.head
         )  # fmt: skip
-        self._met = agreement, reveal
+        self._met = agreement, reveal, log
 
     async def confirm(self, digits: str) -> str:
         """Check the six digits and add the device; gives its id (hexadecimal).
@@ -66,14 +67,14 @@ class Pairing:
         """
         if self._met is None or self._tries <= 0:
             raise EcholiaError("pairing_failed")
-        agreement, reveal = self._met
+        agreement, reveal, log = self._met
         typed = "".join(digits.split())
         if not compare_digest(typed.encode(), agreement.digits().encode()):
             self._tries -= 1
             if self._tries <= 0:
                 await self._mailbox().close()
             raise EcholiaError("pairing_check_failed", f"{self._tries} tries left")
-        await self._add(agreement, reveal)
+        await self._add(agreement, reveal, log)
         self._done = True
         await fetch_device_log(self._replica, self._session)
         return device_id(reveal.sign, reveal.box).hex()
@@ -81,7 +82,7 @@ class Pairing:
     async def __aenter__(self) -> Self:
         await self._prepare()
         dice = self._replica.environment.dice
-        self._log = await fetch_device_log(self._replica, self._session)
+        await fetch_device_log(self._replica, self._session)
         secret = dice(32)
         token = Code(self._server, bytes(16), secret).token()
         opened = await self._session.ask(
@@ -96,8 +97,8 @@ class Pairing:
         if not self._done and self._tries > 0:
             await self._mailbox().close()
 
-    async def _add(self, agreement: Agreement, reveal: Reveal) -> None:
-        log, mailbox, identity = self._known_log(), self._mailbox(), self._replica.identity
+    async def _add(self, agreement: Agreement, reveal: Reveal, log: DeviceLog) -> None:
+        mailbox, identity = self._mailbox(), self._replica.identity
         public = {"sign": reveal.sign, "box": reveal.box}
         entry = entry_bytes("add", log, {"device": public, "by": identity.device})
         message = device_log_message(entry)
@@ -131,6 +132,6 @@ class Pairing:
             raise EcholiaError("pairing_failed", "it has not begun")
         return self._code
 
-    def _known_log(self) -> DeviceLog:
-        assert self._log is not None, "set together with the code"
-        return self._log
+
+def _shown(database: Database) -> tuple[DeviceLog, list[SignedEntry]]:
+    return ledger.device_log(database), ledger.device_entries(database)

@@ -7,9 +7,10 @@ Each step is a transaction of its own, and whatever interrupts it, the next sync
 
 from __future__ import annotations
 
-from typing import Final, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Final, Literal, TypeAlias
 
-from echolia.client import ledger, notices, objects
+from echolia.client import late, ledger, notices, objects
 from echolia.client.database import Database
 from echolia.client.editing import Editor
 from echolia.client.history import Occasion
@@ -55,11 +56,8 @@ def begin(replica: Replica, reason: Reason) -> None:
             at = ledger.position(database, replica.identity.account)
             for name, value in zip(_FORMER, at, strict=True):
                 database.put(name, value)
-            database.run(
-                "INSERT OR IGNORE INTO late SELECT id, ?, shown, 0 FROM objects"
-                " WHERE id IN (SELECT object FROM outbox)",
-                replica.environment.now_ms(),
-            )
+            if reason == "parked":
+                late.note(database, replica.environment.now_ms())
         database.run("UPDATE objects SET shown = coalesce(shown, confirmed), confirmed = NULL")
         for forget in _FORGET:
             database.run(forget)
@@ -68,9 +66,15 @@ def begin(replica: Replica, reason: Reason) -> None:
         database.put("rebasing", 1)
 
 
-def begin_if_due(replica: Replica) -> bool:
-    """Whether the log is being read again, from now on if it was only due."""
-    reason = due(replica.database)
+def begin_if_due(replica: Replica, status: Mapping[str, Any]) -> bool:
+    """Whether the log is being read again, from now on if it was only due.
+
+    So it is where the server's log begins behind what was read, before any late edit is sent.
+    """
+    reason, base = due(replica.database), status.get("base")
+    at = ledger.position(replica.database, replica.identity.account)
+    if reason is None and at.epoch and type(base) is int and at.seq < base:
+        reason = "parked"
     if reason is not None and replica.database.get("rebasing") is None:
         begin(replica, reason)
     return reason is not None
@@ -100,11 +104,17 @@ def check(replica: Replica) -> None:
         raise EcholiaError("log_rewritten", f"position {seq} was another one before")
 
 
-async def finish(replica: Replica) -> None:
-    """The log is read to its end: show what it says, and bring back what it has lost."""
+async def finish(replica: Replica) -> frozenset[str]:
+    """The log is read to its end: show what it says, and bring back what it has lost.
+
+    Gives the ids of the objects that newly wait for a decision.
+    """
+    waiting: set[str] = set()
     while (changed := await replica.run(_some, replica)) is not None:
         replica.tell(changed)
+        waiting |= changed.conflicts
     await replica.run(_done, replica)
+    return frozenset(waiting)
 
 
 def _some(replica: Replica) -> Changed | None:
@@ -112,7 +122,7 @@ def _some(replica: Replica) -> Changed | None:
     database = replica.database
     with database.transaction():
         ids = database.rows(
-            "SELECT object FROM rebase_confirmed UNION SELECT object FROM late WHERE NOT settled"
+            "SELECT object FROM rebase_confirmed UNION SELECT object FROM late WHERE others IS NULL"
             " UNION SELECT id FROM objects WHERE confirmed IS NULL"
             " AND NOT EXISTS (SELECT 1 FROM outbox WHERE object = id) LIMIT ?",
             _OBJECTS_AT_ONCE,
@@ -134,7 +144,7 @@ def _settle(replica: Replica, editor: Editor, id_: bytes, *, missing: bool) -> b
     raw = database.value("SELECT confirmed FROM rebase_confirmed WHERE object = ?", id_)
     database.run("DELETE FROM rebase_confirmed WHERE object = ?", id_)
     if row is None:
-        database.run("DELETE FROM late WHERE object = ?", id_)
+        late.forget(database, id_)
         return False
     former = None if raw is None else objects.read_state(raw)
     confirmed = None if row.confirmed is None else objects.read_state(row.confirmed)
@@ -144,20 +154,16 @@ def _settle(replica: Replica, editor: Editor, id_: bytes, *, missing: bool) -> b
             "SELECT plaintext FROM outbox WHERE object = ? ORDER BY counter", id_
         )
     ]
-    mine = database.value("SELECT shown FROM late WHERE object = ?", id_)
-    if mine is not None and (confirmed is None or dominates(objects.read_state(mine), confirmed)):
-        database.run("DELETE FROM late WHERE object = ?", id_)  # nobody else changed it meanwhile
-    database.run("UPDATE late SET settled = 1 WHERE object = ?", id_)
     shown = _joined([confirmed, *pending])
     back = former is not None and missing and not (shown is not None and dominates(shown, former))
     if shown is None and not back:
         objects.remove(database, row)
         return False
     declared = replica.identity.declared.get(row.collection)
-    waits = False
+    waits = late.settle(database, id_, confirmed, shown, declared)
     if shown is not None:
         row = row.with_pending(shown if pending else None)
-        waits = objects.save(database, row, shown, declared, Occasion(b"", replica.environment.now_ms()))
+        waits |= objects.save(database, row, shown, declared, Occasion(b"", replica.environment.now_ms()))
     if back and former is not None and not objects.is_quarantined(database, id_):
         editor.edit(id_, row.collection, lambda current, dot, _: reasserted(current, former, dot), whole=True)
     return waits

@@ -104,16 +104,22 @@ class Conflict:
     """An object that waits for a decision.
 
     Alive, it has `sides`, by field. Recovered, it lies in the Trash: `deletion` did not know of `edits`.
+    Late, it was edited here while this device was away for so long that the log was compacted meanwhile:
+    `others` is what the fields would read without that, and the device came back at `back_ms`.
     """
 
     record: Record
     sides: Mapping[str, Sides] = field(default_factory=dict)
     deletion: Origin | None = None
     edits: tuple[Origin, ...] = ()
+    others: Mapping[str, Value] | None = field(default=None, repr=False)
+    back_ms: int | None = None
 
     @property
-    def kind(self) -> Literal["values", "recovered"]:
-        """What is to be decided: which value holds, or whether the object comes back."""
+    def kind(self) -> Literal["values", "recovered", "late"]:
+        """What is to be decided: which value holds, whether the object comes back, or late edits stay."""
+        if self.others is not None:
+            return "late"
         return "recovered" if self.record.recovered else "values"
 
 
@@ -382,7 +388,7 @@ class Status:
     evidence: tuple[Evidence, ...]
     devices: int
     notices: tuple[Notice, ...] = ()
-    late: tuple[str, ...] = ()
+    late: int = 0
     recovered: int = 0
     held: Held | None = None
     not_everywhere: int = 0

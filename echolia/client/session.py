@@ -163,7 +163,7 @@ class Session:
 
     async def _admitted(self, request: Request) -> Answer:
         authorization = await self.authorization()
-        for _ in range(_SIGN_INS):
+        for _ in range(_SIGN_INS + 1):
             try:
                 return await self._retried(_with(request, authorization))
             except Refused as refused:
@@ -172,7 +172,7 @@ class Session:
             # A refresh that the network delivers twice ends the tokens it gave: a challenge gives others.
             tokens = await self._sign_in(await self._tokens.load())
             authorization = f"Bearer {tokens.access}"
-        return await self._retried(_with(request, authorization))
+        raise EcholiaError("server_unreachable", "it refuses the tokens that it has just given")
 
     async def _sign_in(self, former: Tokens | None) -> Tokens:
         async with self._signing_in:

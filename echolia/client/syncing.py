@@ -156,12 +156,12 @@ class Syncing:
 
     async def _exchange(self, status: Mapping[str, Any], tally: _Tally, report: OnProgress) -> Refused | None:
         """Push and pull; gives why the server did not take all, since that need not stop a pull."""
-        if await self._replica.run(rebasing.begin_if_due, self._replica):
+        if await self._replica.run(rebasing.begin_if_due, self._replica, status):
             await self._pull(tally, report)
             await self._replica.run(rebasing.check, self._replica)
             if self._identity.device in await self._replica.run(rebasing.lost, self._database):
                 await renew(self._opened, self._session, lost=True)
-            await rebasing.finish(self._replica)
+            tally.conflicts |= await rebasing.finish(self._replica)
         await accesses.write_if_due(self._replica)
         refused = await self._push(tally, report)
         await self._braking.begin(status)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any, Final
 
 from echolia.client import reading
 from echolia.client.database import Database
-from echolia.client.presentation import Presentation, choices
+from echolia.client.history import unpacked
+from echolia.client.presentation import choices
 from echolia.client.reports import Record, Version
 from echolia.core.collections import Collection, Policy
 from echolia.core.errors import EcholiaError
 from echolia.core.merge import Value
 
 _SELECT: Final = "SELECT n, at_ms, device, kept_ms, replaced_by, view, field IS NULL FROM versions"
-_NOTHING: Final[dict[Policy, Value]] = {"lww": None, "multi": None, "set": [], "text": ""}
+NOTHING: Final[dict[Policy, Value]] = {"lww": None, "multi": None, "set": [], "text": ""}
 
 
 def listed(database: Database, collection: str, id_: bytes) -> list[Version]:
@@ -36,9 +36,9 @@ def fields_of(database: Database, collection: Collection, id_: bytes, number: in
     version = _version(database, row)
     names = version.fields if version.kind == "loser" else {**record.fields, **version.fields}
     return {
-        name: version.fields.get(name, _NOTHING[policy])
+        name: version.fields.get(name, NOTHING[policy])
         for name in names
-        if (policy := collection.fields.get(name)) in _NOTHING and not _undecided(version, record, name)
+        if (policy := collection.fields.get(name)) in NOTHING and not _undecided(version, record, name)
     }
 
 
@@ -48,10 +48,7 @@ def _undecided(version: Version, record: Record, name: str) -> bool:
 
 def _version(database: Database, row: tuple[Any, ...]) -> Version:
     n, at_ms, device, kept_ms, replaced_by, packed, whole = row
-    try:
-        presentation = Presentation.decode(zlib.decompress(packed))
-    except zlib.error:
-        raise EcholiaError("home_damaged", "a version cannot be read") from None
+    presentation = unpacked(packed)
     return Version(
         n,
         "version" if whole else "loser",

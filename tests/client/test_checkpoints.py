@@ -127,7 +127,10 @@ async def test_a_device_that_was_away_for_long_loses_nothing(world: World) -> No
     assert (await laptop.collection("entries").get(mine)).title == "written away"
     trashed = await laptop.collection("entries").get(gone)
     assert (trashed.alive, trashed.recovered, trashed.title) == (False, True, "edited while it was deleted")
-    assert set((await phone.status()).late) == {NOTE, gone}
+    found = {one.record.id: one for one in await phone.conflicts()}
+    assert {id_: one.kind for id_, one in found.items()} == {NOTE: "late", gone: "recovered"}
+    assert found[NOTE].others == {"body": "zero one two three four"}
+    assert (await phone.status()).late == 1
 
 
 async def test_what_was_compacted_is_enough_for_a_new_device(world: World) -> None:

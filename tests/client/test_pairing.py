@@ -65,6 +65,21 @@ async def test_a_device_joins(world: World) -> None:
         await again.sync()
 
 
+async def test_the_device_log_grows_while_the_code_is_shown(world: World) -> None:
+    laptop = await world.first()
+    tablet = await world.added(laptop, "tablet")
+    async with laptop.pair() as pairing:
+        await laptop.revoke(tablet.id)
+        around = world.around("phone")
+        async with Device.join(world.folder / "phone", pairing.code, **around) as joining:
+            guest = asyncio.create_task(pairing.guest())
+            digits = await joining.digits()
+            await guest
+            _, phone = await asyncio.gather(pairing.confirm(digits), joining.finish())
+    assert [device.revoked for device in await phone.devices()] == [False, True, False]
+    await phone.aclose()
+
+
 async def test_wrong_digits_three_times(world: World) -> None:
     laptop = await world.first()
     pairing, joining, digits = await met(world, laptop)

@@ -222,6 +222,17 @@ async def test_a_refresh_that_arrives_twice_costs_a_sign_in(world: World) -> Non
     assert (await device.sync()).pushed == 1
 
 
+async def test_a_server_that_refuses_the_tokens_that_it_gives_is_tried_later(world: World) -> None:
+    device = await world.first()
+    body = json.dumps({"code": "token_expired"}).encode()
+
+    def refuse(request: Request, answer: Answer) -> Answer:
+        return Answer(401, body) if request.path == "/sync/status" else answer
+
+    world.transport("laptop").meddle = refuse
+    assert await caught(device) == "server_unreachable"
+
+
 async def test_two_syncs_at_once_are_one_after_the_other(world: World) -> None:
     device = await world.first()
     await write(device, 3)

@@ -16,18 +16,17 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=float("inf"), help="begin none after so long")
     parser.add_argument("--steps", type=int, default=STEPS, help="steps of each world")
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--copies", action="store_true", help="homes are cloned and put back, too")
     given = parser.parse_args(words)
 
     def told(outcome: Outcome) -> None:
         if outcome.problem:
             _say(f"\nseed {outcome.seed} failed:\n{outcome.problem}")
-            _say(f"\nreplay it by: {command(outcome, given.steps, given.copies)}\n")
+            _say(f"\nreplay it by: {command(outcome, given.steps)}\n")
         elif outcome.seed % 10 == 0:
             _say(f"seed {outcome.seed}: {outcome.seconds:.1f} s")
 
     if given.seeds == 1:
-        outcome = simulate(given.first, given.steps, _say, copies=given.copies)
+        outcome = simulate(given.first, given.steps, _say)
         _say(outcome.problem or f"every promise held; the hash of all that happened is {outcome.digest}")
         return 1 if outcome.problem else 0
     seeds = range(given.first, given.first + given.seeds)
@@ -36,7 +35,6 @@ def main(words: list[str] | None = None) -> int:
         steps=given.steps,
         processes=given.processes,
         seconds=given.seconds,
-        copies=given.copies,
         told=told,
     )
     _say(report.line())

@@ -90,7 +90,6 @@ def run(
     processes: int = 2,
     seconds: float = float("inf"),
     stop_early: bool = False,
-    copies: bool = False,
     told: Callable[[Outcome], None] = lambda outcome: None,
 ) -> Report:
     """Run these seeds, until `seconds` have passed; `told` hears of each as it ends.
@@ -99,9 +98,7 @@ def run(
     """
     report, start = Report(), time.monotonic()
     with _folder() as folder:
-        for outcome in _outcomes(
-            seeds, partial(simulate, steps=steps, inside=folder, copies=copies), processes
-        ):
+        for outcome in _outcomes(seeds, partial(simulate, steps=steps, inside=folder), processes):
             report.add(outcome)
             told(outcome)
             if (stop_early and outcome.problem) or time.monotonic() - start > seconds:
@@ -123,14 +120,13 @@ def simulate(
     steps: int = STEPS,
     say: Callable[[str], None] | None = None,
     inside: Path | None = None,
-    copies: bool = False,
 ) -> Outcome:
     """One world from its beginning to its end; its files are in a folder of memory, or `inside` another."""
     start, problem = time.perf_counter(), ""
     with _folder(inside) as folder, _silence():
         world: list[World] = []
         try:
-            run_virtually(_live(seed, folder, steps, say, world, copies))
+            run_virtually(_live(seed, folder, steps, say, world))
         except Exception:  # noqa: BLE001  # whatever it was, the seed is told with it
             problem = traceback.format_exc()
     [lived] = world
@@ -140,9 +136,9 @@ def simulate(
 
 
 async def _live(
-    seed: int, folder: Path, steps: int, say: Callable[[str], None] | None, made: list[World], copies: bool
+    seed: int, folder: Path, steps: int, say: Callable[[str], None] | None, made: list[World]
 ) -> None:
-    world = World(seed, folder, say, copies=copies)
+    world = World(seed, folder, say)
     made.append(world)
     try:
         await world.run(steps)
@@ -173,8 +169,7 @@ def _silence() -> Iterator[None]:
         structlog.configure(**before)
 
 
-def command(outcome: Outcome, steps: int, copies: bool = False) -> str:
+def command(outcome: Outcome, steps: int) -> str:
     """What replays a seed, telling each step."""
-    words = ["--copies"] * copies + [f"--steps {steps}"] * (steps != STEPS)
-    other = f" ARGS='{' '.join(words)}'" if words else ""
+    other = f" ARGS='--steps {steps}'" if steps != STEPS else ""
     return f"make simulate SEEDS=1 FIRST={outcome.seed}{other}"

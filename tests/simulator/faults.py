@@ -39,17 +39,16 @@ class Fault:
     act: Callable[[World, Machine], Awaitable[bool]]
 
 
-def for_this_world(chance: Random, copies: bool) -> list[Fault]:
-    """Some of the faults, with other weights; with `copies`, homes may be cloned and put back."""
+def for_this_world(chance: Random) -> list[Fault]:
+    """Some of the faults, with other weights."""
     some = [
         replace(fault, weight=fault.weight * chance.uniform(0.2, 3))
         for fault in FAULTS
         if chance.random() < 0.6
     ]
     # A home from before a restore may write what the server has lost a second time, and nobody can know.
-    of_homes = {_put_back, _clone}
-    without = chance.choice([{_put_back_server}, of_homes])
-    return [fault for fault in some if fault.act not in without and (copies or fault.act not in of_homes)]
+    without = chance.choice([{_put_back_server}, {_put_back, _clone}])
+    return [fault for fault in some if fault.act not in without]
 
 
 async def befall(world: World, machine: Machine) -> None:
@@ -283,8 +282,8 @@ FAULTS: Final[Sequence[Fault]] = (
     Fault("offline", 1, _go_offline),
     Fault("pairing", 0.7, _pair),
     Fault("revocation", 0.3, _revoke),
-    Fault("home put back", 0.4, _put_back),
-    Fault("home cloned", 0.2, _clone),
-    Fault("server put back", 0.3, _put_back_server),
+    Fault("home put back", 0.8, _put_back),
+    Fault("home cloned", 0.4, _clone),
+    Fault("server put back", 0.6, _put_back_server),
     Fault("a month goes by", 1, _pass_a_month),
 )

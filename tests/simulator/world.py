@@ -52,9 +52,7 @@ class Trace:
 class World:
     """Everything of one seed. `run` is its life; `tally` counts what happened."""
 
-    def __init__(
-        self, seed: int, folder: Path, say: Callable[[str], None] | None = None, *, copies: bool = False
-    ) -> None:
+    def __init__(self, seed: int, folder: Path, say: Callable[[str], None] | None = None) -> None:
         random.seed(seed)  # what the server names requests by
         self.seed, self.folder, self.chance = seed, folder, Random(seed)
         self.tally: Counter[str] = Counter()
@@ -74,7 +72,7 @@ class World:
         self.restored = False
         # The latest that a server which was put back had given, and whether its clock was behind that since.
         self.given_ms, self.went_back = 0, False
-        self.table = faults.for_this_world(self.chance, copies)
+        self.table = faults.for_this_world(self.chance)
         self.pairing: asyncio.Task[None] | None = None
         self.failed_requests: list[str] = []
 

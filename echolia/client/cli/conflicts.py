@@ -15,7 +15,7 @@ from echolia.core.errors import EcholiaError
 if TYPE_CHECKING:
     from echolia.client import Choice, Conflict, Device, Origin, Sides
 
-_WAYS: Final = "--take, --merged, --value, --restore or --discard"
+_WAYS: Final = "--take, --merged, --value, --restore, --keep or --discard"
 
 
 @click.command("conflicts", epilog="Example: echolia conflicts")
@@ -25,14 +25,15 @@ async def list_conflicts(session: Session, limit: int) -> None:
     """List what waits for a decision: every value with its device and when the server received it.
 
     That is values that two devices gave a field at the same time, with a merged preview, and what was deleted
-    on one device while another edited it: of that the edit lies in the trash. `echolia resolve` decides.
+    on one device while another edited it: of that the edit lies in the trash. What this device edited while
+    it was away for months is listed with what the others had meanwhile. `echolia resolve` decides.
     """
     async with session.device() as device:
         found = await device.conflicts(limit=limit)
         standing = await device.status()
         short = await device.short_ids([one.record.id for one in found])
         lines = [line for one in found for line in _told(device.id, one, short[one.record.id])]
-    total = standing.conflicts + standing.recovered
+    total = standing.conflicts + standing.recovered + standing.late
     value = {"conflicts": [_json(one) for one in found], "total": total}
     session.out.result(value, "\n".join(lines) if found else "Nothing waits for a decision.")
     if total > len(found):
@@ -49,6 +50,12 @@ def _told(own: str, conflict: Conflict, short: str) -> Iterator[str]:
         for edit in conflict.edits:
             yield f"    edited    {_origin(own, edit, record.pending)}"
         yield f"    decide:   echolia resolve {short} --restore (or --discard)"
+    if conflict.others is not None:
+        yield f"  edited here while this device was away, until {local_time(conflict.back_ms)}"
+        for name, value in conflict.others.items():
+            yield f"    {name:<9} {value_line(record.fields.get(name))}"
+            yield f"      others  {value_line(value)}"
+        yield f"    decide:   echolia resolve {short} --keep (or --discard)"
     for name, sides in conflict.sides.items():
         yield f"  {name}{', which was declared in different ways' if sides.mixed else ''}"
         for number, choice in enumerate(sides.choices, 1):
@@ -77,6 +84,8 @@ def _json(conflict: Conflict) -> dict[str, Any]:
         "fields": {name: _sides_json(sides) for name, sides in conflict.sides.items()},
         "deletion": None if conflict.deletion is None else _origin_json(conflict.deletion),
         "edits": [_origin_json(edit) for edit in conflict.edits],
+        "others": conflict.others,
+        "back_ms": conflict.back_ms,
     }
 
 
@@ -96,7 +105,10 @@ def _origin_json(origin: Choice | Origin) -> dict[str, Any]:
 @click.option("--merged", is_flag=True, help="Take the merged preview.")
 @click.option("--value", metavar="TEXT", help="Take this text instead.")
 @click.option("--restore", is_flag=True, help="Of what was deleted while it was edited: take it back.")
-@click.option("--discard", is_flag=True, help="Of what was deleted while it was edited: leave it deleted.")
+@click.option("--keep", is_flag=True, help="Of what was edited late: keep it.")
+@click.option(
+    "--discard", is_flag=True, help="Leave deleted what was edited meanwhile; take late edits back."
+)
 @with_session
 async def resolve(session: Session, object_id: str, field: str | None, **ways: Any) -> None:
     """Decide about a conflict, as `echolia conflicts` lists it. What is not taken stays in the history."""
@@ -109,11 +121,22 @@ async def resolve(session: Session, object_id: str, field: str | None, **ways: A
         if not found:
             raise EcholiaError("conflict_changed", "nothing about it waits for a decision")
         short = (await device.short_ids([record.id]))[record.id]
-        if chosen[0] in {"restore", "discard"}:
+        if found[0].kind == "late":
+            said = await _decide_late(device, found[0], short, chosen[0])
+        elif chosen[0] in {"restore", "discard"}:
             said = await _decide_trash(device, found[0], short, restore=bool(ways["restore"]))
         else:
             said = await _decide_field(device, found[0], short, field, ways)
     session.out.result({"id": record.id, "resolved": field or chosen[0]}, said)
+
+
+async def _decide_late(device: Device, conflict: Conflict, short: str, way: str) -> str:
+    if way not in {"keep", "discard"}:
+        raise click.UsageError("It was edited late; --keep or --discard decide.")
+    await device.review(conflict, keep=way == "keep")
+    if way == "keep":
+        return f"{short} stays as it is."
+    return f"{short} is as the others had it; the rest is in `echolia history {short}`."
 
 
 async def _decide_trash(device: Device, conflict: Conflict, short: str, *, restore: bool) -> str:
@@ -129,6 +152,8 @@ async def _decide_field(
 ) -> str:
     if conflict.kind == "recovered":
         raise click.UsageError("It lies in the trash; --restore or --discard decide.")
+    if ways["keep"]:
+        raise click.UsageError("Values compete; --take, --merged or --value decide.")
     name, sides = _chosen(conflict, field)
     value = _value(sides, ways)
     await device.resolve_conflict(conflict, name, value)

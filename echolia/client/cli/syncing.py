@@ -53,16 +53,18 @@ async def sync(session: Session) -> None:
         raise held_error(report.held)
 
 
+_NEWLY: Final = {
+    "values": "Two versions of {} stand side by side.",
+    "recovered": "{} was deleted while it was edited; the edit lies in the trash.",
+    "late": "{} was edited here while this device was away for long.",
+}
+
+
 async def _waiting(device: Device, ids: frozenset[str]) -> list[str]:
     """What newly waits for a decision, in a line each; of many, the first ones."""
     found = [one for one in await device.conflicts() if one.record.id in ids] if ids else []
     short = await device.short_ids([one.record.id for one in found[:MOST_NAMED]])
-    lines = [
-        f"{short[one.record.id]} was deleted while it was edited; the edit lies in the trash."
-        if one.kind == "recovered"
-        else f"Two versions of {short[one.record.id]} stand side by side."
-        for one in found[:MOST_NAMED]
-    ]
+    lines = [_NEWLY[one.kind].format(short[one.record.id]) for one in found[:MOST_NAMED]]
     if len(found) > MOST_NAMED:
         lines.append(f"… and {len(found) - MOST_NAMED} more.")
     return [*lines, "Decide: echolia conflicts"] if found else []
@@ -144,7 +146,7 @@ def _status_json(standing: Status) -> dict[str, Any]:
             {"code": one.code, "detail": one.detail, "at_ms": one.at_ms} for one in standing.evidence
         ],
         "notices": [{"code": one.code, "at_ms": one.at_ms} for one in standing.notices],
-        "late": list(standing.late),
+        "late": standing.late,
         "held": held_json(standing.held),
     }
 
@@ -165,8 +167,7 @@ def _status_lines(standing: Status) -> list[str]:
         lines.append(f"held back  {held_line(standing.held)}")
     if standing.brake:
         lines.append(f"STOPPED    {in_short(standing.brake)}: echolia brake")
-    if standing.conflicts or standing.recovered:
-        waiting = standing.conflicts + standing.recovered
+    if waiting := standing.conflicts + standing.recovered + standing.late:
         lines.append(f"conflicts  {waiting} wait for a decision: echolia conflicts")
     lines += [f"unread     {one.object[:8]}: {_told(one.code)}" for one in standing.quarantined]
     lines += [f"EVIDENCE   {local_time(proof.at_ms)}: {_told(proof.code)}" for proof in standing.evidence]
