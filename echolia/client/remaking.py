@@ -6,6 +6,7 @@ none of the unsent changes may ever be sent: what they came to is written again,
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -24,6 +25,7 @@ from echolia.core.merge import (
     FieldEdit,
     Increment,
     ObjectState,
+    Received,
     Remove,
     ReplaceText,
     Set,
@@ -41,20 +43,28 @@ Make: TypeAlias = Callable[[ObjectState | None, Dot, Stamp], ObjectState]
 
 @dataclass(slots=True)
 class Unsent:
-    """An object with unsent edits: what was confirmed of it, and what it shows with them."""
+    """An object with unsent edits: what is in the log of it, and what it shows with them.
+
+    `before` is `base` with the keys that this device's clock claimed, as `target` has them.
+    """
 
     object: bytes
-    base: ObjectState | None = field(repr=False)
+    before: ObjectState | None = field(repr=False)
     target: ObjectState = field(repr=False)
+    base: ObjectState | None = field(repr=False)
 
 
-def take_out(database: Database, identity: Identity, alike: int) -> list[Unsent]:
-    """Empty the outbox; gives what was in there, in the order of its first edit.
+def take_out(
+    database: Database, identity: Identity, former: bytes, alike: Mapping[int, int]
+) -> list[Unsent]:  # fmt: skip
+    """Empty the outbox of what the device `former` wrote; gives it, in the order of its first edit.
 
-    Changes up to the counter `alike` are in the log as they are: they are not made anew, and come from there.
+    The counters of `alike` are in the log as they are, with when they were logged (ms since 1970): they are
+    not made anew, and come from there.
     """
+    logged = _logged(former, alike)
     found = [
-        _unsent(database, id_, alike)
+        _unsent(database, id_, max(alike, default=0), logged)
         for (id_,) in database.rows("SELECT object FROM outbox GROUP BY object ORDER BY min(counter)")
     ]
     database.run("DELETE FROM outbox")
@@ -72,7 +82,7 @@ def set_aside(database: Database) -> list[Unsent]:
     count twice; so they are brought back as they are, with what was confirmed before.
     """
     for (id_,) in database.rows("SELECT DISTINCT object FROM outbox"):
-        target = _unsent(database, id_, 0).target
+        target = _unsent(database, id_, 0, lambda _: None).target
         database.run("INSERT OR REPLACE INTO rebase_confirmed VALUES (?, ?)", id_, encode(target))
     database.run("DELETE FROM outbox")
     return []
@@ -98,7 +108,7 @@ def make_again(editor: Editor, identity: Identity, unsent: Unsent) -> None:
     """Write an object's unsent edits as changes of this identity."""
     maker = _Maker(editor, identity, unsent.object, unsent.base)
     target = unsent.target
-    layers = list(_layers(unsent.base, target))
+    layers = list(_layers(unsent.before, target))
     if layers or unsent.base is None:
         maker.revive()
     for layer in layers or [{}] * (unsent.base is None):
@@ -158,18 +168,29 @@ class _Maker:
             self.state = part if self.state is None else join(self.state, part)
 
 
-def _unsent(database: Database, id_: bytes, alike: int) -> Unsent:
+def _logged(device: bytes, alike: Mapping[int, int]) -> Received:
+    """Its keys are read by these times, as everybody reads them; of what was superseded, by the next time."""
+    counters = sorted(alike)
+
+    def received(dot: Dot) -> int | None:
+        at = bisect_left(counters, dot.counter)
+        return alike[counters[at]] if dot.device == device and at < len(counters) else None
+
+    return received
+
+
+def _unsent(database: Database, id_: bytes, alike: int, logged: Received) -> Unsent:
     former = database.value("SELECT confirmed FROM rebase_confirmed WHERE object = ?", id_)
     raw = former or database.value("SELECT confirmed FROM objects WHERE id = ?", id_)
-    base = target = None if raw is None else objects.read_state(raw)
+    before = target = None if raw is None else objects.read_state(raw)
     for counter, plaintext in database.rows(
         "SELECT counter, plaintext FROM outbox WHERE object = ? ORDER BY counter", id_
     ):
         state = objects.read_state(plaintext)
         target = state if target is None else join(target, state)
-        base = target if counter <= alike else base
+        before = target if counter <= alike else before
     assert target is not None, "an object in the outbox has a change there"
-    return Unsent(id_, base, target)
+    return Unsent(id_, before, target, None if before is None else merge.clamp(before, logged))
 
 
 def _layers(base: ObjectState | None, target: ObjectState) -> Iterator[Layer]:
@@ -196,7 +217,9 @@ def _field_edits(before: Field | None, now: Field) -> Iterator[tuple[Policy, lis
 
 def _part_edits(before: Part | None, now: Part) -> Iterator[FieldEdit]:
     if isinstance(now, Register):
-        yield Set(now.value)
+        # Of one stamp they are one write, which a whole state has only named anew.
+        if not isinstance(before, Register) or before.key.stamp != now.key.stamp:
+            yield Set(now.value)
     elif isinstance(now, Counter):
         counts = before.counts if isinstance(before, Counter) else {}
         plus, minus = (sum(pair[side] for pair in now.counts.values()) for side in (0, 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import Final
@@ -44,15 +45,15 @@ async def renew(opened: OpenHome, session: Session, *, lost: bool = False) -> No
                 raise
     else:
         raise EcholiaError("device_log_conflict")
-    alike = 0 if lost else await _alike(replica, session)
+    alike = {} if lost else await _alike(replica, session)
     await replica.run(_switch, opened, lost, alike)
     session.become(keys)
 
 
-async def _alike(replica: Replica, session: Session) -> int:
-    """The own counter up to which the log has what waits here: both copies had it when they parted.
+async def _alike(replica: Replica, session: Session) -> dict[int, int]:
+    """The own counters of what waits here and the log has as it is, with when the server logged them.
 
-    What follows was written twice.
+    Both copies had it when they parted. What follows was written twice.
     """
     known = await replica.run(_known, replica)
     if not known.position.epoch:
@@ -63,18 +64,18 @@ async def _alike(replica: Replica, session: Session) -> int:
         verified = await replica.run(verify_page, known, page)
         own = [run for run in verified.runs if run.header.device == known.own]
         if own:
-            return await replica.run(_last_alike, replica, own)
+            return await replica.run(_first_alike, replica, own)
         known, more = verified.known, verified.more
-    return 0
+    return {}
 
 
-async def _alike_in_base(replica: Replica, session: Session, known: Known) -> int:
+async def _alike_in_base(replica: Replica, session: Session, known: Known) -> dict[int, int]:
     """The same where all that is known of the log is a checkpoint: by what it holds of this device."""
     point = await starting.begin(replica, session)
     if point is None:
-        return 0
-    waiting = await replica.run(_leaves, replica)
-    last, before, more = 0, point.position.seq + 1, True
+        return {}
+    waiting, found = await replica.run(_leaves, replica), dict[int, int]()
+    before, more = point.position.seq + 1, True
     while more:
         page = read_served(await pull_base(session, point.position.seq, before))
         for item in page.items:
@@ -82,9 +83,9 @@ async def _alike_in_base(replica: Replica, session: Session, known: Known) -> in
             before = item.seq
             if run.header.device == known.own:
                 same = (one.counter for one in run.changes if waiting.get(one.counter) == leaf(one))
-                last = max(last, *same, 0)
+                found |= dict.fromkeys(same, run.received_ms)
         more = page.more and bool(page.items)
-    return last
+    return found
 
 
 def _leaves(replica: Replica) -> dict[int, bytes]:
@@ -96,17 +97,17 @@ def _known(replica: Replica) -> Known:
     return ledger.known(replica.database, replica.identity.account, replica.identity.device)
 
 
-def _last_alike(replica: Replica, own: list[VerifiedRun]) -> int:
+def _first_alike(replica: Replica, own: list[VerifiedRun]) -> dict[int, int]:
     waiting = dict(replica.database.rows("SELECT counter, chain FROM outbox"))
     head = ledger.heads(replica.database).get(replica.identity.device)
     chain = head.chain if head else chain_start(replica.identity.account, replica.identity.device)
-    last = 0
-    for change in (change for run in own for change in run.changes):
+    found = dict[int, int]()
+    for change, received_ms in ((change, run.received_ms) for run in own for change in run.changes):
         chain = fold(chain, [leaf(change)])
         if waiting.get(change.counter) != chain:
             break
-        last = change.counter
-    return last
+        found[change.counter] = received_ms
+    return found
 
 
 def _successor(opened: OpenHome) -> KeyPairs:
@@ -126,12 +127,16 @@ def _entry(opened: OpenHome, log: DeviceLog, keys: KeyPairs) -> SignedEntry:
     return SignedEntry(entry, {b64(each.device): each.sign(message) for each in (former, keys)})
 
 
-def _switch(opened: OpenHome, lost: bool, alike: int) -> None:
+def _switch(opened: OpenHome, lost: bool, alike: Mapping[int, int]) -> None:
     replica, vault = opened.replica, opened.vault.succeeded()
     database, environment = replica.database, replica.environment
     identity = replica.identity.renewed(vault)
     with database.transaction():
-        unsent = remaking.set_aside(database) if lost else remaking.take_out(database, identity, alike)
+        unsent = (
+            remaking.set_aside(database)
+            if lost
+            else remaking.take_out(database, identity, replica.identity.device, alike)
+        )
         editor = Editor(database, identity, environment)
         for one in unsent:
             remaking.make_again(editor, identity, one)

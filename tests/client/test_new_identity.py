@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from echolia.client import Add, Device, EcholiaError, Increment, Remove, SpliceText
+from echolia.client import Add, Device, EcholiaError, Increment, Remove, SpliceText, ledger
 from echolia.client.transport import Answer, Request
 from echolia.core.collections import declare
+from echolia.core.merge import ObjectState, decode
+from echolia.core.merge.registers import Register
 from tests.client.crashes import check_home, states
 from tests.support.devices import World
 
@@ -97,6 +99,36 @@ async def test_a_copy_goes_on_as_another_device_with_its_edits(world: World) -> 
             assert (await phone.collection("kit").get(made)).fields["text"] == "by the copy"
             assert not (await phone.collection("kit").get(gone)).alive
             assert {device.id for device in await phone.devices()} >= {before, copy.id}
+
+
+async def test_what_both_had_written_is_as_old_as_the_log_says(world: World) -> None:
+    """A whole state may be all that a later device gets: it must not name what one clock claimed."""
+    await original(world)
+    async with opened(world, "laptop") as laptop:
+        ahead_ms = laptop._replica.environment.now_ms() + 10 * 365 * 86_400_000
+        laptop._replica.database.run("UPDATE clock SET wall_ms = ?", ahead_ms)
+        await laptop.collection("kit").update(NOTE, {"one": "both"})
+    copied(world)
+    states: list[ObjectState] = []
+    async with opened(world, "laptop") as laptop, opened(world, "copy") as copy:
+        await laptop.collection("kit").update(NOTE, {"title": "by one"})
+        await laptop.sync()
+        logged_ms = ledger.last_received_ms(laptop._replica.database)
+        await copy.collection("kit").delete(NOTE)
+
+        def look(request: Request, answer: Answer) -> Answer:
+            if request.path == "/sync/push":
+                rows = copy._replica.database.rows("SELECT plaintext FROM outbox")
+                states.extend(decode(plaintext) for (plaintext,) in rows)
+            return answer
+
+        world.transport("copy").meddle = look
+        await copy.sync()
+        await settled(laptop, copy)
+    one = states[-1].fields["one"]
+    assert isinstance(one, Register)
+    assert one.value == "both"
+    assert one.key.wall_ms == logged_ms < ahead_ms
 
 
 async def test_the_person_is_told_once(world: World) -> None:

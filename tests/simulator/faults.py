@@ -174,9 +174,10 @@ async def _pair(world: World, machine: Machine) -> bool:
 
 async def _revoke(world: World, machine: Machine) -> bool:
     """A device is taken out; what it wrote and nobody who decided had seen is lost with it."""
-    if not _enough_are_left(world):
+    others = [one for one in world.running() if one is not machine]
+    if not others or not _enough_are_left(world):
         return False
-    other = world.chance.choice([one for one in world.running() if one is not machine])
+    other = world.chance.choice(others)
     assert machine.process is not None and other.process is not None, "they run"
     revoked = other.process.device.id
     world.doubtful.add(bytes.fromhex(revoked))
