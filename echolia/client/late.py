@@ -34,6 +34,14 @@ def note(database: Database, now_ms: int) -> None:
     )
 
 
+def renote(database: Database) -> None:
+    """What was unsent was made anew: the former changes may contradict the log, and are never to meet it."""
+    database.run("DELETE FROM late WHERE others IS NULL AND object NOT IN (SELECT object FROM outbox)")
+    database.run(
+        "UPDATE late SET shown = objects.shown FROM objects WHERE objects.id = object AND others IS NULL"
+    )
+
+
 def settle(
     database: Database, id_: bytes, confirmed: ObjectState | None, shown: ObjectState | None,
     declared: Collection | None,

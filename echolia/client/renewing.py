@@ -7,7 +7,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
-from echolia.client import ledger, notices, remaking, starting
+from echolia.client import late, ledger, notices, remaking, starting
 from echolia.client.device_entries import entry_json, fetch_device_log
 from echolia.client.editing import Editor
 from echolia.client.opening import OpenHome
@@ -141,6 +141,7 @@ def _switch(opened: OpenHome, lost: bool, alike: Mapping[int, int]) -> None:
         for one in unsent:
             remaking.make_again(editor, identity, one)
         editor.finish()
+        late.renote(database)
         database.run("DELETE FROM tokens")
         database.run("DELETE FROM meta WHERE name IN ('stored', 'acknowledged')")
         database.put("identity", identity.device)

@@ -216,8 +216,11 @@ async def _put_back(world: World, machine: Machine) -> bool:
 
 async def _clone(world: World, machine: Machine) -> bool:
     """Somebody copies a home to a second machine and uses both."""
+    assert machine.process is not None, "it runs"
     if len(world.machines) >= MOST_MACHINES or not _enough_are_left(world):
         return False
+    if bytes.fromhex(machine.process.device.id) in world.forked:
+        return False  # it is one of two already: what both of its copies make anew is there twice
     twin = world.new_machine()
     twin.endings |= machine.endings
     machine.copy_to(twin.folder)

@@ -122,7 +122,7 @@ ATTACKS: Final = (
     ),
     Attack(
         "tokens-refused", "says of every token that it has expired",
-        _NoneAreGood, ends=codes("token_expired"), why="it is being offline",
+        _NoneAreGood, ends=codes("server_unreachable"), why="it is being offline",
     ),
     Attack(
         "tokens-empty", "gives out tokens that are none",
