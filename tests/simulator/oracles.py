@@ -89,8 +89,8 @@ def _judge(world: World, device: Device) -> None:
         if event.device in world.forked and event.leaf not in logged:
             event.counts, event.again = None, True  # it was made anew, or went with a home that was put back
         elif event.counter > cut_off.get(event.device, runs.MAX_COUNTER):
-            # Who had seen it before it was cut off may have carried it into an edit that counts, or brought it
-            # back to a server that had lost it.
+            # Who had seen it before it was cut off may have carried it into an edit that counts, or brought
+            # it back to a server that had lost it.
             carried = world.restored or any(
                 e.device != event.device and e.saw(event) for e in edits.by_object[event.object]
             )
