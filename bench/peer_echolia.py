@@ -14,7 +14,8 @@ from probes import PeerError, free_port, spawn, wait_port
 from workload import Peer
 
 from echolia.core import push, runs
-from echolia.core.device_log import RECOVERY, DeviceLog, SignedEntry, entry_bytes
+from echolia.core.device_entries import RECOVERY, SignedEntry
+from echolia.core.device_log import DeviceLog, entry_bytes
 from echolia.core.ids import b64
 from echolia.core.messages import device_log_message
 from echolia.core.positions import NOTHING_SEEN

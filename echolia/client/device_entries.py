@@ -10,7 +10,8 @@ from echolia.client.database import Database
 from echolia.client.replica import Replica
 from echolia.client.session import Session, bytes_of
 from echolia.core import canonical
-from echolia.core.device_log import DeviceLog, SignedEntry
+from echolia.core.device_entries import SignedEntry
+from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64, unb64
 

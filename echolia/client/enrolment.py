@@ -15,7 +15,8 @@ from echolia.client.session import MemoryTokens, Refused, Session
 from echolia.client.transport import Transport
 from echolia.client.vault import Vault
 from echolia.core.collections import Collection
-from echolia.core.device_log import RECOVERY, SignedEntry, entry_bytes
+from echolia.core.device_entries import RECOVERY, SignedEntry
+from echolia.core.device_log import entry_bytes
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import account_id, b64
 from echolia.core.messages import device_log_message, key_box_message

@@ -19,7 +19,8 @@ from echolia.client.vault import Vault
 from echolia.client.witnesses import read_vouched
 from echolia.core import canonical
 from echolia.core.collections import Collection
-from echolia.core.device_log import DeviceLog, SignedEntry, entry_bytes
+from echolia.core.device_entries import SignedEntry
+from echolia.core.device_log import DeviceLog, entry_bytes
 from echolia.core.errors import EcholiaError
 from echolia.core.messages import device_log_message
 from echolia.e2ee.keys import SECRET_BYTES, AccountSecrets, KeyPairs

@@ -12,7 +12,8 @@ import cbor2
 from echolia.client.database import Database
 from echolia.client.verifier import Head, Known, VerifiedRun
 from echolia.core import canonical
-from echolia.core.device_log import DeviceLog, SignedEntry, entry_hash
+from echolia.core.device_entries import SignedEntry, entry_hash
+from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 from echolia.core.positions import NOTHING_SEEN, LogPosition, log_start
 from echolia.core.runs import chain_start

@@ -8,7 +8,8 @@ from echolia.client import ledger
 from echolia.client.device_entries import entry_json, fetch_device_log
 from echolia.client.replica import Replica
 from echolia.client.session import Refused, Session
-from echolia.core.device_log import DeviceLog, SignedEntry, entry_bytes
+from echolia.core.device_entries import SignedEntry
+from echolia.core.device_log import DeviceLog, entry_bytes
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
 from echolia.core.messages import delete_account_message, device_log_message

@@ -14,7 +14,8 @@ from echolia.client.replica import Replica
 from echolia.client.vault import Vault
 from echolia.client.witnesses import Ack
 from echolia.core.collections import Collection
-from echolia.core.device_log import DeviceLog, SignedEntry
+from echolia.core.device_entries import SignedEntry
+from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 
 _RETRY_S = 0.02

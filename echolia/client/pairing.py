@@ -15,7 +15,8 @@ from echolia.client.mailbox import Mailbox
 from echolia.client.replica import Replica
 from echolia.client.session import Session, bytes_of
 from echolia.client.witnesses import own_ack
-from echolia.core.device_log import DeviceLog, SignedEntry, entry_bytes
+from echolia.core.device_entries import SignedEntry
+from echolia.core.device_log import DeviceLog, entry_bytes
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64, device_id
 from echolia.core.messages import device_log_message, key_box_message

@@ -15,7 +15,8 @@ from echolia.client.pages import pull_base, pull_page, read_served
 from echolia.client.replica import Replica
 from echolia.client.session import Refused, Session
 from echolia.client.verifier import Known, VerifiedRun, verify_base_item, verify_page
-from echolia.core.device_log import DeviceLog, SignedEntry, entry_bytes
+from echolia.core.device_entries import SignedEntry
+from echolia.core.device_log import DeviceLog, entry_bytes
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
 from echolia.core.messages import device_log_message

@@ -11,7 +11,8 @@ from echolia.client.replica import Replica
 from echolia.client.session import Session, bytes_of
 from echolia.client.verifier import Head, verify_base_item
 from echolia.core.checkpoints import Checkpoint, checkpoint_message, decode, live_root
-from echolia.core.device_log import DeviceLog, entry_hash
+from echolia.core.device_entries import entry_hash
+from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 from echolia.core.positions import NOTHING_SEEN, LogPosition, log_base
 from echolia.core.push import Page

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from echolia.client.environment import Durably, at_once
 from echolia.client.faults import home_faults
 from echolia.core import canonical
-from echolia.core.device_log import SignedEntry
+from echolia.core.device_entries import SignedEntry
 from echolia.core.errors import EcholiaError
 from echolia.e2ee.keys import AccountSecrets, KeyPairs
 

@@ -15,7 +15,8 @@ from echolia.client.identity import Identity
 from echolia.client.replica import Replica
 from echolia.client.session import bytes_of
 from echolia.core import canonical
-from echolia.core.device_log import DeviceLog, entry_hash
+from echolia.core.device_entries import entry_hash
+from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 from echolia.core.messages import ack_message
 from echolia.core.positions import LogPosition

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from echolia.core.device_log import SignedEntry
+from echolia.core.device_entries import SignedEntry
 from echolia.core.ids import b64
 from tests.support.accounts import Account, Keys, entry_json
 from tests.support.asgi import Asker

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-from echolia.core.device_log import DeviceLog, SignedEntry, entry_bytes
+from echolia.core.device_entries import SignedEntry
+from echolia.core.device_log import DeviceLog, entry_bytes
 from echolia.core.ids import b64, unb64
 from tests.support.accounts import Account, Keys, entry_json
 from tests.support.asgi import Asker

@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from echolia.core import canonical
-from echolia.core.device_log import RECOVERY, DeviceLog, SignedEntry, entry_bytes, entry_hash
+from echolia.core.device_entries import RECOVERY, SignedEntry, entry_hash
+from echolia.core.device_log import DeviceLog, entry_bytes
 from echolia.core.errors import EcholiaError
 from tests.vectors import reference
 from tests.vectors.cases.device_logs import ADD, GENESIS, LATER, REVOKE, Entry, name, signed

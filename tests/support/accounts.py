@@ -11,7 +11,8 @@ from nacl.bindings import crypto_box_seal
 from nacl.public import PrivateKey
 from nacl.signing import SigningKey
 
-from echolia.core.device_log import DeviceLog, SignedEntry, entry_bytes
+from echolia.core.device_entries import SignedEntry
+from echolia.core.device_log import DeviceLog, entry_bytes
 from echolia.core.ids import b64, device_id, unb64
 from echolia.core.messages import (
     delete_account_message,

@@ -10,6 +10,7 @@ from tests.vectors.cases import (
     checkpoints,
     device_logs,
     envelopes,
+    generations,
     key_boxes,
     log_pages,
     pairings,
@@ -34,6 +35,7 @@ MAKERS = (
     envelopes.cases,
     key_boxes.cases,
     device_logs.cases,
+    generations.cases,
     pairings.cases,
     checkpoints.cases,
 )

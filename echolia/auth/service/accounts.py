@@ -15,7 +15,8 @@ from echolia.auth.service.proof_of_work import Puzzles
 from echolia.auth.service.sign_in import SignIns
 from echolia.auth.store import accounts as store
 from echolia.auth.store import sign_in
-from echolia.core.device_log import DeviceLog, SignedEntry
+from echolia.core.device_entries import SignedEntry
+from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 from echolia.core.messages import delete_account_message
 from echolia.core.signing import verify

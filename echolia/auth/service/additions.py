@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from echolia.core.device_log import DeviceLog, SignedEntry
+from echolia.core.device_entries import SignedEntry
+from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 
 

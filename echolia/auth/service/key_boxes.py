@@ -7,7 +7,8 @@ from typing import Final
 
 from echolia.auth.models import KeyBox, SignedKeyBox
 from echolia.auth.store.accounts import KeyBoxRow
-from echolia.core.device_log import RECOVERY, DeviceLog
+from echolia.core.device_entries import RECOVERY
+from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import ID_BYTES, b64, unb64
 from echolia.core.messages import key_box_message

@@ -10,7 +10,7 @@ from echolia.auth.service.devices import AccountDevices
 from echolia.auth.service.pairing import Waiting
 from echolia.auth.store import ledger as store
 from echolia.auth.store.ledger import Held, Mailbox
-from echolia.core.device_log import RECOVERY
+from echolia.core.device_entries import RECOVERY
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
 from echolia.storage.engine import Database

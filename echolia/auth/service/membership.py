@@ -13,7 +13,8 @@ from echolia.auth.service import key_boxes
 from echolia.auth.service.additions import with_addition
 from echolia.auth.service.devices import AccountDevices
 from echolia.auth.store import accounts as store
-from echolia.core.device_log import DeviceLog, LoggedDevice, SignedEntry, entry_hash
+from echolia.core.device_entries import SignedEntry, entry_hash
+from echolia.core.device_log import DeviceLog, LoggedDevice
 from echolia.core.errors import EcholiaError
 from echolia.storage.engine import ConstraintViolated, Database, Result
 from echolia.web.context import Caller

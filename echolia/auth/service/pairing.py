@@ -14,7 +14,8 @@ from echolia.auth.service import key_boxes
 from echolia.auth.service.additions import check_room, with_addition
 from echolia.auth.service.devices import AccountDevices
 from echolia.auth.store import mailboxes as store
-from echolia.core.device_log import DeviceLog, SignedEntry, entry_hash
+from echolia.core.device_entries import SignedEntry, entry_hash
+from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 from echolia.storage.engine import ConstraintViolated, Database
 from echolia.web.context import Caller, Dice

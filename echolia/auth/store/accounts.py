@@ -7,7 +7,8 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from echolia.core import canonical
-from echolia.core.device_log import DeviceLog, SignedEntry, entry_hash
+from echolia.core.device_entries import SignedEntry, entry_hash
+from echolia.core.device_log import DeviceLog
 from echolia.storage.engine import Database, Statement
 
 # True only inside a unit of work that has just appended an entry: its row is there, the length not yet moved.

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 from echolia.auth.store import accounts
-from echolia.core.device_log import DeviceLog, SignedEntry
+from echolia.core.device_entries import SignedEntry
+from echolia.core.device_log import DeviceLog
 from echolia.storage.engine import Database, Statement
 
 WRONG_TOKENS: Final = 3

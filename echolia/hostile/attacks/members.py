@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from echolia.client.transport import Answer
 from echolia.core import canonical
-from echolia.core.device_log import entry_hash
+from echolia.core.device_entries import entry_hash
 from echolia.core.ids import b64, unb64
 from echolia.core.messages import device_log_message, key_box_message
 from echolia.core.positions import log_after

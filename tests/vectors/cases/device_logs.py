@@ -6,6 +6,8 @@ import base64
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import cbor2
+
 from tests.vectors import reference as ref
 from tests.vectors.reference import Identity
 from tests.vectors.world import (
@@ -70,21 +72,35 @@ REVOKE = signed(revoke_fields(ADD, 2, PHONE, LAPTOP.id), LAPTOP)
 LATER = signed(add_fields(REVOKE, 3, TABLET, LAPTOP), LAPTOP, TABLET)
 
 
-def listed(device: Identity, added_n: int, revoked: bool = False) -> dict[str, Any]:
+def listed(
+    device: Identity, added_n: int, revoked: bool = False, by: Identity = LAPTOP, confirmed: bool = False
+) -> dict[str, Any]:
     """A device as the log makes it known."""
-    cutoff = {"last": 1, "chain": CHAIN} if revoked else None
-    return {"device": device.id, **device.public, "added_n": added_n, "revoked": cutoff}
+    cutoff, alone = {"last": 1, "chain": CHAIN} if revoked else None, added_n == 0 or by is RECOVERY
+    said = {"by": b"" if alone else by.id, "confirmed": alone or confirmed}
+    return {"device": device.id, **device.public, "added_n": added_n, "revoked": cutoff, **said}
 
 
-def expect(entries: list[Entry], *members: dict[str, Any]) -> dict[str, Any]:
-    """What a whole log says."""
+def expect(
+    entries: list[Entry], *members: dict[str, Any], recovery: Identity = RECOVERY, due: bool | None = None
+) -> dict[str, Any]:
+    """What a whole log says; a rotation is due (`due`) where there is a revocation, unless said otherwise."""
     head = ref.entry_hash(entries[-1].entry)
-    recovery = {f"recovery_{kind}": key for kind, key in RECOVERY.public.items()}
-    return {"account": ACCOUNT, "n": len(entries), "head": head, **recovery, "devices": list(members)}
+    keys = {f"recovery_{kind}": key for kind, key in recovery.public.items()}
+    fields = [cbor2.loads(entry.entry) for entry in entries]
+    rotations = [
+        {name: each[name] for name in ("generation", "key", "by")}
+        for each in fields
+        if each["type"] == "rotate"
+    ]
+    due = any(each["type"] == "revoke" for each in fields) if due is None else due
+    said = {"rotations": rotations, "rotation_due": due}
+    return {"account": ACCOUNT, "n": len(entries), "head": head, **keys, "devices": list(members), **said}
 
 
 def cases() -> Iterator[Vector]:
     """Logs that hold, then those that do not."""
+    by_words = signed({**add_fields(GENESIS, 1, PHONE, LAPTOP), "by": b""}, RECOVERY, PHONE)
     by_phrase = signed(revoke_fields(ADD, 2, PHONE, b""), RECOVERY)
     own = signed(revoke_fields(ADD, 2, PHONE, PHONE.id), PHONE)
     second = signed(add_fields(ADD, 2, TABLET, PHONE), PHONE, TABLET)
@@ -98,7 +114,12 @@ def cases() -> Iterator[Vector]:
         "add-by-the-added": (
             "An added device adds another.",
             [GENESIS, ADD, second],
-            [laptop, phone, listed(TABLET, 2)],
+            [laptop, phone, listed(TABLET, 2, by=PHONE)],
+        ),
+        "add-by-recovery": (
+            "The phrase adds a device.",
+            [GENESIS, by_words],
+            [laptop, listed(PHONE, 1, by=RECOVERY)],
         ),
         "revoke": ("A device is revoked by another.", [GENESIS, ADD, REVOKE], [laptop, cut]),
         "revoke-by-recovery": (
@@ -111,7 +132,7 @@ def cases() -> Iterator[Vector]:
         "whole": ("Genesis, add, revoke, add.", [GENESIS, ADD, REVOKE, LATER], [laptop, cut, tablet]),
     }
     for case, (note, entries, members) in good.items():
-        yield Vector("device-log", case, note, _given(entries), expect(entries, *members))
+        yield Vector("device-log", case, note, given_log(entries), expect(entries, *members))
     for case, (note, entries, error) in {
         **_geneses(),
         **_spellings(),
@@ -120,21 +141,21 @@ def cases() -> Iterator[Vector]:
     }.items():
         # The account is the one that this genesis would start: its id must not be what gives it away.
         account = ref.account_of(entries[0].entry) if entries else ACCOUNT
-        yield Vector("device-log", f"refused-{case}", note, _given(entries, account), {"error": error})
-    given = _given([GENESIS], account=OTHER_ACCOUNT)
+        yield Vector("device-log", f"refused-{case}", note, given_log(entries, account), {"error": error})
+    given = given_log([GENESIS], account=OTHER_ACCOUNT)
     note = "The genesis of another account."
     yield Vector("device-log", "refused-other-account", note, given, {"error": "device_log_invalid"})
     yield from _older_heads()
 
 
-def _given(entries: list[Entry], account: bytes = ACCOUNT) -> dict[str, Any]:
+def given_log(entries: list[Entry], account: bytes = ACCOUNT) -> dict[str, Any]:
     return {"account": account, "entries": [entry.json() for entry in entries]}
 
 
-Refusals = dict[str, tuple[str, list[Entry], str]]
+Refused = dict[str, tuple[str, list[Entry], str]]
 
 
-def _geneses() -> Refusals:
+def _geneses() -> Refused:
     invalid, unsupported = "device_log_invalid", "unsupported_version"
 
     def genesis(**wrong: Any) -> list[Entry]:
@@ -165,7 +186,12 @@ def _geneses() -> Refusals:
             invalid,
         ),
         "genesis-recovery-missing": ("No recovery keys.", genesis(recovery=None), invalid),
-        "unknown-type": ("A type nobody knows.", genesis(type="rotate"), invalid),
+        "unknown-type": ("A type nobody knows.", genesis(type="merge"), invalid),
+        "genesis-of-other-type": (
+            "The keys of a genesis, the type of another.",
+            genesis(type="rotate"),
+            invalid,
+        ),
         "type-not-text": ("A type that is a number.", genesis(type=1), invalid),
         "starts-with-add": ("A log starts with a genesis.", [ADD], invalid),
         "genesis-unsigned-by-recovery": ("Only the device signed.", [signed(raw, LAPTOP)], invalid),
@@ -189,7 +215,7 @@ def _geneses() -> Refusals:
     }
 
 
-def _spellings() -> Refusals:
+def _spellings() -> Refused:
     invalid, raw = "device_log_invalid", GENESIS.entry
     unsorted = b"\xa2\x61v\x01\x61n\x00"
     too_long = ref.cbor({**GENESIS_FIELDS, "more": bytes(1024)})
@@ -213,7 +239,7 @@ def _spellings() -> Refusals:
     }
 
 
-def _additions() -> Refusals:
+def _additions() -> Refused:
     invalid = "device_log_invalid"
 
     def adding(
@@ -241,7 +267,12 @@ def _additions() -> Refusals:
         "add-signed-by-more": ("A third signature.", adding(*both, TABLET), invalid),
         "add-by-unknown": ("A stranger adds a device.", adding(STRANGER, PHONE, by=STRANGER), invalid),
         "add-by-itself": ("A device adds itself.", adding(PHONE, by=PHONE), invalid),
-        "add-by-recovery": ("The phrase adds nobody.", adding(RECOVERY, PHONE, by=RECOVERY), invalid),
+        "add-by-recovery-id": ("The phrase has no device id.", adding(RECOVERY, PHONE, by=RECOVERY), invalid),
+        "add-by-recovery-unsigned": (
+            "In the phrase's name, by a device.",
+            [GENESIS, signed({**add_fields(GENESIS, 1, PHONE, LAPTOP), "by": b""}, *both)],
+            invalid,
+        ),
         "add-other-signer": (
             "The stranger's signature in the adder's place.",
             [GENESIS, Entry(ADD.entry, {**ADD.signatures, name(LAPTOP): _strange(ADD.entry)})],
@@ -273,7 +304,7 @@ def _strange(entry: bytes) -> bytes:
     return ref.sign(STRANGER.sign_seed, b"echolia/1/device-log-entry" + entry)
 
 
-def _revocations() -> Refusals:
+def _revocations() -> Refused:
     invalid = "device_log_invalid"
 
     def revoking(
@@ -302,11 +333,11 @@ def _revocations() -> Refusals:
 
 def _older_heads() -> Iterator[Vector]:
     second = signed(add_fields(GENESIS, 1, TABLET, LAPTOP), LAPTOP, TABLET)
-    given = {**_given([GENESIS, ADD]), "append": second.json()}
+    given = {**given_log([GENESIS, ADD]), "append": second.json()}
     errors = {"error": "device_log_conflict", "device_error": "device_log_invalid"}
     note = "Made on an older head: the server asks for another, a device that is served it believes nothing."
     yield Vector("device-log", "refused-append-on-older-head", note, given, errors)
-    given = {**_given([GENESIS]), "append": ADD.json()}
+    given = {**given_log([GENESIS]), "append": ADD.json()}
     note = "An entry appended to the log it was made on."
     yield Vector(
         "device-log", "append", note, given, expect([GENESIS, ADD], listed(LAPTOP, 0), listed(PHONE, 1))

@@ -7,7 +7,8 @@ from hashlib import sha256
 from typing import Any
 
 from echolia.core import runs
-from echolia.core.device_log import DeviceLog, SignedEntry
+from echolia.core.device_entries import SignedEntry
+from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 from echolia.core.signing import verify
 from tests.vectors.ends.vector_file import Found, VectorFile, logged_devices
@@ -86,11 +87,15 @@ def _log(log: DeviceLog) -> Found:
             "box": each.box,
             "added_n": each.added_n,
             "revoked": each.revoked and each.revoked._asdict(),
+            "by": each.by,
+            "confirmed": each.confirmed,
         }
         for each in log.devices.values()
     ]
     recovery = {"recovery_sign": log.recovery_sign, "recovery_box": log.recovery_box}
-    return {"account": log.account, "n": log.length, "head": log.head, **recovery, "devices": devices}
+    keys = [{"generation": each.generation, "key": each.key, "by": each.by} for each in log.rotations]
+    said = {"rotations": keys, "rotation_due": log.rotation_due}
+    return {"account": log.account, "n": log.length, "head": log.head, **recovery, "devices": devices, **said}
 
 
 def entries(vector: VectorFile) -> Iterable[SignedEntry]:
