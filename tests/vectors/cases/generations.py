@@ -44,14 +44,20 @@ def rotate_fields(
     return {**place(before, n), "type": "rotate", **said}
 
 
+def by_phrase(entry: Entry, words: Identity) -> Entry:
+    """The entry, signed as recovery by a phrase that is not the account's first one."""
+    message = b"echolia/1/device-log-entry" + entry.entry
+    return Entry(entry.entry, {**entry.signatures, "recovery": ref.sign(words.sign_seed, message)})
+
+
 CONFIRM = signed(confirm_fields(ADD, 2, PHONE, LAPTOP), LAPTOP)
 ROTATE = signed(rotate_fields(REVOKE, 3, LAPTOP), LAPTOP)
 
 
 def _good(laptop: dict[str, Any], phone: dict[str, Any], cut: dict[str, Any]) -> Iterator[Vector]:
     again = signed(rotate_fields(ROTATE, 4, LAPTOP, 3), LAPTOP)
-    words = signed(rotate_fields(ADD, 2, PHONE, recovery=STRANGER), PHONE, STRANGER)
-    later = signed(revoke_fields(words, 3, PHONE, b""), STRANGER)
+    words = by_phrase(signed(rotate_fields(ADD, 2, PHONE, recovery=STRANGER), PHONE), STRANGER)
+    later = by_phrase(signed(revoke_fields(words, 3, PHONE, b"")), STRANGER)
     revoked = [GENESIS, ADD, REVOKE, ROTATE]
     good: dict[str, tuple[str, list[Entry], dict[str, Any]]] = {
         "confirm": (
@@ -118,7 +124,7 @@ def _rotations() -> Refused:
         return [GENESIS, ADD, signed({**rotate_fields(ADD, 2, by), **wrong}, *signers)]
 
     by_revoked = signed(rotate_fields(REVOKE, 3, PHONE), PHONE)
-    former = signed(rotate_fields(ADD, 2, PHONE, recovery=STRANGER), PHONE, STRANGER)
+    former = by_phrase(signed(rotate_fields(ADD, 2, PHONE, recovery=STRANGER), PHONE), STRANGER)
     by_former = signed(revoke_fields(former, 3, PHONE, b""), RECOVERY)
     return {
         "rotate-generation-1": ("The generation that is.", rotating(LAPTOP, generation=1), invalid),
