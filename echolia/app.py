@@ -108,6 +108,7 @@ async def running(
         await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
         tickets = Tickets(directory, auth.devices, clock_ms)
         deletions = await auth.accounts.resume_deletions()
+        await auth.accounts.keep_recoveries()
         structlog.get_logger().info("swept", files=files, deletions=deletions)
 
         sweeper = asyncio.create_task(_sweep(auth, tickets, reserve))

@@ -56,6 +56,9 @@ class Settings(BaseSettings):
     )
 
     max_devices: int = Field(32, ge=1, le=10_000, description="devices an account may have at a time")
+    new_device_hours: int = Field(
+        48, ge=0, le=8760, description="hours in which a new device may not add or revoke others unconfirmed"
+    )
     access_token_seconds: int = Field(900, ge=10, le=3600, description="life of an access token")
     refresh_token_days: int = Field(60, ge=1, le=365, description="life of a refresh token")
     register_free_per_minute: int = Field(

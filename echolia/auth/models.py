@@ -13,7 +13,8 @@ from pydantic_core import PydanticCustomError
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64, unb64
 
-MESSAGE_BYTES = 16 * 1024
+# A device log of some hundred entries, and the keys of a hundred generations.
+MESSAGE_BYTES = 128 * 1024
 BOX_BYTES = 4 * 1024
 MAX_GENERATION = 2**32 - 1
 
@@ -77,6 +78,20 @@ KeyBoxes = Annotated[list[KeyBox], Field(max_length=64)]
 class AddDevice(LogEntry):
     """An `add` entry, and key boxes for the new device."""
 
+    key_boxes: KeyBoxes = []
+
+
+class Rotation(LogEntry):
+    """A `rotate` entry, and a key box for every device and for recovery."""
+
+    key_boxes: KeyBoxes
+
+
+class RecoveredDevice(Wire):
+    """Revocations and the addition of a device, all signed by recovery, and key boxes that it signed."""
+
+    account: Id
+    entries: Annotated[list[LogEntry], Field(min_length=1, max_length=32)]
     key_boxes: KeyBoxes = []
 
 
@@ -150,6 +165,8 @@ class Device(Wire):
     box: Hash
     added_n: int
     revoked: bool
+    confirmed: bool
+    new_until_ms: int | None = None
 
 
 class Devices(Wire):
@@ -171,6 +188,16 @@ class SignedKeyBox(KeyBox):
 class SignedKeyBoxes(Wire):
     """The account's key boxes."""
 
+    boxes: list[SignedKeyBox]
+
+
+class Recovered(Wire):
+    """What a recovery phrase opens: the account's whole device log, and the boxes for recovery."""
+
+    account: Id
+    log: list[LogEntry]
+    n: int
+    head: Hash
     boxes: list[SignedKeyBox]
 
 

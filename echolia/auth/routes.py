@@ -20,6 +20,8 @@ OPEN: Final[Mapping[tuple[str, str], str]] = {
     ("POST", "/auth/challenge"): "challenge",
     ("POST", "/auth/token"): "token",
     ("POST", "/auth/refresh"): "refresh",
+    ("POST", "/auth/recovery"): "token",
+    ("POST", "/auth/recovery/devices"): "token",
 }
 _SCHEME: Final = "mailbox "
 
@@ -30,6 +32,7 @@ def router(auth: Auth) -> APIRouter:
     _add_sign_in(routes, auth)
     _add_account(routes, auth)
     _add_pairing(routes, auth)
+    _add_recovery(routes, auth)
     return routes
 
 
@@ -64,6 +67,14 @@ def _add_account(routes: APIRouter, auth: Auth) -> None:
     async def revoke(id: models.Id, body: models.LogEntry, member: Member) -> None:
         await auth.membership.revoke(member, id, body)
 
+    @routes.post("/device/{id}/confirm", status_code=204, summary="Say that a new device belongs here")
+    async def confirm(id: models.Id, body: models.LogEntry, member: Member) -> None:
+        await auth.membership.confirm(member, id, body)
+
+    @routes.post("/rotate", status_code=204, summary="Begin the next generation of the account key")
+    async def rotate(body: models.Rotation, member: Member) -> None:
+        await auth.membership.rotate(member, body)
+
     @routes.get("/key-boxes", summary="The account's key boxes")
     async def key_boxes(member: Member, recipient: models.Recipient | None = None) -> models.SignedKeyBoxes:
         return await auth.membership.key_boxes(member, recipient)
@@ -71,6 +82,16 @@ def _add_account(routes: APIRouter, auth: Auth) -> None:
     @routes.delete("/account", status_code=204, summary="Delete the account, for good")
     async def delete(body: models.Deletion, member: Member) -> None:
         await auth.accounts.delete(member, body)
+
+
+def _add_recovery(routes: APIRouter, auth: Auth) -> None:
+    @routes.post("/recovery", summary="What a recovery phrase opens, for a signed challenge")
+    async def recovery(body: models.SignIn) -> models.Recovered:
+        return await auth.recovery.account(body)
+
+    @routes.post("/recovery/devices", status_code=204, summary="Add a device by the recovery phrase")
+    async def add_recovered(body: models.RecoveredDevice) -> None:
+        await auth.recovery.add(body)
 
 
 async def _side(request: Request) -> tuple[Caller | None, bytes | None]:

@@ -30,6 +30,8 @@ CODES: Final[dict[str, str]] = {
     "token_expired": "The access token has expired. Refresh it.",
     "token_reused": "This refresh token was used before; its family is revoked. Sign in again.",
     "device_revoked": "This device was revoked from the account.",
+    "device_new": "This device is new here. Confirm it on another device, or wait two days.",
+    "key_box_withheld": "The server does not give this device the account's new key.",
     "device_unknown": "No such device in this account.",
     "account_exists": "This account is registered already. Sign in instead.",
     "account_unknown": "There is no such account on this server.",
@@ -118,7 +120,7 @@ NEVER_ANSWERED: Final = frozenset(
     {
         "body_unreadable", "body_invalid", "key_missing", "phrase_invalid",
         "chain_broken", "log_rewritten", "log_rolled_back", "history_forked", "ghost_device",
-        "history_withheld", "server_reset", "mass_change",
+        "history_withheld", "key_box_withheld", "server_reset", "mass_change",
         "home_missing", "home_exists", "home_damaged", "home_locked", "home_newer",
         "server_unreachable", "server_invalid",
         "object_unknown", "object_exists", "object_ambiguous", "object_quarantined", "object_in_trash",

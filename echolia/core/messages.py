@@ -32,6 +32,11 @@ def login_message(device: bytes, challenge: bytes) -> bytes:
     return b"echolia/1/login" + device + challenge
 
 
+def recovery_message(recovery: bytes, challenge: bytes) -> bytes:
+    """What the recovery phrase signs to be told its account; `recovery` is the id of its keys."""
+    return b"echolia/1/recovery" + recovery + challenge
+
+
 def delete_account_message(account: bytes, challenge: bytes) -> bytes:
     """What a device signs to delete its account."""
     return b"echolia/1/delete-account" + account + challenge

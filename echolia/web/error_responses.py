@@ -31,6 +31,7 @@ STATUS: Final[dict[str, int]] = {
     "token_reused": 401,
     "device_revoked": 401,
     "account_unknown": 401,
+    "device_new": 403,
     "device_unknown": 404,
     "account_exists": 409,
     "signature_invalid": 403,

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from echolia.web.context import Caller
 
-JSON_BODY_BYTES: Final = 64 * 1024
+JSON_BODY_BYTES: Final = 192 * 1024
 
 
 class LeanRequest:

@@ -79,8 +79,8 @@ async def test_a_message_stands_and_the_same_again_is_the_same(ask: Asker, anna:
         assert (await box.put("guest", 0, b"hello")).status == 204
     answer = await box.put("guest", 0, b"another")
     assert (answer.status, answer.code) == (409, "mailbox_full")
-    assert (await box.put("guest", 1, b"x" * 16 * 1024)).status == 204
-    assert (await box.put("guest", 2, b"x" * (16 * 1024 + 1))).code == "invalid_request"
+    assert (await box.put("guest", 1, b"x" * 128 * 1024)).status == 204
+    assert (await box.put("guest", 2, b"x" * (128 * 1024 + 1))).code == "invalid_request"
     assert (await box.put("guest", 3, b"beyond")).code == "invalid_request"
 
 

@@ -123,7 +123,7 @@ async def test_another_media_type(ask: Asker, anna: Account, method: str, path: 
 
 @pytest.mark.parametrize(("method", "path"), JSON_ROUTES)
 async def test_a_body_that_is_too_large(ask: Asker, anna: Account, method: str, path: str) -> None:
-    size = {"/sync/push": 8 << 20, "/sync/checkpoint": 352 << 10}.get(path, 64 << 10) + 1
+    size = {"/sync/push": 8 << 20, "/sync/checkpoint": 352 << 10}.get(path, JSON_BODY_BYTES) + 1
     check(await ask(method, target(path), body=b" " * size), "body_too_large")
     declared = await ask(method, target(path), body=b"{}", headers={"content-length": str(size)})
     check(declared, "body_too_large")

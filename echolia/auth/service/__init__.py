@@ -14,13 +14,16 @@ from echolia.auth.service.ledger import AuthLedger
 from echolia.auth.service.membership import Membership
 from echolia.auth.service.pairing import Pairing
 from echolia.auth.service.proof_of_work import Puzzles
+from echolia.auth.service.recovery import Recovery
+from echolia.auth.service.rights import Rights
 from echolia.auth.service.sign_in import SignIns
 from echolia.auth.store import sign_in
 from echolia.settings import Settings
 from echolia.storage.engine import Database
 from echolia.web.context import Dice
 
-DAY_MS: Final = 86_400_000
+HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Auth:
     accounts: Accounts
     membership: Membership
     pairing: Pairing
+    recovery: Recovery
     ledger: AuthLedger
     clock_ms: Callable[[], int]
 
@@ -52,15 +56,17 @@ def open_auth(
     purge: Callable[[], Awaitable[None]],
     dice: Dice = secrets.token_bytes,
 ) -> Auth:
-    """The services over the directory `db`; call `devices.load` and `accounts.resume_deletions` before
-    serving.
+    """The services over the directory `db`; call `devices.load`, `accounts.resume_deletions` and
+    `accounts.keep_recoveries` before serving.
     """
     tokens = AccessTokens(keys, settings.access_token_seconds, clock_ms)
     devices = AccountDevices(db, settings.access_token_seconds * 1000, clock_ms)
     sign_ins = SignIns(db, tokens, devices, settings.refresh_token_days * DAY_MS, clock_ms, dice)
     puzzles = Puzzles(settings.register_free_per_minute, settings.proof_of_work_bits, clock_ms, dice)
     accounts = Accounts(db, databases, devices, sign_ins, puzzles, clock_ms, purge, dice)
-    membership = Membership(db, devices, settings.max_devices, clock_ms)
-    pairing = Pairing(db, devices, settings.max_devices, clock_ms, dice)
+    rights = Rights(db, settings.new_device_hours * HOUR_MS, clock_ms)
+    membership = Membership(db, devices, rights, settings.max_devices, clock_ms)
+    pairing = Pairing(db, devices, rights, settings.max_devices, clock_ms, dice)
     ledger = AuthLedger(db, devices, pairing.waiting)
-    return Auth(db, tokens, devices, sign_ins, accounts, membership, pairing, ledger, clock_ms)
+    recovery = Recovery(membership)
+    return Auth(db, tokens, devices, sign_ins, accounts, membership, pairing, recovery, ledger, clock_ms)

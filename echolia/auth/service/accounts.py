@@ -129,6 +129,11 @@ class Accounts:
         self.devices.forget(account)
         await self.purge()
 
+    async def keep_recoveries(self) -> None:
+        """Learn what the phrases of accounts sign in as that an earlier version made."""
+        for account in await store.without_recovery(self.db):
+            await store.keep_recovery(self.db, await self.devices.log(account))
+
     async def resume_deletions(self) -> int:
         """Finish the deletions that a crash interrupted; returns how many there were."""
         begun = await store.deletions(self.db)

@@ -41,6 +41,17 @@ def verified(boxes: Iterable[KeyBox], log: DeviceLog, signer: bytes) -> Iterator
         yield KeyBoxRow(recipient, box.generation, box.box, box.signature, signer)
 
 
+def check_complete(boxes: Iterable[KeyBoxRow], log: DeviceLog) -> None:
+    """Return if there is one box of the newest generation for every device and for recovery, and no other.
+
+    Raises `key_box_invalid`.
+    """
+    wanted = {_RECOVERY_ROW, *(device.device for device in log.active())}
+    found = [(box.recipient, box.generation) for box in boxes]
+    if sorted(found) != sorted((recipient, log.generation) for recipient in wanted):
+        raise EcholiaError("key_box_invalid", "a box for every device and for recovery, and no other")
+
+
 def told(row: KeyBoxRow) -> SignedKeyBox:
     """A stored box as it is answered."""
     recipient = RECOVERY if row.recipient == _RECOVERY_ROW else b64(row.recipient)

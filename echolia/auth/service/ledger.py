@@ -20,6 +20,7 @@ _MEMBERS: Final = "Devices check by it who belongs to the account."
 _SIGN_IN: Final = "So that a device can sign in."
 _DELETED: Final = "Once it is deleted a hash of its id stays, so that tokens still about are refused."
 _BOX: Final = "A device that is added, or the phrase, gets the keys from it. The server cannot open it."
+_RECOVERY: Final = "So that whoever has the recovery phrase finds the account without a device."
 _CHALLENGE: Final = "A device signs one to sign in; it lives a minute."
 _TOKEN: Final = "So that a device need not sign in again each time, and a stolen token is noticed."  # noqa: S105
 _PAIRING: Final = "Two devices speak through it while one is added; it ends after two minutes."
@@ -41,6 +42,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "directory.devices.account": ("the account they are in", _SIGN_IN),
     "directory.devices.sign": ("their public keys for signatures", _SIGN_IN),
     "directory.devices.revoked_ms": ("when devices were revoked", "A revoked device is refused."),
+    "directory.devices.added_ms": ("when they were added", "A new device may not add or revoke others."),
+    "directory.recoveries.recovery": ("the id of the recovery phrase's keys", _RECOVERY),
+    "directory.recoveries.account": ("the account that the phrase recovers", _RECOVERY),
+    "directory.recoveries.sign": ("the phrase's public key for signatures", _RECOVERY),
     "directory.key_boxes.account": ("the account that sealed boxes of keys are of", _BOX),
     "directory.key_boxes.recipient": ("whom the boxes are for", _BOX),
     "directory.key_boxes.generation": ("the newest generation of keys for each", _BOX),
@@ -125,16 +130,20 @@ def _devices(account: bytes, held: Held) -> dict[str, Any]:
     return {
         "directory.devices.device": list(devices),
         "directory.devices.account": b64(account),
-        "directory.devices.sign": {device: b64(sign) for device, (sign, _) in devices.items()},
+        "directory.devices.sign": {device: b64(sign) for device, (sign, _, _) in devices.items()},
         "directory.devices.revoked_ms": {
-            device: _at(at_ms) for device, (_, at_ms) in devices.items() if at_ms is not None
+            device: _at(at_ms) for device, (_, at_ms, _) in devices.items() if at_ms is not None
         },
+        "directory.devices.added_ms": {device: _at(at_ms) for device, (_, _, at_ms) in devices.items()},
     }
 
 
 def _key_boxes(account: bytes, held: Held) -> dict[str, Any]:
     boxes = {(b64(recipient) if recipient else RECOVERY): box for recipient, box in held.boxes.items()}
     return {
+        "directory.recoveries.recovery": b64(held.recovery[0]) if held.recovery else "",
+        "directory.recoveries.account": b64(account),
+        "directory.recoveries.sign": b64(held.recovery[1]) if held.recovery else "",
         "directory.key_boxes.account": b64(account),
         "directory.key_boxes.recipient": list(boxes),
         "directory.key_boxes.generation": {recipient: box.newest for recipient, box in boxes.items()},

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from echolia.auth.models import AddDevice, Device, Devices, LogEntry, SignedKeyBoxes
+from echolia.auth.models import AddDevice, Device, Devices, KeyBox, LogEntry, Rotation, SignedKeyBoxes
 from echolia.auth.service import key_boxes
 from echolia.auth.service.additions import with_addition
 from echolia.auth.service.devices import AccountDevices
+from echolia.auth.service.rights import Rights
 from echolia.auth.store import accounts as store
 from echolia.core.device_entries import SignedEntry, entry_hash
 from echolia.core.device_log import DeviceLog, LoggedDevice
@@ -28,6 +29,7 @@ class Membership:
 
     db: Database
     devices: AccountDevices
+    rights: Rights
     max_devices: int
     clock_ms: Callable[[], int]
 
@@ -37,8 +39,9 @@ class Membership:
         entries = await store.entries(self.db, caller.account, after, PAGE_ENTRIES)
         # An entry appended since is left for the next call: `n` and `head` must fit what is told.
         told = entries[: max(0, log.length - after)]
+        new = await self.rights.new_until(log)
         return Devices(
-            devices=[_told(device) for device in log.devices.values()],
+            devices=[_told(device, new.get(device.device)) for device in log.devices.values()],
             log=[LogEntry(entry=one.entry, signatures=dict(one.signatures)) for one in told],
             n=log.length,
             head=log.head,
@@ -53,12 +56,25 @@ class Membership:
         """
         signed = SignedEntry(asked.entry, asked.signatures)
         log = await self.devices.log(caller.account)
-        if await store.has_entry(self.db, caller.account, signed.entry):
-            return
+        if not await store.has_entry(self.db, caller.account, signed.entry):
+            await self.rights.check_entry(log, caller, signed)
+            await self._add(log, signed, asked.key_boxes, caller.device)
+
+    async def add_by(self, account: bytes, signed: SignedEntry, boxes: Sequence[KeyBox]) -> None:
+        """Append an `add` entry that recovery signed, with key boxes of the new device's."""
+        log = await self.devices.log(account)
+        if not await store.has_entry(self.db, account, signed.entry):
+            await self._add(log, signed, boxes, None)
+
+    async def _add(
+        self, log: DeviceLog, signed: SignedEntry, asked: Sequence[KeyBox], signer: bytes | None
+    ) -> None:
         grown = with_addition(log, signed, self.max_devices)
-        boxes = list(key_boxes.verified(asked.key_boxes, grown, caller.device))
+        (added,) = grown.devices.keys() - log.devices.keys()
+        boxes = list(key_boxes.verified(asked, grown, signer or added))
         try:
-            results = await self.db.batch(store.append(log, signed, store.addition(log, grown, boxes)))
+            changes = store.addition(log, grown, boxes, self.clock_ms())
+            results = await self.db.batch(store.append(log, signed, changes))
         except ConstraintViolated:
             raise EcholiaError("account_exists", "the new device belongs to an account") from None
         self._grown(grown, results)
@@ -81,9 +97,50 @@ class Membership:
         if device not in log.devices:
             raise EcholiaError("device_unknown")
         if entry_hash(signed.entry) != log.head:
+            await self.rights.check_entry(log, caller, signed)
+        await self.revoke_by(caller.account, signed, device)
+
+    async def revoke_by(self, account: bytes, signed: SignedEntry, device: bytes) -> None:
+        """Append the `revoke` entry; the same entry again changes nothing."""
+        log = await self.devices.log(account)
+        if not await store.has_entry(self.db, account, signed.entry):
             await self._append(log, device, signed)
         elif log.devices[device].revoked is None:
             raise EcholiaError("device_log_invalid", "the entry does not revoke this device")
+
+    async def confirm(self, caller: Caller, device: bytes, asked: LogEntry) -> None:
+        """Append the `confirm` entry of a device; the same entry again changes nothing.
+
+        Raises: `device_unknown`, `device_new`, `device_log_invalid`, `device_log_conflict`.
+        """
+        signed = SignedEntry(asked.entry, asked.signatures)
+        log = await self.devices.log(caller.account)
+        if device not in log.devices:
+            raise EcholiaError("device_unknown")
+        if await store.has_entry(self.db, caller.account, signed.entry):
+            return
+        await self.rights.check_entry(log, caller, signed)
+        grown = log.append(signed)
+        if not grown.devices[device].confirmed or log.devices[device].confirmed:
+            raise EcholiaError("device_log_invalid", "the entry does not confirm this device")
+        self._grown(grown, await self.db.batch(store.append(log, signed, [])))
+
+    async def rotate(self, caller: Caller, asked: Rotation) -> None:
+        """Append a `rotate` entry and put its key boxes, both or neither; the same again changes nothing.
+
+        Raises: `device_new`, `device_log_invalid`, `device_log_conflict`, `key_box_invalid`.
+        """
+        signed = SignedEntry(asked.entry, asked.signatures)
+        log = await self.devices.log(caller.account)
+        if await store.has_entry(self.db, caller.account, signed.entry):
+            return
+        await self.rights.check_entry(log, caller, signed)
+        grown = log.append(signed)
+        if grown.generation == log.generation:
+            raise EcholiaError("device_log_invalid", "the entry does not rotate the account key")
+        boxes = list(key_boxes.verified(asked.key_boxes, grown, caller.device))
+        key_boxes.check_complete(boxes, grown)
+        self._grown(grown, await self.db.batch(store.append(log, signed, store.rotation(grown, boxes))))
 
     async def _append(self, log: DeviceLog, device: bytes, signed: SignedEntry) -> None:
         grown = log.append(signed)
@@ -104,11 +161,13 @@ class Membership:
         return SignedKeyBoxes(boxes=[key_boxes.told(row) for row in found])
 
 
-def _told(device: LoggedDevice) -> Device:
+def _told(device: LoggedDevice, new_until_ms: int | None) -> Device:
     return Device(
         device=device.device,
         sign=device.sign,
         box=device.box,
         added_n=device.added_n,
         revoked=device.revoked is not None,
+        confirmed=device.confirmed,
+        new_until_ms=new_until_ms,
     )

@@ -13,6 +13,7 @@ from echolia.auth.models import Confirm, Mailbox, Posted, Received
 from echolia.auth.service import key_boxes
 from echolia.auth.service.additions import check_room, with_addition
 from echolia.auth.service.devices import AccountDevices
+from echolia.auth.service.rights import Rights
 from echolia.auth.store import mailboxes as store
 from echolia.core.device_entries import SignedEntry, entry_hash
 from echolia.core.device_log import DeviceLog
@@ -77,14 +78,17 @@ class Pairing:
 
     db: Database
     devices: AccountDevices
+    rights: Rights
     max_devices: int
     clock_ms: Callable[[], int]
     dice: Dice
     waiting: Waiting = field(default_factory=Waiting)
 
     async def open(self, caller: Caller, token_hash: bytes) -> Mailbox:
-        """A mailbox for whoever knows the token; the account's former one ends. Raises `too_many_devices`."""
+        """A mailbox for whoever knows the token; the account's former one ends. Raises `too_many_devices`,
+        `device_new`."""
         log = await self.devices.log(caller.account)
+        await self.rights.check(log, caller)
         check_room(len(log.active()) + 1, self.max_devices)
         mailbox = self.dice(16)
         await store.open_mailbox(self.db, mailbox, caller.account, token_hash, self.clock_ms() + MAILBOX_MS)
@@ -150,6 +154,7 @@ class Pairing:
         if entry_hash(signed.entry) == log.head:
             await self._check_repeated(caller, mailbox, asked.message)
             return
+        await self.rights.check(log, caller)
         grown = with_addition(log, signed, self.max_devices)
         boxes = list(key_boxes.verified(asked.key_boxes, grown, caller.device))
         now_ms = self.clock_ms()

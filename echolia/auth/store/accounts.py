@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from echolia.core import canonical
 from echolia.core.device_entries import SignedEntry, entry_hash
 from echolia.core.device_log import DeviceLog
+from echolia.core.ids import device_id
 from echolia.storage.engine import Database, Statement
 
 # True only inside a unit of work that has just appended an entry: its row is there, the length not yet moved.
@@ -26,6 +27,13 @@ class KeyBoxRow(NamedTuple):
     box: bytes
     signature: bytes
     signer: bytes
+
+
+class RecoveryKey(NamedTuple):
+    """An account, and the key (Ed25519, public) that its phrase signs by."""
+
+    account: bytes
+    sign: bytes
 
 
 class Taken(NamedTuple):
@@ -85,9 +93,10 @@ async def insert(
                 (log.account, genesis.entry, canonical.encode(dict(genesis.signatures))),
             ),
             Statement(
-                "INSERT INTO devices (device, account, sign) VALUES (?, ?, ?)",
-                (device.device, log.account, device.sign),
+                "INSERT INTO devices (device, account, sign, added_ms) VALUES (?, ?, ?, ?)",
+                (device.device, log.account, device.sign, now_ms),
             ),
+            _put_recovery(log, "1"),
             *(_put_box(log.account, box, "1") for box in boxes),
             also,
         ]
@@ -150,17 +159,68 @@ async def has_entry(db: Database, account: bytes, entry: bytes) -> bool:
     return bool(found.rows)
 
 
-def addition(log: DeviceLog, grown: DeviceLog, boxes: Iterable[KeyBoxRow]) -> list[Statement]:
+def addition(
+    log: DeviceLog, grown: DeviceLog, boxes: Iterable[KeyBoxRow], now_ms: int
+) -> list[Statement]:  # fmt: skip
     """Changes for `append`, which makes `log` into `grown`: one device more, with key boxes.
 
     The unit of work fails where the device belongs to any account.
     """
     (added,) = (grown.devices[device] for device in grown.devices.keys() - log.devices.keys())
     device = Statement(
-        f"INSERT INTO devices (account, device, sign) SELECT ?1, ?2, ?3 WHERE {APPENDED}",
-        (log.account, added.device, added.sign),
+        f"INSERT INTO devices (account, device, sign, added_ms) SELECT ?1, ?2, ?3, ?4 WHERE {APPENDED}",
+        (log.account, added.device, added.sign, now_ms),
     )
     return [device, *(_put_box(log.account, box, APPENDED) for box in boxes)]
+
+
+def rotation(grown: DeviceLog, boxes: Iterable[KeyBoxRow]) -> list[Statement]:
+    """Changes for `append`, which makes `grown`: the newest generation's boxes in place of all others."""
+    former = Statement(
+        f"DELETE FROM key_boxes WHERE account = ?1 AND generation < ?2 AND {APPENDED}",  # noqa: S608
+        (grown.account, grown.generation),
+    )
+    put = (_put_box(grown.account, box, APPENDED) for box in boxes)
+    return [former, *put, _put_recovery(grown, APPENDED)]
+
+
+def _put_recovery(log: DeviceLog, condition: str) -> Statement:
+    """What the phrase signs in as from now on."""
+    recovery = device_id(log.recovery_sign, log.recovery_box)
+    return Statement(
+        f"INSERT INTO recoveries (account, recovery, sign) SELECT ?1, ?2, ?3 WHERE {condition}"
+        " ON CONFLICT (account) DO UPDATE SET recovery = excluded.recovery, sign = excluded.sign",
+        (log.account, recovery, log.recovery_sign),
+    )
+
+
+async def without_recovery(db: Database) -> list[bytes]:
+    """Accounts from before it was kept what their phrase signs in as."""
+    sql = "SELECT account FROM accounts WHERE NOT deleting EXCEPT SELECT account FROM recoveries"
+    (found,) = await db.batch([Statement(sql)], tx=False)
+    return [_bytes(account) for (account,) in found.rows]
+
+
+async def keep_recovery(db: Database, log: DeviceLog) -> None:
+    """Keep what the phrase of this account signs in as."""
+    await db.batch([_put_recovery(log, "1")])
+
+
+async def recovery(db: Database, recovery: bytes) -> RecoveryKey | None:
+    """The account whose phrase signs in by this id, if there is one."""
+    sql = (
+        "SELECT account, sign FROM recoveries JOIN accounts USING (account)"
+        " WHERE recovery = ? AND NOT deleting"
+    )
+    (found,) = await db.batch([Statement(sql, (recovery,))], tx=False)
+    return RecoveryKey(*_typed(found.rows)[0]) if found.rows else None
+
+
+async def added(db: Database, account: bytes) -> dict[bytes, int]:
+    """When each of an account's devices was added here, in ms since 1970."""
+    sql = "SELECT device, added_ms FROM devices WHERE account = ?"
+    (found,) = await db.batch([Statement(sql, (account,))], tx=False)
+    return dict(_typed(found.rows))
 
 
 def revoke_device(account: bytes, device: bytes, now_ms: int) -> list[Statement]:
@@ -239,7 +299,7 @@ async def deletions(db: Database) -> list[bytes]:
 async def delete(db: Database, account: bytes) -> None:
     """Remove all rows of an account; the tombstone stays."""
     of_devices = "DELETE FROM challenges WHERE device IN (SELECT device FROM devices WHERE account = ?)"
-    tables = ("mailboxes", "refresh_tokens", "key_boxes", "devices", "device_log", "accounts")
+    tables = ("recoveries", "mailboxes", "refresh_tokens", "key_boxes", "devices", "device_log", "accounts")
     removals = [Statement(f"DELETE FROM {table} WHERE account = ?", (account,)) for table in tables]  # noqa: S608
     await db.batch([Statement(of_devices, (account,)), *removals])
 

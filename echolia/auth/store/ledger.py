@@ -19,8 +19,10 @@ _LOG: Final = """
 SELECT count(*), total(length(entry)), total(length(signatures)) FROM device_log WHERE account = ?
 """
 _DEVICES: Final = (
-    f"SELECT device, sign, revoked_ms FROM devices WHERE account = ? ORDER BY device LIMIT {MOST_LISTED}"  # noqa: S608
+    "SELECT device, sign, revoked_ms, added_ms FROM devices WHERE account = ?"  # noqa: S608
+    f" ORDER BY device LIMIT {MOST_LISTED}"
 )
+_RECOVERY: Final = "SELECT recovery, sign FROM recoveries WHERE account = ?"
 _BOXES: Final = (
     "SELECT recipient, count(*), max(generation), total(length(box)), total(length(signature))"  # noqa: S608
     f" FROM key_boxes WHERE account = ? GROUP BY recipient LIMIT {MOST_LISTED}"
@@ -79,8 +81,8 @@ class Held(NamedTuple):
     """All that the directory holds of an account.
 
     `log_bytes` are the device log's entries, their bytes, their signatures' bytes; `devices` by id have their
-    key and when they were revoked; `challenges` (count, latest expiry) is None where there are too many to
-    look at.
+    key, when they were revoked and when they were added; `challenges` (count, latest expiry) is None where
+    there are too many to look at.
     """
 
     created_ms: int
@@ -89,7 +91,8 @@ class Held(NamedTuple):
     deleting: bool
     tombstones: int
     log_bytes: tuple[int, int, int]
-    devices: dict[bytes, tuple[bytes, int | None]]
+    devices: dict[bytes, tuple[bytes, int | None, int]]
+    recovery: tuple[bytes, bytes] | None
     boxes: dict[bytes, Boxes]
     signers: list[bytes]
     challenges: tuple[int, int | None] | None
@@ -99,10 +102,12 @@ class Held(NamedTuple):
 
 async def held(db: Database, account: bytes) -> Held | None:
     """All of it, in one unit of work; None if there is no such account."""
-    of_account = (_ACCOUNT, _LOG, _DEVICES, _BOXES, _SIGNERS, _CHALLENGES, _TOKENS, _MAILBOX, _MESSAGES)
+    of_account = (
+        _ACCOUNT, _LOG, _DEVICES, _RECOVERY, _BOXES, _SIGNERS, _CHALLENGES, _TOKENS, _MAILBOX, _MESSAGES,
+    )  # fmt: skip
     statements = [Statement(sql, (account,)) for sql in of_account]
     results = await db.batch([*statements, Statement(_TOMBSTONES, (tombstone(account),))], tx=False)
-    accounts, log, devices, boxes, signers, challenges, tokens, mailboxes, messages, gone = (
+    accounts, log, devices, recovery, boxes, signers, challenges, tokens, mailboxes, messages, gone = (
         _typed(result.rows) for result in results
     )
     if not accounts:
@@ -117,7 +122,8 @@ async def held(db: Database, account: bytes) -> Held | None:
         bool(deleting),
         gone[0][0],
         (entries, *map(int, sizes)),
-        {device: (sign, revoked_ms) for device, sign, revoked_ms in devices},
+        {device: (sign, revoked_ms, added_ms) for device, sign, revoked_ms, added_ms in devices},
+        recovery[0] if recovery else None,
         {recipient: Boxes(*map(int, numbers)) for recipient, *numbers in boxes},
         [signer for (signer,) in signers],
         None if looked_at > MOST_CHALLENGES else (int(own), expires_ms),

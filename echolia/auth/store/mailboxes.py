@@ -112,7 +112,7 @@ async def confirm(
     `ConstraintViolated` where the new device belongs to an account.
     """
     changes = [
-        *accounts.addition(log, grown, boxes),
+        *accounts.addition(log, grown, boxes, now_ms),
         Statement(
             "INSERT INTO mailbox_messages (mailbox, side, n, message) SELECT ?2, 'owner', 2, ?3"
             f" WHERE {accounts.APPENDED}",
