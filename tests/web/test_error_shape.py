@@ -16,6 +16,7 @@ from echolia.sync import routes as sync_routes
 from echolia.sync.live.endpoints import stream_route, ticket_route
 from echolia.web.api import build_api
 from echolia.web.error_responses import STATUS, problem
+from echolia.web.lean import JSON_BODY_BYTES
 from tests.support.accounts import Account
 from tests.support.asgi import Answer, Asker
 
