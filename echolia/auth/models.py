@@ -87,12 +87,10 @@ class Rotation(LogEntry):
     key_boxes: KeyBoxes
 
 
-class RecoveredDevice(Wire):
-    """Revocations and the addition of a device, all signed by recovery, and key boxes that it signed."""
+class RecoveredDevice(AddDevice):
+    """An `add` entry of recovery's, and key boxes that the new device signed."""
 
     account: Id
-    entries: Annotated[list[LogEntry], Field(min_length=1, max_length=32)]
-    key_boxes: KeyBoxes = []
 
 
 class Solution(Wire):

@@ -10,6 +10,7 @@ from typing import Final, Self
 from echolia.client import (
     brakes,
     conflicts,
+    generations,
     late,
     membership,
     notices,
@@ -20,6 +21,8 @@ from echolia.client import (
 )
 from echolia.client.brakes import BrakeLimits, Decision
 from echolia.client.collection import Batch, Collection
+from echolia.client.device_entries import fetch_device_log
+from echolia.client.drilling import drill
 from echolia.client.enrolment import make_account
 from echolia.client.environment import REAL, Environment
 from echolia.client.home import Home
@@ -29,6 +32,7 @@ from echolia.client.kept_tokens import KeptTokens
 from echolia.client.opening import OpenHome, open_home, with_phrase_forgotten
 from echolia.client.pairing import Pairing
 from echolia.client.plain_values import Edit
+from echolia.client.recovering import recover
 from echolia.client.replica import Order
 from echolia.client.reports import (
     Brake,
@@ -48,6 +52,8 @@ from echolia.client.transport import Transport
 from echolia.client.watching import watch
 from echolia.core.collections import Collection as Declaration
 from echolia.core.errors import EcholiaError
+from echolia.e2ee.keys import SECRET_BYTES
+from echolia.e2ee.recovery import phrase_of
 
 _LIMITS: Final = BrakeLimits()
 
@@ -137,6 +143,33 @@ class Device:
 
         return Joining(Home(home), code, tuple(collections), transport, environment, opened)
 
+    @classmethod
+    async def recover(
+        cls,
+        home: Path,
+        server: str,
+        phrase: str,
+        *,
+        collections: Iterable[Declaration] = (),
+        transport: Transport | None = None,
+        environment: Environment = REAL,
+        brake_limits: BrakeLimits = _LIMITS,
+    ) -> Device:
+        """Become a device of the account whose 24 words these are, on a machine that has nothing else.
+
+        Interrupted anywhere, it is run again. `sync` brings the data. Raises `phrase_invalid`,
+        `account_unknown`, `home_exists`, `home_locked`, `server_unreachable`, `too_many_devices`, or what the
+        server was caught at (`device_log_invalid`, `key_box_withheld`, `key_box_invalid`).
+        """
+        server = checked_address(server)
+        transport = transport or HttpTransport(server)
+        try:
+            opened = await recover(Home(home), server, phrase, transport, collections, environment)
+        except BaseException:
+            await transport.close()
+            raise
+        return cls(opened, transport, environment, brake_limits)
+
     def pair(self) -> Pairing:
         """Add a device to the account.
 
@@ -145,7 +178,7 @@ class Device:
             await pairing.guest()                  # waits until it did (pairing_failed after 120 s)
             added = await pairing.confirm(input()) # its id; pairing_check_failed: up to 3 tries
         """
-        prepare = self._syncing.offer_checkpoint
+        prepare = self._syncing.before_pairing
         return Pairing(self._replica, self._session, self._opened.vault.server, prepare)
 
     @property
@@ -299,8 +332,10 @@ class Device:
     async def revoke(self, device: str) -> None:
         """Take a device (its id) out of the account; what it wrote and this device has seen stays.
 
+        In the same go the account gets a key that it does not know: what is written from then on it cannot
+        read, however it comes by it. Interrupted in between, the next sync of any device finishes.
         A mass change of it that waits (see `brake`) was not seen: it goes with the device. Raises
-        `device_unknown`, `device_last` for the only one.
+        `device_unknown`, `device_last` for the only one, `device_new` where this one may not yet.
         """
         try:
             await self._syncing.sync()
@@ -308,6 +343,42 @@ class Device:
             if error.code != "mass_change":
                 raise
         await membership.revoke(self._replica, self._session, device)
+        if device != self.id:
+            await generations.follow(self._opened, self._session)
+
+    async def confirm(self, device: str) -> None:
+        """Say that a new device (its id) belongs here, so that it may add and revoke others at once.
+
+        Raises `device_unknown`, `device_new` where this one may not yet.
+        """
+        await membership.confirm(self._replica, self._session, device)
+
+    async def rotate(self) -> None:
+        """Begin the next generation of the account key. Raises `device_new`."""
+        await fetch_device_log(self._replica, self._session)
+        await generations.follow(self._opened, self._session)
+        await generations.rotate(self._opened, self._session)
+
+    async def drill(self, phrase: str) -> int:
+        """Show that the 24 words still open the account; gives the generation of the key that they open.
+
+        Nothing of them leaves this device. Raises `phrase_invalid`, `phrase_other`, `key_box_withheld`,
+        `key_box_invalid`, `server_unreachable`.
+        """
+        return await drill(self._opened, self._session, phrase)
+
+    async def replace_phrase(self) -> str:
+        """Make a new recovery phrase and a new account key; gives the words, until `phrase_kept`.
+
+        The former words open what was written so far, nothing later. Raises `device_new`.
+        """
+        await fetch_device_log(self._replica, self._session)
+        await generations.follow(self._opened, self._session)
+        if self._opened.vault.entropy is None:
+            entropy = self._replica.environment.dice(SECRET_BYTES)
+            await generations.rotate(self._opened, self._session, entropy=entropy)
+        assert self._opened.vault.entropy is not None, "it has just come with the generation"
+        return phrase_of(self._opened.vault.entropy)
 
     async def delete_account(self) -> None:
         """Delete the account and all its data from the server, for good; this home stays readable."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from echolia.client import ledger, live_changes, rebasing
+from echolia.client import key_boxes, ledger, live_changes, notices, rebasing
 from echolia.client.database import Database
 from echolia.client.replica import Replica
 from echolia.client.session import Session, bytes_of
@@ -28,7 +28,7 @@ async def fetch_device_log(replica: Replica, session: Session) -> DeviceLog:
             if brought_back:
                 raise EcholiaError("server_invalid", "it does not keep the device log's entries")
             brought_back = True
-            await _bring_back(session, (await replica.run(ledger.device_entries, replica.database))[held:])
+            await _bring_back(replica, session, held)
             continue
         log = await replica.run(_continue, replica, log, answer)
         if not answer.get("more"):
@@ -47,6 +47,7 @@ def _continue(replica: Replica, log: DeviceLog, answer: Mapping[str, Any]) -> De
             entry = read_entry(fields)
             before, log = log, log.extend(entry)
             ledger.add_device_entry(replica.database, log.length - 1, entry)
+            _tell(replica, before, log)
             for device in log.devices.values():
                 if device.revoked and before.devices[device.device].revoked is None:
                     _cut_off(replica.database, device.device, device.revoked.last)
@@ -55,18 +56,40 @@ def _continue(replica: Replica, log: DeviceLog, answer: Mapping[str, Any]) -> De
     return log
 
 
+def _tell(replica: Replica, before: DeviceLog, log: DeviceLog) -> None:
+    """What the person has to know of an entry that another device made."""
+    own, now_ms = replica.identity.device, replica.environment.now_ms()
+    for device in log.devices.keys() - before.devices.keys():
+        if own in before.devices and log.devices[device].by != own:
+            notices.add(replica.database, "device_added", now_ms)
+    if log.recovery_sign != before.recovery_sign and log.rotations[-1].by != own:
+        notices.add(replica.database, "phrase_replaced", now_ms)
+
+
 def _restored(replica: Replica) -> bool:
     return rebasing.due(replica.database) == "restored"
 
 
-async def _bring_back(session: Session, entries: list[SignedEntry]) -> None:
-    """Give a server that came back from a backup the entries that it has lost."""
-    for signed in entries:
+async def _bring_back(replica: Replica, session: Session, held: int) -> None:
+    """Give a server that came back from a backup the device log's entries that it has lost."""
+    entries = await replica.run(ledger.device_entries, replica.database)
+    for n, signed in enumerate(entries[held:], held):
         fields = canonical.decode(signed.entry)
-        if fields["type"] == "add":
-            await session.ask("POST", "/auth/devices", entry_json(signed))
-        else:
-            await session.ask("DELETE", f"/auth/device/{b64(fields['device'])}", entry_json(signed))
+        id_ = b64(fields["device"]) if fields["type"] in {"revoke", "confirm"} else ""
+        match fields["type"]:
+            case "add":
+                await session.ask("POST", "/auth/devices", entry_json(signed))
+            case "revoke":
+                await session.ask("DELETE", f"/auth/device/{id_}", entry_json(signed))
+            case "confirm":
+                await session.ask("POST", f"/auth/device/{id_}/confirm", entry_json(signed))
+            case _:
+                secrets = replica.identity.secrets.until(fields["generation"])
+                if secrets is None:
+                    return  # a device that has this key brings it back
+                log = DeviceLog.replay(entries[: n + 1])
+                boxes = key_boxes.for_everybody(secrets, replica.identity.keys, log)
+                await session.ask("POST", "/auth/rotate", {**entry_json(signed), "key_boxes": boxes})
 
 
 def _cut_off(database: Database, device: bytes, last: int) -> None:

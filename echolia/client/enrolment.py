@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, Final
 
+from echolia.client import key_boxes
 from echolia.client.device_entries import entry_json
 from echolia.client.environment import Environment
 from echolia.client.home import Home
@@ -19,8 +20,8 @@ from echolia.core.device_entries import RECOVERY, SignedEntry
 from echolia.core.device_log import entry_bytes
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import account_id, b64
-from echolia.core.messages import device_log_message, key_box_message
-from echolia.e2ee.keys import SECRET_BYTES, AccountSecrets, KeyPairs, seal_key_box
+from echolia.core.messages import device_log_message
+from echolia.e2ee.keys import SECRET_BYTES, AccountSecrets, KeyPairs
 from echolia.e2ee.recovery import phrase_of, recovery_keys
 
 _MOST_BITS: Final = 28  # some minutes of work; more is not what an honest server asks
@@ -103,11 +104,8 @@ async def _register(vault: Vault, transport: Transport, environment: Environment
 def _registration(vault: Vault) -> dict[str, Any]:
     assert vault.genesis is not None and vault.entropy is not None, "an account is registered with both"
     recovery = recovery_keys(phrase_of(vault.entropy)).box_public
-    box = seal_key_box(vault.secrets, recovery)
-    generation = vault.secrets.generation
-    signature = vault.keys.sign(key_box_message(vault.secrets.account, generation, recovery, box))
-    key_box = {"recipient": RECOVERY, "generation": generation, "box": b64(box), "signature": b64(signature)}
-    return {"genesis": entry_json(vault.genesis), "key_boxes": [key_box]}
+    box = key_boxes.sealed(vault.secrets, vault.keys, RECOVERY, recovery)
+    return {"genesis": entry_json(vault.genesis), "key_boxes": [box]}
 
 
 async def _solved(puzzle: Mapping[str, Any]) -> dict[str, str]:

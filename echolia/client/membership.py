@@ -41,6 +41,26 @@ async def revoke(replica: Replica, session: Session, device: str) -> None:
     raise EcholiaError("device_log_conflict")
 
 
+async def confirm(replica: Replica, session: Session, device: str) -> None:
+    """See `Device.confirm`."""
+    id_, own = _device_id(device), replica.identity
+    for _ in range(_ROUNDS):
+        log = await fetch_device_log(replica, session)
+        found = log.devices.get(id_)
+        if found is None or found.revoked is not None:
+            raise EcholiaError("device_unknown")
+        if found.confirmed:
+            return
+        entry = entry_bytes("confirm", log, {"device": id_, "by": own.device})
+        signed = SignedEntry(entry, {b64(own.device): own.keys.sign(device_log_message(entry))})
+        try:
+            await session.ask("POST", f"/auth/device/{b64(id_)}/confirm", entry_json(signed))
+        except Refused as refused:
+            if refused.code != "device_log_conflict":
+                raise
+    raise EcholiaError("device_log_conflict")
+
+
 async def delete_account(replica: Replica, session: Session) -> None:
     """See `Device.delete_account`."""
     account = replica.identity.account

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from hmac import compare_digest
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from echolia.client import ledger
+from echolia.client import key_boxes, ledger
 from echolia.client.database import Database
 from echolia.client.device_entries import entry_json, fetch_device_log
 from echolia.client.mailbox import Mailbox
@@ -19,9 +19,8 @@ from echolia.core.device_entries import SignedEntry
 from echolia.core.device_log import DeviceLog, entry_bytes
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64, device_id
-from echolia.core.messages import device_log_message, key_box_message
+from echolia.core.messages import device_log_message
 from echolia.core.signing import verify
-from echolia.e2ee.keys import seal_key_box
 from echolia.e2ee.pairing import Agreement, Code, Ephemeral, Reveal
 
 TRIES: Final = 3
@@ -53,6 +52,8 @@ class Pairing:
         commitment = (await mailbox.take(0)).get("commit")
         # Both in one unit of work: it is this log that the guest's digits are made from.
         log, entries = await self._replica.run(_shown, self._replica.database)
+        if log.generation != self._replica.identity.secrets.generation:
+            raise EcholiaError("pairing_failed", "the account's keys have just changed; start again")
         shown = [[signed.entry, dict(signed.signatures)] for signed in entries]
         await mailbox.put(0, {"eph": own.public, "account": log.account, "log": shown})
         reveal = Reveal.read((await mailbox.take(1)).get("reveal"), commitment)
@@ -115,15 +116,8 @@ class Pairing:
         contents = {"entry": entry, "signatures": signatures, "secrets": secrets, "ack": ack}
         last = mailbox.sealed(2, contents)
         signed = entry_json(SignedEntry(entry, signatures))
-        boxes = [self._key_box(b64(guest), reveal.box)]
+        boxes = [key_boxes.sealed(identity.secrets, identity.keys, b64(guest), reveal.box)]
         await mailbox.confirm({**signed, "key_boxes": boxes, "message": b64(last)})
-
-    def _key_box(self, recipient: str, box_public: bytes) -> dict[str, Any]:
-        identity = self._replica.identity
-        generation, box = identity.secrets.generation, seal_key_box(identity.secrets, box_public)
-        message = key_box_message(identity.account, generation, box_public, box)
-        signature = b64(identity.keys.sign(message))
-        return {"recipient": recipient, "generation": generation, "box": b64(box), "signature": signature}
 
     def _mailbox(self) -> Mailbox:
         return Mailbox(self._session, self._opened(), "owner", self._replica.environment)

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 from echolia.core.merge import Value
 
 Phase: TypeAlias = Literal["devices", "push", "pull", "ack"]
-NoticeCode: TypeAlias = Literal["identity_renewed", "server_restored"]
+NoticeCode: TypeAlias = Literal["identity_renewed", "server_restored", "device_added", "phrase_replaced"]
 Put: TypeAlias = Literal["new", "updated", "unchanged", "in_trash"]
 
 

@@ -12,6 +12,7 @@ from echolia.client import (
     accesses,
     checkpointing,
     evidence,
+    generations,
     history,
     ledger,
     outgoing,
@@ -115,9 +116,11 @@ class Syncing:
                 ANSWERED.set(b"")
             return await self._replica.run(self._reported, tally)
 
-    async def offer_checkpoint(self) -> None:
-        """Spare a device that is about to be added all history, if there is much."""
+    async def before_pairing(self) -> None:
+        """Have the newest keys, and spare a device that is about to be added all history, if it is long."""
         async with self._one:
+            await fetch_device_log(self._replica, self._session)
+            await generations.follow(self._opened, self._session)
             await checkpointing.offer(self._replica, self._session, new_device=True)
 
     async def _rounds(self, tally: _Tally, report: OnProgress) -> None:
@@ -144,6 +147,7 @@ class Syncing:
         await self._replica.run(witnesses.check_head, self._replica, status)
         acks, tally.quota = witnesses.read_acks(status), read_quota(status)
         await fetch_device_log(self._replica, self._session)
+        await generations.follow(self._opened, self._session)
         refused = await self._exchange(status, tally, report)
         await self._replica.run(witnesses.check_vouched, self._replica)
         self._told = told

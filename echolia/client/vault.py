@@ -19,12 +19,20 @@ _MOST_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class Staged:
+    """The account key of a generation about to begin, and the entropy of a phrase that comes with it."""
+
+    key: bytes = field(repr=False)
+    entropy: bytes | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Vault:
     """A device's secrets and where its account lives.
 
     `registered` is False until the server has confirmed the account; `genesis` is what registers it.
     `entropy` is the recovery phrase's, until the person has it. `successor` are the keys of a new identity
-    that is being taken (spec/checkpoints.md#a-new-identity).
+    that is being taken (spec/checkpoints.md#a-new-identity), `staged` is what a rotation is about to bring.
     """
 
     server: str
@@ -34,6 +42,7 @@ class Vault:
     genesis: SignedEntry | None = field(default=None, repr=False)
     entropy: bytes | None = field(default=None, repr=False)
     successor: KeyPairs | None = field(default=None, repr=False)
+    staged: Staged | None = field(default=None, repr=False)
 
     def confirmed(self) -> Self:
         """The vault of an account that the server knows."""
@@ -94,12 +103,13 @@ class Vault:
                 "genesis": genesis,
                 "entropy": self.entropy,
                 "successor": self.successor and [self.successor.sign_secret, self.successor.box_secret],
+                "staged": self.staged and [self.staged.key, self.staged.entropy],
             }
         )
 
     @classmethod
     def _decode(cls, fields: dict[str, Any]) -> Vault:
-        genesis, successor = fields["genesis"], fields.get("successor")
+        genesis, successor, staged = fields["genesis"], fields.get("successor"), fields.get("staged")
         return cls(
             fields["server"],
             KeyPairs(fields["sign"], fields["box"]),
@@ -108,6 +118,7 @@ class Vault:
             SignedEntry(*genesis) if genesis else None,
             fields["entropy"],
             KeyPairs(*successor) if successor else None,
+            Staged(*staged) if staged else None,
         )
 
 

@@ -62,6 +62,7 @@ CODES: Final[dict[str, str]] = {
     "body_invalid": "A sealed body opened but holds no valid object state.",
     "key_missing": "The key generation that sealed this is not known on this device yet.",
     "key_box_invalid": "A key box does not open or is not signed by a device of the account.",
+    "phrase_other": "These words are another account's, or were replaced since.",
     "phrase_invalid": "These are not the 24 words of a recovery phrase.",
     # what a device found out about its server
     "chain_broken": "The server served changes whose chain or signature does not hold.",
@@ -118,7 +119,7 @@ CODES: Final[dict[str, str]] = {
 # What only the side that finds it can say: an answer with one of these says nothing.
 NEVER_ANSWERED: Final = frozenset(
     {
-        "body_unreadable", "body_invalid", "key_missing", "phrase_invalid",
+        "body_unreadable", "body_invalid", "key_missing", "phrase_invalid", "phrase_other",
         "chain_broken", "log_rewritten", "log_rolled_back", "history_forked", "ghost_device",
         "history_withheld", "key_box_withheld", "server_reset", "mass_change",
         "home_missing", "home_exists", "home_damaged", "home_locked", "home_newer",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hmac import compare_digest
 from typing import Any
 
 from nacl.bindings import (
@@ -90,6 +91,23 @@ class AccountSecrets:
         if not (_sized(account, ID_BYTES) and _sized(index, SECRET_BYTES) and _are_keys(keys, generation)):
             raise EcholiaError("key_box_invalid", "not account secrets")
         return cls(account, generation, keys, index)
+
+    def followed_by(self, key: bytes) -> AccountSecrets:
+        """These secrets with the key (32 bytes) of the next generation."""
+        generation = self.generation + 1
+        return AccountSecrets(self.account, generation, {**self.keys, generation: key}, self.index)
+
+    def until(self, generation: int) -> AccountSecrets | None:
+        """These secrets as they were when that generation began; None if it has not."""
+        if generation > self.generation:
+            return None
+        keys = {n: key for n, key in self.keys.items() if n <= generation}
+        return AccountSecrets(self.account, generation, keys, self.index)
+
+    def inside(self, later: AccountSecrets) -> bool:
+        """Whether `later` holds all of these, unchanged."""
+        kept = all(compare_digest(later.keys.get(n, b""), key) for n, key in self.keys.items())
+        return kept and later.account == self.account and compare_digest(later.index, self.index)
 
     def stream(self, collection: str) -> bytes:
         """The pseudonym (16 bytes) under which the server knows a collection."""

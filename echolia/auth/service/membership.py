@@ -21,6 +21,8 @@ from echolia.storage.engine import ConstraintViolated, Database, Result
 from echolia.web.context import Caller
 
 PAGE_ENTRIES: Final = 500
+# Who lost all devices must not be kept out by how many they were.
+_FOR_RECOVERY: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +60,23 @@ class Membership:
         log = await self.devices.log(caller.account)
         if not await store.has_entry(self.db, caller.account, signed.entry):
             await self.rights.check_entry(log, caller, signed)
-            await self._add(log, signed, asked.key_boxes, caller.device)
+            await self._add(log, signed, asked.key_boxes, caller.device, self.max_devices)
 
     async def add_by(self, account: bytes, signed: SignedEntry, boxes: Sequence[KeyBox]) -> None:
         """Append an `add` entry that recovery signed, with key boxes of the new device's."""
         log = await self.devices.log(account)
         if not await store.has_entry(self.db, account, signed.entry):
-            await self._add(log, signed, boxes, None)
+            await self._add(log, signed, boxes, None, self.max_devices + _FOR_RECOVERY)
 
     async def _add(
-        self, log: DeviceLog, signed: SignedEntry, asked: Sequence[KeyBox], signer: bytes | None
+        self,
+        log: DeviceLog,
+        signed: SignedEntry,
+        asked: Sequence[KeyBox],
+        signer: bytes | None,
+        most: int,
     ) -> None:
-        grown = with_addition(log, signed, self.max_devices)
+        grown = with_addition(log, signed, most)
         (added,) = grown.devices.keys() - log.devices.keys()
         boxes = list(key_boxes.verified(asked, grown, signer or added))
         try:

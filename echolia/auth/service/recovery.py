@@ -51,17 +51,13 @@ class Recovery:
         )
 
     async def add(self, asked: RecoveredDevice) -> None:
-        """Append entries that recovery signed: revocations, then a device's addition; again changes nothing.
+        """Append an `add` entry that recovery signed; the same again changes nothing.
 
         Raises: `account_unknown`, `device_log_invalid`, `device_log_conflict`, `too_many_devices`,
-        `key_box_invalid`, `account_exists` (the device belongs to one), `must_rebase`.
+        `key_box_invalid`, `account_exists` (the device belongs to one).
         """
-        for each in asked.entries:
-            signed = SignedEntry(each.entry, each.signatures)
-            fields = read_entry(signed.entry)
-            if fields.get("by") != BY_RECOVERY or fields["type"] not in {"add", "revoke"}:
-                raise EcholiaError("device_log_invalid", "recovery signs that it adds or revokes")
-            if fields["type"] == "revoke":
-                await self.membership.revoke_by(asked.account, signed, fields["device"])
-            else:
-                await self.membership.add_by(asked.account, signed, asked.key_boxes)
+        signed = SignedEntry(asked.entry, asked.signatures)
+        fields = read_entry(signed.entry)
+        if fields["type"] != "add" or fields["by"] != BY_RECOVERY:
+            raise EcholiaError("device_log_invalid", "not an addition by recovery")
+        await self.membership.add_by(asked.account, signed, asked.key_boxes)
