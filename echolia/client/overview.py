@@ -35,6 +35,8 @@ def status(replica: Replica, server: str, home: Path) -> Status:
         held=quotas.kept_held(database),
         not_everywhere=receipts.not_everywhere(replica),
         brake=brakes.waiting(database),
+        generation=identity.secrets.generation,
+        drilled_ms=database.get("drilled_ms"),
     )
 
 
@@ -53,6 +55,8 @@ def devices(replica: Replica) -> list[LoggedDevice]:
             device.revoked is not None,
             heads[device.device].counter if device.device in heads else 0,
             synced.get(device.device),
+            device.confirmed,
+            device.by.hex(),
         )
         for device in ledger.device_log(database).devices.values()
     ]

@@ -354,7 +354,9 @@ class Fact:
 class LoggedDevice:
     """A device of the account: id (hexadecimal), its place in the device log, its last change seen here.
 
-    `synced_seq` is how far it says, signed, that it has verified the log; None if it never said.
+    `synced_seq` is how far it says, signed, that it has verified the log; None if it never said. `added_by`
+    is empty for the first one and for what the phrase added; `confirmed`: those, or another one has said that
+    it belongs here.
     """
 
     id: str
@@ -363,6 +365,8 @@ class LoggedDevice:
     revoked: bool
     counter: int
     synced_seq: int | None = None
+    confirmed: bool = True
+    added_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +393,8 @@ class Status:
     devices: int
     notices: tuple[Notice, ...] = ()
     late: int = 0
+    generation: int = 1
+    drilled_ms: int | None = None
     recovered: int = 0
     held: Held | None = None
     not_everywhere: int = 0

@@ -33,9 +33,11 @@ WORDS = {
     "resolve": ["00", "--take", "1"],
     "search": ["x"],
     "revoke": ["00", "--yes"],
+    "confirm": ["00"],
+    "phrase": ["--yes"],
     "account": ["delete", "--confirm", "00"],
 }
-LOCAL = [name for name in ALL if name not in {"serve", "restored", "init", "join", "demo"}]
+LOCAL = [name for name in ALL if name not in {"serve", "restored", "init", "join", "recover", "demo"}]
 
 
 @pytest.mark.parametrize("name", LOCAL)

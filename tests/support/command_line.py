@@ -36,7 +36,12 @@ def environment(**more: str) -> dict[str, str]:
 @contextlib.contextmanager
 def server_process(data: Path, **settings: str) -> Iterator[str]:
     """`echolia serve` on a free port, ended in the end; gives its address. Settings by name, lower case."""
-    raised = {"register_per_minute": "100000", "register_free_per_minute": "100000", **settings}
+    raised = {
+        "register_per_minute": "100000",
+        "register_free_per_minute": "100000",
+        "new_device_hours": "0",
+        **settings,
+    }
     process = subprocess.Popen(
         [*ECHOLIA, "serve", "--port", "0", "--data", str(data), "--log-level", "error"],
         stdout=subprocess.PIPE,

@@ -9,6 +9,7 @@ from urllib.parse import SplitResult, urlsplit
 import click
 
 from echolia.client.cli.output import Column
+from echolia.client.cli.phrase import keep_phrase, phrase_lines
 from echolia.client.cli.session import Session, with_session
 from echolia.client.cli.text_input import agreed, asked, at_terminal
 from echolia.core.errors import EcholiaError
@@ -30,7 +31,7 @@ async def init(session: Session, server: str) -> None:
     """
     from echolia.client import Device  # noqa: PLC0415 - see session
 
-    address = _address(server)
+    address = address_of(server)
     if address.scheme == "http" and address.hostname not in LOOPBACK:
         session.out.aside(
             "Without https others on the way see who talks to the server; still not your notes."
@@ -39,12 +40,10 @@ async def init(session: Session, server: str) -> None:
     async with device:
         value = {"account": device.account, "device": device.id, "server": device.server, "phrase": phrase}
         session.out.result(value, _welcome(session, device, phrase))
-        if at_terminal() and not (session.out.json or session.out.quiet):
-            asked("Press Enter once they are written down.")
-        await device.phrase_kept()
+        await keep_phrase(session, device, phrase)
 
 
-def _address(server: str) -> SplitResult:
+def address_of(server: str) -> SplitResult:
     """The parts of a server's address; a usage error for what is none."""
     try:
         address = urlsplit(server)
@@ -57,17 +56,13 @@ def _address(server: str) -> SplitResult:
 
 
 def _welcome(session: Session, device: Device, phrase: str) -> str:
-    words = phrase.split()
-    lines = [
-        "   ".join(f"{n + 1:2} {words[n]:9}" for n in range(row, row + 6)) for row in range(0, len(words), 6)
-    ]
     return "\n".join(
         [
             f"Account {device.account} on {device.server}, this device {device.id[:8]}.",
             "",
             "These words open the account when every device is lost. They are shown this once:",
             "",
-            *(f"  {line.rstrip()}" for line in lines),
+            *phrase_lines(phrase),
             "",
             f"Next: echolia add 'A first note' --home {quote(str(session.home))}",
         ]
@@ -98,6 +93,8 @@ def _device_json(device: LoggedDevice) -> dict[str, object]:
         "id": device.id,
         "this": device.this,
         "revoked": device.revoked,
+        "confirmed": device.confirmed,
+        "added_by": device.added_by,
         "changes": device.counter,
         "verified_seq": device.synced_seq,
     }
@@ -110,16 +107,16 @@ def _device_json(device: LoggedDevice) -> dict[str, object]:
 async def revoke(session: Session, device_id: str, yes: bool) -> None:
     """Shut a device out, by its id or the first digits of it.
 
-    What it wrote so far stays; what it had read it has read.
+    What it wrote so far stays; what it had read it has read. In the same step the account gets a new key.
     """
     async with session.device() as device:
-        full = _only(await device.devices(), device_id)
+        full = only(await device.devices(), device_id)
         agreed(f"Shut device {full[:8]} out of the account for good?", yes)
         await device.revoke(full)
         session.out.result({"revoked": full}, f"Device {full[:8]} is shut out.")
 
 
-def _only(listed: list[LoggedDevice], prefix: str) -> str:
+def only(listed: list[LoggedDevice], prefix: str) -> str:
     """The one device whose id starts so; raises `device_unknown`, or `object_ambiguous` for several."""
     found = [one.id for one in listed if prefix and one.id.startswith(prefix.lower())]
     if len(found) != 1:

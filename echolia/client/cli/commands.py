@@ -38,6 +38,11 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = MappingProxyType(
         "ledger": LazyCommand(f"{_HERE}.ledger:ledger", "Say what the server knows of this account."),
         "devices": LazyCommand(f"{_HERE}.account:devices", "List the account's devices."),
         "revoke": LazyCommand(f"{_HERE}.account:revoke", "Shut a device out."),
+        "confirm": LazyCommand(f"{_HERE}.keys:confirm", "Say that a new device belongs here."),
+        "recover": LazyCommand(f"{_HERE}.keys:recover", "Rebuild everything from the 24 words."),
+        "drill": LazyCommand(f"{_HERE}.keys:drill", "Show that the 24 words still open the account."),
+        "phrase": LazyCommand(f"{_HERE}.keys:phrase", "Replace the 24 words."),
+        "rotate": LazyCommand(f"{_HERE}.keys:rotate", "Begin a new account key."),
         "account": LazyCommand(f"{_HERE}.account:account", "Delete the account."),
         "demo": LazyCommand(
             f"{_HERE}.demo.story:demo", "Two devices, a server and a thief, in twenty seconds."

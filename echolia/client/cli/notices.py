@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 TEXTS: Final = {
     "identity_renewed": "This home was copied, or came back from a backup. It is a device of its own now,"
     " with all its edits; if the other copy is gone, `echolia devices` shows what to revoke.",
+    "device_added": "A device was added to the account: `echolia devices`. If it was not you, shut it out at"
+    " once: `echolia revoke DEVICE`. If it was, `echolia confirm DEVICE` lets it add and revoke others.",
+    "phrase_replaced": "Another device has replaced the recovery phrase: the former words open nothing new.",
     "server_restored": "The server came back from a backup. What it had lost was brought back from this"
     " device.",
 }

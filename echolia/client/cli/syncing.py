@@ -147,6 +147,8 @@ def _status_json(standing: Status) -> dict[str, Any]:
         ],
         "notices": [{"code": one.code, "at_ms": one.at_ms} for one in standing.notices],
         "late": standing.late,
+        "generation": standing.generation,
+        "drilled_ms": standing.drilled_ms,
         "held": held_json(standing.held),
     }
 
@@ -162,6 +164,7 @@ def _status_lines(standing: Status) -> list[str]:
         f"to send    {standing.pending or 'nothing'}",
         f"last sync  {local_time(standing.last_sync_ms) or 'never'}",
         f"copies     {_copies(standing)}",
+        f"phrase     {_drilled(standing)}",
     ]
     if standing.held is not None:
         lines.append(f"held back  {held_line(standing.held)}")
@@ -176,6 +179,13 @@ def _status_lines(standing: Status) -> list[str]:
             "           This device takes nothing more from that server. What you wrote is kept here."
         )
     return lines
+
+
+def _drilled(standing: Status) -> str:
+    """When somebody last showed that the 24 words open the account."""
+    if standing.drilled_ms is None:
+        return "never tried: echolia drill"
+    return f"tried {local_time(standing.drilled_ms)}"
 
 
 def _copies(standing: Status) -> str:
