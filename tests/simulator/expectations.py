@@ -118,11 +118,12 @@ class Expectations:
         maybe = [event for event in events if event.counts is not False]
         must, may = Event.may_have_seen, Event.saw
         titles = _unseen(sure, maybe, _title, must), _unseen(maybe, sure, _title, may)
+        twice, text = _twice(events), shown.text
         return [
             *_set("titles", shown.titles, *titles),
             *_set("tags", shown.tags, _kept_tags(sure, maybe, must), _kept_tags(maybe, sure, may)),
-            *_set("characters", set(shown.text), _kept_text(sure, maybe), _kept_text(maybe, sure)),
-            *_order(events, shown.text),
+            *_set("characters", set(text), _kept_text(sure, maybe) - twice, _kept_text(maybe, sure) | twice),
+            *_order(events, "".join(character for character in text if character not in twice)),
             *_last("one", shown.one, _unseen(maybe, sure, _one, may), _unseen(sure, maybe, _one, must)),
             *_counter(shown.seen, sure, maybe),
             *(_life(shown, sure) if sure == maybe else ()),
@@ -163,6 +164,17 @@ def _kept_tags(events: list[Event], others: list[Event], saw: Saw) -> set[str]:
 def _kept_text(events: list[Event], others: list[Event]) -> set[str]:
     typed = {character for event in events for character in event.typed}
     return typed - {character for other in others for character in other.erased}
+
+
+def _twice(events: list[Event]) -> set[str]:
+    """What both copies of a home imported: made anew it is another text, which stands beside the first."""
+    return {
+        character
+        for event in events
+        if event.again
+        for character in event.typed
+        if any(character in other.typed for other in events if other is not event)
+    }
 
 
 def _order(events: list[Event], text: str) -> list[str]:
