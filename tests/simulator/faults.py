@@ -22,11 +22,13 @@ from tests.simulator.disks import Disk
 from tests.simulator.machines import Machine
 
 if TYPE_CHECKING:
+    from echolia.client import Device
     from tests.simulator.world import World
 
 YEAR_S: Final = 365 * 86_400.0
 _DECADE_S: Final = 10 * YEAR_S
 _HOUR_S: Final = 3600.0
+_UNDO_S: Final = 28 * 86_400.0
 MOST_MACHINES: Final = 6
 
 
@@ -172,6 +174,31 @@ async def _pair(world: World, machine: Machine) -> bool:
     return True
 
 
+async def _recover(world: World, machine: Machine) -> bool:
+    """One more device by the recovery phrase, while everything else goes on."""
+    if len(world.machines) >= MOST_MACHINES or (world.pairing and not world.pairing.done()):
+        return False
+    world.pairing = asyncio.create_task(pairing.recover(world))
+    return True
+
+
+async def _rotate(world: World, machine: Machine) -> bool:
+    """The account key is rotated."""
+    assert machine.process is not None, "it runs"
+    return not machine.begin(machine.process.device.rotate).done()
+
+
+async def _replace_phrase(world: World, machine: Machine) -> bool:
+    """The recovery phrase is replaced; if that is interrupted, the words come with the next try."""
+    assert machine.process is not None, "it runs"
+    return not machine.begin(partial(_replaced, world, machine.process.device)).done()
+
+
+async def _replaced(world: World, device: Device) -> None:
+    world.phrase = await device.replace_phrase()
+    await device.phrase_kept()
+
+
 async def _revoke(world: World, machine: Machine) -> bool:
     """A device is taken out; what it wrote and nobody who decided had seen is lost with it."""
     others = [one for one in world.running() if one is not machine]
@@ -201,9 +228,12 @@ async def _put_back(world: World, machine: Machine) -> bool:
     # What a home had made anew under a new identity, an older copy of it may send as it was: not even the
     # home itself can know.
     backup = world.folder / f"{machine.name}.{machine.process.device.id}.backup"
-    if not backup.exists() or world.chance.random() < 0.3:
+    # Nor can it know what was sent since and is compacted by now: that it makes anew.
+    old = world.now_s() - world.backed_up_s.get(backup, 0) > _UNDO_S
+    if old or world.chance.random() < 0.3:
         shutil.rmtree(backup, ignore_errors=True)
         machine.copy_to(backup)
+        world.backed_up_s[backup] = world.now_s()
         return False
     if not _enough_are_left(world):
         return False
@@ -286,6 +316,9 @@ FAULTS: Final[Sequence[Fault]] = (
     Fault("offline", 1, _go_offline),
     Fault("pairing", 0.7, _pair),
     Fault("revocation", 0.3, _revoke),
+    Fault("recovery", 0.3, _recover),
+    Fault("rotation", 0.5, _rotate),
+    Fault("phrase replaced", 0.3, _replace_phrase),
     Fault("home put back", 0.8, _put_back),
     Fault("home cloned", 0.4, _clone),
     Fault("server put back", 0.6, _put_back_server),

@@ -17,6 +17,7 @@ from tests.simulator.edits import CANARY, shown, wrong_on
 from tests.simulator.expectations import Event, Shown
 from tests.simulator.machines import Machine
 from tests.simulator.world import Broken, World
+from tests.support.devices import SERVER
 
 _SEARCHED: Final = 12
 
@@ -36,7 +37,33 @@ async def check(world: World) -> None:
     _check_expectations(world, devices[0])
     for device in devices:
         await _check_found(world, device)
+    await _check_keys(devices)
+    await _check_recovery(world, devices)
     _check_blind(world)
+
+
+async def _check_keys(devices: list[Device]) -> None:
+    """All have the same keys, and nobody who was revoked knows the newest."""
+    keys = {(device._replica.identity.secrets.encode()) for device in devices}
+    log = ledger.device_log(devices[0]._replica.database)
+    if len(keys) != 1 or (await devices[0].status()).generation != log.generation:
+        raise Broken("the devices have different account keys")
+    if log.rotation_due:
+        raise Broken("somebody who was revoked knows the newest account key")
+
+
+async def _check_recovery(world: World, devices: list[Device]) -> None:
+    """The words rebuild all that the devices show."""
+    phrase = await devices[0].replace_phrase()
+    for device in devices:
+        await device.sync()
+    machine = world.new_machine()
+    async with await Device.recover(
+        machine.folder, SERVER, phrase, **machine.around(machine.new_disk())
+    ) as new:
+        await new.sync()
+        if (await new.status()).brake is not None or _states(new) != _states(devices[0]):
+            raise Broken("what the words rebuild is not what the devices show")
 
 
 async def _check_ending(machine: Machine) -> None:

@@ -1,4 +1,4 @@
-"""A new machine joins: two devices and the person between them, in whatever weather."""
+"""A new machine joins: by two devices and the person between them, or by the words, in whatever weather."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from echolia.client import Device, EcholiaError
 from tests.simulator.crashes import Crashed
 from tests.simulator.disks import Disk
 from tests.simulator.machines import Machine
+from tests.support.devices import SERVER
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
@@ -44,6 +45,28 @@ async def _add(owner: Device, code: asyncio.Future[str], digits: asyncio.Future[
         except TimeoutError:
             return
         await pairing.confirm(typed)
+
+
+async def recover(world: World) -> None:
+    """A new machine becomes a device by the words alone."""
+    guest, phrase = world.new_machine(), world.phrase
+    while True:
+        disk = guest.new_disk()
+        if world.chance.random() < 0.3:
+            disk.crash_at(world.chance.randrange(1, 4), after=world.chance.random() < 0.5)
+        around = guest.around(disk)
+        try:
+            device = await Device.recover(guest.folder, SERVER, phrase, **around)
+        except Crashed:
+            continue
+        except EcholiaError as error:
+            if error.code == "account_unknown" or error.code in world.passing:
+                return  # the words were replaced just now, or nothing comes through
+            raise
+        guest.runs(device, disk, around["transport"])
+        world.note(f"{guest.name} was recovered")
+        world.machines.append(guest)
+        return
 
 
 async def _join(

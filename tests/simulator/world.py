@@ -73,7 +73,10 @@ class World:
         # The latest that a server which was put back had given, and whether its clock was behind that since.
         self.given_ms, self.went_back = 0, False
         self.table = faults.for_this_world(self.chance)
+        self.backed_up_s: dict[Path, float] = {}
         self.pairing: asyncio.Task[None] | None = None
+        # The 24 words, as far as the person has them: somebody may be about to replace them.
+        self.phrase = ""
         self.failed_requests: list[str] = []
 
     async def run(self, steps: int) -> None:
@@ -190,7 +193,7 @@ class World:
         first = self.new_machine()
         disk = first.new_disk()
         around = first.around(disk)
-        device, _ = await Device.init(first.folder, SERVER, **around)
+        device, self.phrase = await Device.init(first.folder, SERVER, **around)
         await device.phrase_kept()
         first.runs(device, disk, around["transport"])
         self.machines.append(first)
