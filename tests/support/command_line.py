@@ -160,7 +160,7 @@ class Terminal:
     def wait_for(self, text: str) -> str:
         """Read until the text has been shown; gives all that was shown so far."""
         while text not in self.shown:
-            if not self._read():
+            if not self.read():
                 raise AssertionError(f"it ended without showing {text!r}: {self.shown}")
         return self.shown
 
@@ -178,19 +178,20 @@ class Terminal:
             with contextlib.suppress(OSError):
                 self.type("\x03")
             while select.select([self._descriptor], [], [], 0.2)[0]:
-                if not self._read():
+                if not self.read():
                     return self.end()
         return self.end()
 
     def end(self) -> int:
         """Wait for the end; gives the exit code."""
-        while self._read():
+        while self.read():
             pass
         code = self._process.wait(WAIT_S)
         os.close(self._descriptor)
         return code
 
-    def _read(self) -> bool:
+    def read(self) -> bool:
+        """Wait for more to be shown; False at its end."""
         ready, _, _ = select.select([self._descriptor], [], [], WAIT_S)
         if not ready:
             self._process.kill()
