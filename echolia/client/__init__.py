@@ -29,27 +29,22 @@ if TYPE_CHECKING:
         Changed,
         Choice,
         Conflict,
-        Evidence,
-        Fact,
         Found,
         Held,
-        LoggedDevice,
         Loss,
-        Notice,
         Origin,
         Progress,
         Put,
-        Quarantined,
         Quota,
         Receipt,
         Record,
         Rewound,
         Sides,
         Source,
-        Status,
         SyncReport,
         Version,
     )
+    from echolia.client.standing import Evidence, Fact, LoggedDevice, Notice, Quarantined, Status
     from echolia.core.collections import Collection as Declaration
     from echolia.core.collections import declare
     from echolia.core.errors import EcholiaError
@@ -108,6 +103,7 @@ _MODULES: Final = {
     "echolia.client.joining": ("Joining",),
     "echolia.client.pairing": ("Pairing",),
     "echolia.client.plain_values": ("Edit",),
+    "echolia.client.standing": ("Evidence", "Fact", "LoggedDevice", "Notice", "Quarantined", "Status"),
     "echolia.core.collections": ("declare",),
     "echolia.core.errors": ("EcholiaError",),
     "echolia.core.merge": ("Add", "Increment", "Remove", "ReplaceText", "Set", "SpliceText"),

@@ -10,69 +10,40 @@ from typing import Final, Self
 from echolia.client import (
     brakes,
     conflicts,
-    generations,
     late,
-    membership,
     notices,
     overview,
     reading,
     rewinding,
     server_ledger,
 )
+from echolia.client.account_actions import AccountActions
 from echolia.client.brakes import BrakeLimits, Decision
 from echolia.client.collection import Batch, Collection
-from echolia.client.device_entries import fetch_device_log
-from echolia.client.drilling import drill
 from echolia.client.enrolment import make_account
 from echolia.client.environment import REAL, Environment
 from echolia.client.home import Home
 from echolia.client.http_transport import HttpTransport, checked_address
 from echolia.client.joining import Joining
-from echolia.client.kept_tokens import KeptTokens
-from echolia.client.opening import OpenHome, open_home, with_phrase_forgotten
+from echolia.client.opening import OpenHome, open_home
 from echolia.client.pairing import Pairing
 from echolia.client.plain_values import Edit
 from echolia.client.recovering import recover
 from echolia.client.replica import Order
-from echolia.client.reports import (
-    Brake,
-    Changed,
-    Conflict,
-    Fact,
-    LoggedDevice,
-    Notice,
-    Progress,
-    Rewound,
-    Status,
-    SyncReport,
-)
-from echolia.client.session import Session
-from echolia.client.syncing import Syncing
+from echolia.client.reports import Brake, Changed, Conflict, Progress, Rewound, SyncReport
+from echolia.client.standing import Fact, Notice, Status
 from echolia.client.transport import Transport
 from echolia.client.watching import watch
 from echolia.core.collections import Collection as Declaration
-from echolia.core.errors import EcholiaError
-from echolia.e2ee.keys import SECRET_BYTES
-from echolia.e2ee.recovery import phrase_of
 
 _LIMITS: Final = BrakeLimits()
 
 
-class Device:
+class Device(AccountActions):
     """One device of an account. Open it by `Device.open`, make it by `Device.init` or `Device.join`.
 
     It is an async context manager; while it is open no other process can open the same home (`home_locked`).
     """
-
-    def __init__(
-        self, opened: OpenHome, transport: Transport, environment: Environment, limits: BrakeLimits
-    ) -> None:
-        """Use `open`, `init` or `join` instead."""
-        self._opened, self._replica = opened, opened.replica
-        keys = opened.vault.keys
-        self._session = Session(transport, keys, KeptTokens(opened.replica), environment)
-        self._syncing = Syncing(opened, self._session, limits)
-        self._environment = environment
 
     @classmethod
     async def init(
@@ -180,16 +151,6 @@ class Device:
         """
         prepare = self._syncing.before_pairing
         return Pairing(self._replica, self._session, self._opened.vault.server, prepare)
-
-    @property
-    def id(self) -> str:
-        """This device's id, hexadecimal."""
-        return self._replica.identity.device.hex()
-
-    @property
-    def account(self) -> str:
-        """The account's id, hexadecimal."""
-        return self._replica.identity.account.hex()
 
     @property
     def server(self) -> str:
@@ -324,69 +285,6 @@ class Device:
     async def ledger(self) -> tuple[Fact, ...]:
         """All that the server says it has of this account, asked of it now."""
         return await server_ledger.fetch(self._session)
-
-    async def devices(self) -> list[LoggedDevice]:
-        """The devices of the account, oldest first, as this device verified them."""
-        return await self._replica.run(overview.devices, self._replica)
-
-    async def revoke(self, device: str) -> None:
-        """Take a device (its id) out of the account; what it wrote and this device has seen stays.
-
-        In the same go the account gets a key that it does not know: what is written from then on it cannot
-        read, however it comes by it. Interrupted in between, the next sync of any device finishes.
-        A mass change of it that waits (see `brake`) was not seen: it goes with the device. Raises
-        `device_unknown`, `device_last` for the only one, `device_new` where this one may not yet.
-        """
-        try:
-            await self._syncing.sync()
-        except EcholiaError as error:
-            if error.code != "mass_change":
-                raise
-        await membership.revoke(self._replica, self._session, device)
-        if device != self.id:
-            await generations.follow(self._opened, self._session)
-
-    async def confirm(self, device: str) -> None:
-        """Say that a new device (its id) belongs here, so that it may add and revoke others at once.
-
-        Raises `device_unknown`, `device_new` where this one may not yet.
-        """
-        await membership.confirm(self._replica, self._session, device)
-
-    async def rotate(self) -> None:
-        """Begin the next generation of the account key. Raises `device_new`."""
-        await fetch_device_log(self._replica, self._session)
-        await generations.follow(self._opened, self._session)
-        await generations.rotate(self._opened, self._session)
-
-    async def drill(self, phrase: str) -> int:
-        """Show that the 24 words still open the account; gives the generation of the key that they open.
-
-        Nothing of them leaves this device. Raises `phrase_invalid`, `phrase_other`, `key_box_withheld`,
-        `key_box_invalid`, `server_unreachable`.
-        """
-        return await drill(self._opened, self._session, phrase)
-
-    async def replace_phrase(self) -> str:
-        """Make a new recovery phrase and a new account key; gives the words, until `phrase_kept`.
-
-        The former words open what was written so far, nothing later. Raises `device_new`.
-        """
-        await fetch_device_log(self._replica, self._session)
-        await generations.follow(self._opened, self._session)
-        if self._opened.vault.entropy is None:
-            entropy = self._replica.environment.dice(SECRET_BYTES)
-            await generations.rotate(self._opened, self._session, entropy=entropy)
-        assert self._opened.vault.entropy is not None, "it has just come with the generation"
-        return phrase_of(self._opened.vault.entropy)
-
-    async def delete_account(self) -> None:
-        """Delete the account and all its data from the server, for good; this home stays readable."""
-        await membership.delete_account(self._replica, self._session)
-
-    async def phrase_kept(self) -> None:
-        """Forget the recovery phrase: the person has seen it. It cannot be shown again."""
-        await self._replica.run(with_phrase_forgotten, self._opened)
 
     async def aclose(self) -> None:
         """Close the home."""

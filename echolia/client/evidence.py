@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from echolia.client.database import Database
-from echolia.client.reports import Evidence
 from echolia.client.session import Refused
+from echolia.client.standing import Evidence
 from echolia.core.errors import EcholiaError
 
 # What no honest server does, whatever happened to it. A restored one says so by its epoch instead.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from echolia.client.database import Database
-from echolia.client.reports import Notice, NoticeCode
+from echolia.client.standing import Notice, NoticeCode
 
 
 def add(database: Database, code: NoticeCode, now_ms: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from echolia.client import brakes, evidence, late, ledger, notices, quotas, receipts
 from echolia.client.database import Database
 from echolia.client.replica import Replica
-from echolia.client.reports import LoggedDevice, Quarantined, Status
+from echolia.client.standing import LoggedDevice, Quarantined, Status
 
 
 def status(replica: Replica, server: str, home: Path) -> Status:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from echolia.client.reports import Fact
 from echolia.client.session import Session
+from echolia.client.standing import Fact
 from echolia.core.errors import EcholiaError
 
 _MOST_FACTS: Final = 1000

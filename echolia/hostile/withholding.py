@@ -57,6 +57,8 @@ class OldBeginning(Lie):
         """See `Lie.answer`."""
         book = await exchange.book()
         began = self._members.setdefault(book.account, len(book.entries))
-        keys = [fields["device"] for fields in book.entry_fields()[:began] if fields["type"] != "revoke"]
+        keys = [
+            fields["device"] for fields in book.entry_fields()[:began] if fields["type"] in {"genesis", "add"}
+        ]
         known = exchange.asker.device in {device_id(each["sign"], each["box"]) for each in keys}
         return await (exchange.honest() if known else self._shown.answer(exchange))

@@ -74,9 +74,8 @@ def _ghost_box(fields: dict[str, Any], exchange: Exchange) -> None:
     ghost, box = Ghost(exchange.dice(32)), exchange.dice(200)
     message = key_box_message(exchange.asker.account, 2, ghost.box, box)
     told = {"recipient": b64(exchange.asker.device), "generation": 2, "box": b64(box)}
-    fields["boxes"].append(
-        {**told, "signature": b64(ghost.signed(message)), "signer": b64(exchange.asker.device)}
-    )
+    forged = {**told, "signature": b64(ghost.signed(message)), "signer": b64(exchange.asker.device)}
+    fields["boxes"].insert(0, forged)
 
 
 class _KeyBoxes(Lie):
@@ -86,7 +85,7 @@ class _KeyBoxes(Lie):
         """See `Lie.answer`."""
         if exchange.what == "GET /auth/key-boxes":
             return document({"boxes": []})
-        confirms = exchange.request.method == "POST" and exchange.path.endswith("/confirm")
+        confirms = exchange.path.startswith("/auth/pair-device/") and exchange.path.endswith("/confirm")
         return await exchange.honest(exchange.asking(key_boxes=[]) if confirms else None)
 
 
@@ -202,12 +201,13 @@ ATTACKS: Final = (
     ),
     Attack(
         "ghost-key-box", "gives out a key box of its own making",
-        partial(Fields, "GET /auth/key-boxes", _ghost_box),
-        why="no device of this release asks for one, and one without a member's signature is refused",
+        partial(Fields, "GET /auth/key-boxes", _ghost_box), ends=codes("key_box_invalid"),
+        why="one without a member's signature is refused, and an honest one is taken later",
     ),
     Attack(
         "withhold-key-box", "keeps no key box that a pairing brings and gives none out",
-        _KeyBoxes, why="a new device gets the account's secrets sealed in its pairing",
+        _KeyBoxes, ends=codes("key_box_withheld"),
+        why="a new device gets the account's secrets sealed in its pairing; the log names later keys",
     ),
     Attack(
         "garbled-pairing", "changes a bit of each message of a pairing",
