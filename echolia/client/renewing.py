@@ -7,9 +7,10 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Final
 
-from echolia.client import late, ledger, notices, remaking, starting
+from echolia.client import key_boxes, late, ledger, notices, remaking, starting
 from echolia.client.device_entries import entry_json, fetch_device_log
 from echolia.client.editing import Editor
+from echolia.client.generations import follow
 from echolia.client.opening import OpenHome
 from echolia.client.pages import pull_base, pull_page, read_served
 from echolia.client.replica import Replica
@@ -39,8 +40,12 @@ async def renew(opened: OpenHome, session: Session, *, lost: bool = False) -> No
         log = await fetch_device_log(replica, session)
         if keys.device in log.devices:
             break
+        # What the former self does not know yet, the new one could not ask for: no box is for it.
+        await follow(opened, session)
+        box = key_boxes.sealed(opened.vault.secrets, opened.vault.keys, b64(keys.device), keys.box_public)
         try:
-            await session.ask("POST", "/auth/devices", entry_json(_entry(opened, log, keys)))
+            asked = {**entry_json(_entry(opened, log, keys)), "key_boxes": [box]}
+            await session.ask("POST", "/auth/devices", asked)
         except Refused as refused:
             if refused.code != "device_log_conflict":
                 raise

@@ -30,7 +30,7 @@ def test_people_pair_at_terminals(new_home: Path, tmp_path: Path) -> None:
     join = Terminal("join", code, home=tmp_path / "phone")
     digits = join.wait_for("other device:  ").partition("other device:  ")[2].split()
     while not digits:
-        assert join._read()
+        assert join.read()
         digits = join.shown.partition("other device:  ")[2].split()
     pair.wait_for("The six digits it shows: ")
     pair.type(f"{int(digits[0]) ^ 1:06}\n")

@@ -62,8 +62,11 @@ async def recover(world: World) -> None:
         except EcholiaError as error:
             if error.code == "account_unknown" or error.code in world.passing:
                 return  # the words were replaced just now, or nothing comes through
-            raise
-        guest.runs(device, disk, around["transport"])
+            if error.code != "home_exists":
+                raise
+            await guest.start()  # it had been done, all but saying so
+        else:
+            guest.runs(device, disk, around["transport"])
         world.note(f"{guest.name} was recovered")
         world.machines.append(guest)
         return

@@ -97,6 +97,22 @@ class Account:
         fields = {"device": device.id, "last": last, "chain": chain, "by": by.id}
         return self._sign(entry_bytes("revoke", self.log, fields), {b64(by.id): by})
 
+    def confirm_entry(self, device: Keys) -> SignedEntry:
+        """The first device's entry that confirms another, not yet appended."""
+        entry = entry_bytes("confirm", self.log, {"device": device.id, "by": self.first.id})
+        return self._sign(entry, {b64(self.first.id): self.first})
+
+    def rotate_entry(self, key: bytes) -> SignedEntry:
+        """The first device's entry that begins the next generation, not yet appended."""
+        fields = {"generation": self.log.generation + 1, "key": key, "recovery": self.recovery.public}
+        entry = entry_bytes("rotate", self.log, {**fields, "by": self.first.id})
+        return self._sign(entry, {b64(self.first.id): self.first})
+
+    def recover_entry(self, device: Keys) -> SignedEntry:
+        """Recovery's entry that adds a device, not yet appended."""
+        entry = entry_bytes("add", self.log, {"device": device.public, "by": b""})
+        return self._sign(entry, {"recovery": self.recovery, b64(device.id): device})
+
     def append(self, signed: SignedEntry) -> None:
         """Take an entry over into the account's own log."""
         self.log = self.log.append(signed)

@@ -11,7 +11,7 @@ from echolia.core.checkpoints import ChainHead
 from echolia.core.ids import b64
 from echolia.core.positions import LogPosition
 from echolia.core.push import write_push
-from tests.journeys.canary.flock import DEVICE, MESSAGE, SECRET, UNKEPT
+from tests.journeys.canary.flock import DEVICE, HASH, MESSAGE, SECRET, UNKEPT
 from tests.journeys.canary.listening import say_what_nobody_asked_for, unreadable_heads, wrong_tickets
 from tests.journeys.canary.person import Person, writer_of
 from tests.journeys.canary.planting import JSON
@@ -43,6 +43,14 @@ def _revoked(person: Person) -> None:
     writer = writer_of(person.account, phone)
     writer.write(1)
     person.push(writer.run())
+
+
+def _new_device(person: Person) -> None:
+    phone = Keys(f"{person.name} phone")
+    person.add(phone)
+    token = person.sign_in(phone).json()["access"]
+    hashed = {"token_hash": person.flock.coded("hash", HASH, 32)}
+    person.wire("POST", "/auth/pair-device", hashed, token=token)
 
 
 def _deleted(person: Person) -> None:
@@ -229,6 +237,7 @@ BRING: Final[Mapping[str, Bring]] = {
     "token_expired": _expired,
     "token_reused": _reused,
     "device_revoked": _revoked,
+    "device_new": _new_device,
     "account_unknown": _deleted,
     "device_unknown": _unknown_device,
     "account_exists": lambda person: person.wire("POST", "/auth/register", person.registration()),

@@ -65,6 +65,11 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("GET", "/auth/devices"), "/auth/devices", query=(("after", "0"),)),
         Request(("POST", "/auth/devices"), "/auth/devices", {**entry, "key_boxes": [box]}),
         Request(("DELETE", "/auth/device/{id}"), f"/auth/device/{b64(stranger.id)}", entry),
+        Request(("POST", "/auth/device/{id}/confirm"), f"/auth/device/{b64(stranger.id)}/confirm", entry),
+        Request(("POST", "/auth/rotate"), "/auth/rotate", {**entry, "key_boxes": [box]}),
+        Request(("POST", "/auth/recovery"), "/auth/recovery", login),
+        Request(("POST", "/auth/recovery/devices"), "/auth/recovery/devices",
+                {**entry, "key_boxes": [box], "account": b64(person.account.id)}),
         Request(("GET", "/auth/key-boxes"), "/auth/key-boxes", query=(("recipient", "recovery"),)),
         Request(
             ("DELETE", "/auth/account"), "/auth/account",

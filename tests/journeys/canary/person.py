@@ -43,12 +43,14 @@ class Person:
         """A request of its first device."""
         return self.wire(method, path, body, token=self.access)
 
-    def box(self) -> dict[str, Any]:
-        """A key box for the recovery keys that holds a canary and is well signed."""
-        sealed = self.flock.raw("key box", BOX, 96)
-        message = key_box_message(self.account.id, 1, self.account.recovery.box, sealed)
+    def box(self, device: Keys | None = None, generation: int = 1) -> dict[str, Any]:
+        """A key box for a device, or for recovery, that holds a canary and is well signed."""
+        sealed, keys = self.flock.raw("key box", BOX, 96), device or self.account.recovery
+        message = key_box_message(self.account.id, generation, keys.box, sealed)
         signature = b64(self.account.first.signed(message))
-        return {"recipient": "recovery", "generation": 1, "box": b64(sealed), "signature": signature}
+        recipient = "recovery" if device is None else b64(device.id)
+        said = {"recipient": recipient, "generation": generation}
+        return {**said, "box": b64(sealed), "signature": signature}
 
     def registration(self) -> dict[str, Any]:
         """The body of `POST /auth/register`."""

@@ -6,13 +6,14 @@ from hashlib import sha256
 from typing import Final
 
 from echolia.core.ids import b64
-from tests.journeys.canary.flock import MESSAGE, SECRET
+from echolia.core.messages import recovery_message
+from tests.journeys.canary.flock import ENTRY, MESSAGE, SECRET
 from tests.journeys.canary.listening import listen_well
 from tests.journeys.canary.operations import understood
 from tests.journeys.canary.person import Person
 from tests.journeys.canary.planting import plantings
 from tests.journeys.canary.wire import Wire
-from tests.support.accounts import Keys
+from tests.support.accounts import Keys, entry_json
 
 _STREAM: Final = ("GET", "/sync/live")
 
@@ -56,6 +57,7 @@ def live_well(wire: Wire, name: str) -> Person:
     _ok(person, "POST", "/sync/checkpoint", person.checkpoint())
     _start_anew(person)
     _add_without_mailbox(person)
+    _change_keys(person)
     for path in (
         "/sync/status",
         "/sync/checkpoint",
@@ -88,6 +90,28 @@ def _add_without_mailbox(person: Person) -> None:
         _ok(person, "POST", "/auth/devices", body)
     person.account.append(signed)
     assert person.revoke(tablet).status == 204
+
+
+def _change_keys(person: Person) -> None:
+    """A device is confirmed, the account key rotated, and one more device added by the phrase."""
+    account = person.account
+    phone, new = Keys(f"{person.name} second phone"), Keys(f"{person.name} recovered")
+    assert person.add(phone).status == 204
+    confirmed = account.confirm_entry(phone)
+    _ok(person, "POST", f"/auth/device/{b64(phone.id)}/confirm", entry_json(confirmed))
+    account.append(confirmed)
+    rotated = account.rotate_entry(person.flock.raw("commitment to a key", ENTRY, 32))
+    boxes = [person.box(device, 2) for device in (None, account.first, phone)]
+    _ok(person, "POST", "/auth/rotate", {**entry_json(rotated), "key_boxes": boxes})
+    account.append(rotated)
+    challenge = person.challenge(account.recovery)
+    signature = account.recovery.signed(recovery_message(account.recovery.id, challenge))
+    body = {"device": b64(account.recovery.id), "challenge": b64(challenge), "signature": b64(signature)}
+    assert person.wire("POST", "/auth/recovery", body).status == 200
+    added = account.recover_entry(new)
+    asked = {**entry_json(added), "account": b64(account.id), "key_boxes": []}
+    assert person.wire("POST", "/auth/recovery/devices", asked).status == 204
+    account.append(added)
 
 
 def _read(person: Person) -> None:
