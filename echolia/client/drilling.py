@@ -6,7 +6,7 @@ from hmac import compare_digest
 
 from echolia.client import key_boxes
 from echolia.client.device_entries import fetch_device_log
-from echolia.client.generations import follow
+from echolia.client.generations import boxes_with_log, follow
 from echolia.client.opening import OpenHome
 from echolia.client.session import Session
 from echolia.core.device_entries import RECOVERY
@@ -27,7 +27,9 @@ async def drill(opened: OpenHome, session: Session, phrase: str) -> int:
     log = await fetch_device_log(replica, session)
     if not compare_digest(keys.sign_public + keys.box_public, log.recovery_sign + log.recovery_box):
         raise EcholiaError("phrase_other")
-    secrets = key_boxes.opened(await key_boxes.fetched(session, RECOVERY), log, RECOVERY, keys)
+    boxes, log = await boxes_with_log(replica, session, log, RECOVERY)
+    secrets = key_boxes.opened(boxes, log, RECOVERY, keys)
+    await follow(opened, session)
     if not (opened.vault.secrets.inside(secrets) and secrets.inside(opened.vault.secrets)):
         raise EcholiaError("key_box_invalid", "the phrase opens other keys than this device has")
     now_ms = replica.environment.now_ms()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from hashlib import sha256
-from typing import Final
+from typing import Any, Final
 
 from echolia.client import key_boxes, ledger
 from echolia.client.database import Database
 from echolia.client.device_entries import entry_json, fetch_device_log
 from echolia.client.opening import OpenHome
+from echolia.client.replica import Replica
 from echolia.client.session import Refused, Session
 from echolia.client.vault import Staged
 from echolia.core.device_entries import RECOVERY, SignedEntry, key_commitment
@@ -105,7 +106,7 @@ def _prepared(opened: OpenHome, log: DeviceLog) -> tuple[SignedEntry, list[dict[
 async def _adopt(opened: OpenHome, session: Session, log: DeviceLog) -> None:
     """Take the log's newest generation, made here or elsewhere, and seal with it from now on."""
     vault, own = opened.vault, b64(opened.vault.keys.device)
-    boxes = await key_boxes.fetched(session)
+    boxes, log = await boxes_with_log(opened.replica, session, log, own)
     secrets = key_boxes.opened(boxes, log, own, vault.keys)
     if not vault.secrets.inside(secrets):
         raise EcholiaError("key_box_invalid", "former keys are missing or others")
@@ -118,6 +119,24 @@ async def _adopt(opened: OpenHome, session: Session, log: DeviceLog) -> None:
         for name, public in {RECOVERY: log.recovery_box, **_boxes_of(log)}.items():
             key_boxes.check_signed(key_boxes.of(boxes, name, newest.generation), log, public)
     await opened.replica.run(_switch, opened, secrets, mine, log.rotation_due)
+
+
+async def boxes_with_log(
+    replica: Replica, session: Session, log: DeviceLog, recipient: str
+) -> tuple[list[Mapping[str, Any]], DeviceLog]:
+    """The boxes, and the device log that they fit: somebody may rotate between the two questions."""
+    boxes: list[Mapping[str, Any]] = []
+    for _ in range(_ROUNDS):
+        boxes = await key_boxes.fetched(session)
+        if not any(_is_newer(box, recipient, log.generation) for box in boxes):
+            break
+        log = await fetch_device_log(replica, session)
+    return boxes, log
+
+
+def _is_newer(box: Mapping[str, Any], recipient: str, generation: int) -> bool:
+    told = box.get("generation")
+    return box.get("recipient") == recipient and type(told) is int and told > generation
 
 
 def _boxes_of(log: DeviceLog) -> dict[str, bytes]:

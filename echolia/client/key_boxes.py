@@ -29,11 +29,9 @@ def for_everybody(secrets: AccountSecrets, signer: KeyPairs, log: DeviceLog) -> 
     return [sealed(secrets, signer, name, public) for name, public in recipients.items()]
 
 
-async def fetched(session: Session, recipient: str | None = None) -> list[Mapping[str, Any]]:
-    """The boxes that the server has, of one recipient or all; raises `server_invalid`."""
-    of_one = "" if recipient is None else f"?recipient={recipient}"
-    boxes = (await session.ask("GET", f"/auth/key-boxes{of_one}")).get("boxes")
-    return listed(boxes)
+async def fetched(session: Session) -> list[Mapping[str, Any]]:
+    """The boxes that the server has; raises `server_invalid`."""
+    return listed((await session.ask("GET", "/auth/key-boxes")).get("boxes"))
 
 
 def listed(boxes: object) -> list[Mapping[str, Any]]:

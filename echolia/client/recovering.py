@@ -103,6 +103,7 @@ async def _added(session: Session, found: _Found, recovery: KeyPairs, keys: KeyP
 
 
 async def _account(session: Session, recovery: KeyPairs) -> _Found:
+    withheld: EcholiaError | None = None
     for _ in range(_TRIES):
         challenge = await session.fresh_challenge()
         signature = recovery.sign(recovery_message(recovery.device, challenge))
@@ -114,6 +115,13 @@ async def _account(session: Session, recovery: KeyPairs) -> _Found:
                 raise EcholiaError("account_unknown", "no account here has this phrase") from None
             if refused.code != "challenge_invalid":
                 raise
+        except EcholiaError as error:
+            # Somebody may rotate while the server reads the one after the other.
+            if error.code != "key_box_withheld":
+                raise
+            withheld = error
+    if withheld is not None:
+        raise withheld
     raise EcholiaError("server_unreachable", "signing in by the phrase does not come through")
 
 
