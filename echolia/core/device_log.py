@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from echolia.core import canonical
+from echolia.core.box_keys import can_be_sealed_to
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import ID_BYTES, account_id, b64, device_id
 from echolia.core.messages import device_log_message
@@ -186,7 +187,10 @@ def _sized(value: object, length: int) -> bytes:
 def _keys(value: object) -> tuple[bytes, bytes]:
     if not isinstance(value, dict) or set(value) != {"sign", "box"}:
         raise _invalid("expected sign and box keys")
-    return _sized(value["sign"], 32), _sized(value["box"], 32)
+    sign, box = _sized(value["sign"], 32), _sized(value["box"], 32)
+    if not can_be_sealed_to(box):
+        raise _invalid("nothing can be sealed to the box key")
+    return sign, box
 
 
 def _check_signatures(signed: SignedEntry, signers: Mapping[str, bytes]) -> None:

@@ -16,6 +16,7 @@ from nacl.exceptions import CryptoError
 from nacl.signing import SigningKey
 
 from echolia.core import canonical
+from echolia.core.box_keys import can_be_sealed_to
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import ID_BYTES, device_id
 from echolia.e2ee.derive import derive
@@ -113,7 +114,12 @@ def _are_keys(keys: Any, generation: Any) -> bool:
 
 
 def seal_key_box(secrets: AccountSecrets, recipient_box: bytes) -> bytes:
-    """The account secrets, readable by the owner of this X25519 public key only."""
+    """The account secrets, readable by the owner of this X25519 public key only.
+
+    Raises `key_box_invalid` for a key of small order, which no verified device log holds.
+    """
+    if not can_be_sealed_to(recipient_box):
+        raise EcholiaError("key_box_invalid", "nothing can be sealed to that key")
     return crypto_box_seal(secrets.encode(), recipient_box)
 
 

@@ -12,24 +12,17 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import Any, Final, Literal, TypeAlias
 
-from nacl.bindings import (
-    crypto_aead_xchacha20poly1305_ietf_decrypt as aead_open,
-)
-from nacl.bindings import (
-    crypto_aead_xchacha20poly1305_ietf_encrypt as aead_seal,
-)
-from nacl.bindings import (
-    crypto_scalarmult,
-    crypto_scalarmult_base,
-)
+from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 from nacl.exceptions import CryptoError
 
 from echolia.core import canonical
+from echolia.core.box_keys import can_be_sealed_to
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64, unb64
+from echolia.e2ee import aead
+from echolia.e2ee.aead import NONCE_BYTES
 from echolia.e2ee.derive import derive
 from echolia.e2ee.keys import SECRET_BYTES, AccountSecrets
-from echolia.e2ee.sealing import NONCE_BYTES
 
 Side: TypeAlias = Literal["owner", "guest"]
 Dice = Callable[[int], bytes]
@@ -84,7 +77,7 @@ class Code:
     def seal(self, side: Side, n: int, contents: Mapping[str, Any], dice: Dice) -> bytes:
         """A mailbox message."""
         nonce = dice(NONCE_BYTES)
-        return nonce + aead_seal(canonical.encode(contents), self.mailbox, nonce, self._key(side, n))
+        return nonce + aead.seal(self._key(side, n), nonce, canonical.encode(contents), self.mailbox)
 
     def open(self, side: Side, n: int, message: bytes) -> dict[str, Any]:
         """The contents of the other side's message; raises `pairing_failed`."""
@@ -145,6 +138,8 @@ class Reveal:
             lengths = {}
         if lengths != {"sign": 32, "box": 32, "eph": 32, "nonce": 16} or len(fields) != len(lengths):
             raise EcholiaError("pairing_failed")
+        if not can_be_sealed_to(fields["box"]):
+            raise EcholiaError("pairing_failed")
         reveal = cls(fields["sign"], fields["box"], fields["eph"], raw)
         if not compare_digest(reveal.commitment(), commitment):
             raise EcholiaError("pairing_failed")
@@ -188,7 +183,7 @@ class Agreement:
     def seal_secrets(self, secrets: AccountSecrets, entry: bytes, dice: Dice) -> bytes:
         """The account secrets for the guest whose `add` entry this is."""
         nonce = dice(NONCE_BYTES)
-        return nonce + aead_seal(secrets.encode(), entry, nonce, self._derived(b"echolia1/pairkey"))
+        return nonce + aead.seal(self._derived(b"echolia1/pairkey"), nonce, secrets.encode(), entry)
 
     def open_secrets(self, sealed: object, entry: bytes) -> AccountSecrets:
         """What `seal_secrets` sealed; raises `pairing_failed`."""
@@ -203,7 +198,7 @@ class Agreement:
 
 
 def _opened(sealed: bytes, aad: bytes, key: bytes) -> bytes:
-    try:
-        return aead_open(sealed[NONCE_BYTES:], aad, sealed[:NONCE_BYTES], key)
-    except (CryptoError, ValueError, TypeError):
-        raise EcholiaError("pairing_failed") from None
+    plaintext = aead.unseal(key, sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], aad)
+    if plaintext is None:
+        raise EcholiaError("pairing_failed")
+    return plaintext

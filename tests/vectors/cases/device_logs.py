@@ -23,6 +23,8 @@ from tests.vectors.world import (
     seed,
 )
 
+# u = 1, of order 4: whoever seals to it shares a secret with everybody.
+SMALL_ORDER = b"\1" + bytes(31)
 CHAIN = run(PHONE, "one").chains[-1]
 
 
@@ -35,6 +37,15 @@ class Entry(NamedTuple):
     def json(self) -> dict[str, Any]:
         """The entry as vectors give it."""
         return {"entry": self.entry, "signatures": dict(self.signatures)}
+
+
+class Unsealable(Identity):
+    """A device whose X25519 key is of small order."""
+
+    @property
+    def public(self) -> dict[str, bytes]:
+        """See `Identity.public`."""
+        return {**super().public, "box": SMALL_ORDER}
 
 
 def name(signer: Identity) -> str:
@@ -164,6 +175,16 @@ def _geneses() -> Refusals:
             genesis(device={**LAPTOP.public, "more": bytes(32)}),
             invalid,
         ),
+        "genesis-device-box-small-order": (
+            "A device to which nothing can be sealed.",
+            genesis(device={**LAPTOP.public, "box": SMALL_ORDER}),
+            invalid,
+        ),
+        "genesis-recovery-box-small-order": (
+            "A phrase to which nothing can be sealed.",
+            genesis(recovery={**RECOVERY.public, "box": bytes(32)}),
+            invalid,
+        ),
         "genesis-recovery-missing": ("No recovery keys.", genesis(recovery=None), invalid),
         "unknown-type": ("A type nobody knows.", genesis(type="rotate"), invalid),
         "type-not-text": ("A type that is a number.", genesis(type=1), invalid),
@@ -222,6 +243,7 @@ def _additions() -> Refusals:
         return [GENESIS, signed({**add_fields(GENESIS, 1, device, by), **wrong}, *signers)]
 
     both = (LAPTOP, PHONE)
+    unsealable = Unsealable(PHONE.sign_seed, PHONE.box_secret)
     by_revoked = signed(add_fields(REVOKE, 3, TABLET, PHONE), PHONE, TABLET)
     return {
         "add-version-2": ("A later version.", adding(*both, v=2), "unsupported_version"),
@@ -239,6 +261,11 @@ def _additions() -> Refusals:
         "add-unsigned-by-adder": ("Only the new device signed.", adding(PHONE), invalid),
         "add-unsigned-by-device": ("Only the adder signed.", adding(LAPTOP), invalid),
         "add-signed-by-more": ("A third signature.", adding(*both, TABLET), invalid),
+        "add-box-small-order": (
+            "A device to which nothing can be sealed, with its own good signature.",
+            adding(LAPTOP, unsealable, device=unsealable),
+            invalid,
+        ),
         "add-by-unknown": ("A stranger adds a device.", adding(STRANGER, PHONE, by=STRANGER), invalid),
         "add-by-itself": ("A device adds itself.", adding(PHONE, by=PHONE), invalid),
         "add-by-recovery": ("The phrase adds nobody.", adding(RECOVERY, PHONE, by=RECOVERY), invalid),
