@@ -70,6 +70,8 @@ class Vault:
         try:
             fields = canonical.decode(_content(path))
             version = fields["v"]
+            if type(version) is not int:
+                raise TypeError  # True == 1 in Python, but not in CBOR
             vault = cls._decode(fields) if version == VERSION else None
         except FileNotFoundError:
             raise EcholiaError("home_missing") from None

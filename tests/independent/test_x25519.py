@@ -1,8 +1,9 @@
 """Wycheproof's X25519, through a pairing's agreement and the keys that a device log takes.
 
-Its "acceptable" cases are public keys that an implementation may refuse. Here: a shared secret of zeros is refused, because
-whoever sends such a key contributes nothing and everybody knows the secret. All others are taken, on the twist or not canonically
-encoded as they may be: the result is what RFC 7748 says it is, and it depends on the own secret.
+Its "acceptable" cases are public keys that an implementation may refuse. Here a shared secret of zeros is
+refused, because whoever sends such a key contributes nothing and everybody knows the secret. All others are
+taken, on the twist or not canonically encoded as they may be: the result is what RFC 7748 says it is, and it
+depends on the own secret.
 """
 
 from __future__ import annotations
