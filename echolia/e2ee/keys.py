@@ -20,6 +20,7 @@ from echolia.core.box_keys import can_be_sealed_to
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import ID_BYTES, device_id
 from echolia.e2ee.derive import derive
+from echolia.e2ee.secret import Secret, hidden, hide
 
 SECRET_BYTES = 32
 _FIELDS = {"v", "account", "generation", "keys", "index"}
@@ -34,6 +35,10 @@ class KeyPairs:
 
     sign_secret: bytes = field(repr=False)
     box_secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Hide the secrets."""
+        hide(self, "sign_secret", "box_secret")
 
     @property
     def sign_public(self) -> bytes:
@@ -68,6 +73,10 @@ class AccountSecrets:
     keys: Mapping[int, bytes] = field(repr=False)
     index: bytes = field(repr=False)
 
+    def __post_init__(self) -> None:
+        """Hide the keys."""
+        hide(self, "keys", "index")
+
     def encode(self) -> bytes:
         """The bytes that key boxes and pairing carry."""
         fields = {"v": 1, "account": self.account, "generation": self.generation, "index": self.index}
@@ -77,7 +86,7 @@ class AccountSecrets:
     def decode(cls, raw: bytes) -> AccountSecrets:
         """The secrets from their bytes; raises `key_box_invalid` or `unsupported_version`."""
         try:
-            fields = canonical.decode(raw)
+            fields = hidden(canonical.decode(raw))
         except ValueError:
             fields = None
         # Types are compared exactly: True == 1 and 1.0 == 1 in Python, but not in CBOR.
@@ -90,7 +99,7 @@ class AccountSecrets:
         )
         if not (_sized(account, ID_BYTES) and _sized(index, SECRET_BYTES) and _are_keys(keys, generation)):
             raise EcholiaError("key_box_invalid", "not account secrets")
-        return cls(account, generation, keys, index)
+        return cls(bytes(account), generation, keys, index)
 
     def stream(self, collection: str) -> bytes:
         """The pseudonym (16 bytes) under which the server knows a collection."""
@@ -129,7 +138,7 @@ def open_key_box(box: bytes, keys: KeyPairs) -> AccountSecrets:
     Raises `key_box_invalid` or `unsupported_version`.
     """
     try:
-        raw = crypto_box_seal_open(box, keys.box_public, keys.box_secret)
+        raw = Secret(crypto_box_seal_open(box, keys.box_public, keys.box_secret))
     except (CryptoError, ValueError, TypeError):
         raise EcholiaError("key_box_invalid", "does not open") from None
     return AccountSecrets.decode(raw)

@@ -13,6 +13,7 @@ from echolia.e2ee import aead
 from echolia.e2ee.aead import NONCE_BYTES
 from echolia.e2ee.derive import derive
 from echolia.e2ee.keys import AccountSecrets
+from echolia.e2ee.secret import Secret, hide
 
 WRAPPED_BYTES = 72
 _COMMITMENT_AT = WRAPPED_BYTES + NONCE_BYTES
@@ -31,6 +32,10 @@ class ObjectKey:
     wrapped: bytes
     key: bytes = field(repr=False)
 
+    def __post_init__(self) -> None:
+        """Hide the key."""
+        hide(self, "key")
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -46,7 +51,7 @@ class Draft:
 
 def new_object_key(secrets: AccountSecrets, object_: bytes, dice: Dice) -> ObjectKey:
     """A fresh key for an object, wrapped by the current generation."""
-    return _wrap(secrets, object_, dice(32), dice)
+    return _wrap(secrets, object_, Secret(dice(32)), dice)
 
 
 def rewrap(secrets: AccountSecrets, object_: bytes, known: ObjectKey, dice: Dice) -> ObjectKey:
@@ -68,7 +73,7 @@ def unwrap(secrets: AccountSecrets, object_: bytes, generation: int, wrapped: by
     if account_key is None:
         raise EcholiaError("key_missing", f"generation {generation}")
     aad = _wrap_aad(secrets.account, object_, generation)
-    key = _open(wrapped[NONCE_BYTES:], aad, wrapped[:NONCE_BYTES], account_key)
+    key = Secret(_open(wrapped[NONCE_BYTES:], aad, wrapped[:NONCE_BYTES], account_key))
     if len(key) != 32:
         raise EcholiaError("body_unreadable")
     return ObjectKey(generation, wrapped, key)
@@ -116,8 +121,8 @@ def _open(sealed: bytes, aad: bytes, nonce: bytes, key: bytes) -> bytes:
 
 
 def _subkey(object_key: bytes, nonce: bytes) -> tuple[bytes, bytes]:
-    derived = derive(64, object_key, nonce, b"echolia1/subkey")
-    return derived[:32], derived[32:]
+    derived = Secret(derive(64, object_key, nonce, b"echolia1/subkey"))
+    return Secret(derived[:32]), derived[32:]
 
 
 def _wrap_aad(account: bytes, object_: bytes, generation: int) -> bytes:
