@@ -128,6 +128,7 @@ def cases() -> Iterator[Vector]:
         **_spellings(),
         **_additions(),
         **_revocations(),
+        **_unsealable(),
     }.items():
         # The account is the one that this genesis would start: its id must not be what gives it away.
         account = ref.account_of(entries[0].entry) if entries else ACCOUNT
@@ -173,16 +174,6 @@ def _geneses() -> Refusals:
         "genesis-device-key-additional": (
             "A device of three keys.",
             genesis(device={**LAPTOP.public, "more": bytes(32)}),
-            invalid,
-        ),
-        "genesis-device-box-small-order": (
-            "A device to which nothing can be sealed.",
-            genesis(device={**LAPTOP.public, "box": SMALL_ORDER}),
-            invalid,
-        ),
-        "genesis-recovery-box-small-order": (
-            "A phrase to which nothing can be sealed.",
-            genesis(recovery={**RECOVERY.public, "box": bytes(32)}),
             invalid,
         ),
         "genesis-recovery-missing": ("No recovery keys.", genesis(recovery=None), invalid),
@@ -243,7 +234,6 @@ def _additions() -> Refusals:
         return [GENESIS, signed({**add_fields(GENESIS, 1, device, by), **wrong}, *signers)]
 
     both = (LAPTOP, PHONE)
-    unsealable = Unsealable(PHONE.sign_seed, PHONE.box_secret)
     by_revoked = signed(add_fields(REVOKE, 3, TABLET, PHONE), PHONE, TABLET)
     return {
         "add-version-2": ("A later version.", adding(*both, v=2), "unsupported_version"),
@@ -261,11 +251,6 @@ def _additions() -> Refusals:
         "add-unsigned-by-adder": ("Only the new device signed.", adding(PHONE), invalid),
         "add-unsigned-by-device": ("Only the adder signed.", adding(LAPTOP), invalid),
         "add-signed-by-more": ("A third signature.", adding(*both, TABLET), invalid),
-        "add-box-small-order": (
-            "A device to which nothing can be sealed, with its own good signature.",
-            adding(LAPTOP, unsealable, device=unsealable),
-            invalid,
-        ),
         "add-by-unknown": ("A stranger adds a device.", adding(STRANGER, PHONE, by=STRANGER), invalid),
         "add-by-itself": ("A device adds itself.", adding(PHONE, by=PHONE), invalid),
         "add-by-recovery": ("The phrase adds nobody.", adding(RECOVERY, PHONE, by=RECOVERY), invalid),
@@ -324,6 +309,28 @@ def _revocations() -> Refusals:
         "revoke-last-true": ("True is no counter.", revoking(LAPTOP, last=True), invalid),
         "revoke-chain-short": ("A hash of 31 bytes.", revoking(LAPTOP, chain=bytes(31)), invalid),
         "revoke-key-additional": ("A key nobody knows.", revoking(LAPTOP, why="lost"), invalid),
+    }
+
+
+def _unsealable() -> Refusals:
+    invalid, phone = "device_log_invalid", Unsealable(PHONE.sign_seed, PHONE.box_secret)
+    recovery = {**RECOVERY.public, "box": bytes(32)}
+    return {
+        "genesis-device-box-small-order": (
+            "A first device to which nothing can be sealed.",
+            [signed({**GENESIS_FIELDS, "device": phone.public}, RECOVERY, phone)],
+            invalid,
+        ),
+        "genesis-recovery-box-small-order": (
+            "A phrase to which nothing can be sealed.",
+            [signed({**GENESIS_FIELDS, "recovery": recovery}, RECOVERY, LAPTOP)],
+            invalid,
+        ),
+        "add-box-small-order": (
+            "A device to which nothing can be sealed, with its own good signature.",
+            [GENESIS, signed(add_fields(GENESIS, 1, phone, LAPTOP), LAPTOP, phone)],
+            invalid,
+        ),
     }
 
 
