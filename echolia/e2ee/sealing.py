@@ -121,7 +121,7 @@ def _open(sealed: bytes, aad: bytes, nonce: bytes, key: bytes) -> bytes:
 
 
 def _subkey(object_key: bytes, nonce: bytes) -> tuple[bytes, bytes]:
-    derived = Secret(derive(64, object_key, nonce, b"echolia1/subkey"))
+    derived = derive(64, object_key, nonce, b"echolia1/subkey")
     return Secret(derived[:32]), derived[32:]
 
 

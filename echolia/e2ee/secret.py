@@ -34,4 +34,6 @@ def hidden(value: Any) -> Any:
 def hide(holder: object, *names: str) -> None:
     """Make these fields of a frozen dataclass secret, whatever bytes it was made with."""
     for name in names:
-        object.__setattr__(holder, name, hidden(getattr(holder, name)))
+        value = getattr(holder, name)
+        if type(value) is not Secret:  # most are: keys are handed from one holder to the next
+            object.__setattr__(holder, name, hidden(value))
