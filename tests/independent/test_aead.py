@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 from echolia.e2ee.aead import NONCE_BYTES, seal, unseal
 from tests.independent.files import raw, rows
@@ -35,3 +36,13 @@ def test_invalid_cases_do_not_open() -> None:
 
 def test_all_cases_are_here_and_none_leaves_a_choice() -> None:
     assert Counter(case["result"] for case in CASES) == {"valid": 246, "invalid": 69}
+
+
+def test_no_other_module_has_a_cipher_of_its_own(repository: Path) -> None:
+    package = repository / "echolia"
+    doors = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if "crypto_aead_" in path.read_text(encoding="utf-8")
+    }
+    assert doors == {"e2ee/aead.py"}
