@@ -112,8 +112,8 @@ class Register(Wire):
 class Tokens(Wire):
     """Access and refresh token of a device."""
 
-    access: str
-    refresh: Hash
+    access: str = Field(repr=False)
+    refresh: Hash = Field(repr=False)
     token_type: Literal["Bearer"] = "Bearer"  # noqa: S105  # a scheme, no secret
     expires_in: int
     account: Id
@@ -152,7 +152,7 @@ class SignIn(Wire):
 class Refresh(Wire):
     """The refresh token; it is spent by this."""
 
-    refresh: Hash
+    refresh: Hash = Field(repr=False)
 
 
 class Device(Wire):

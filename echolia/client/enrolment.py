@@ -23,6 +23,7 @@ from echolia.core.ids import account_id, b64
 from echolia.core.messages import device_log_message
 from echolia.e2ee.keys import SECRET_BYTES, AccountSecrets, KeyPairs
 from echolia.e2ee.recovery import phrase_of, recovery_keys
+from echolia.e2ee.secret import Secret
 
 _MOST_BITS: Final = 28  # some minutes of work; more is not what an honest server asks
 _ROUNDS: Final = 3
@@ -74,7 +75,7 @@ def _begun(home: Home, server: str, environment: Environment) -> Vault:
 def _new_vault(server: str, environment: Environment) -> Vault:
     dice = environment.dice
     keys = KeyPairs(dice(SECRET_BYTES), dice(SECRET_BYTES))
-    entropy = dice(SECRET_BYTES)
+    entropy = Secret(dice(SECRET_BYTES))
     recovery = recovery_keys(phrase_of(entropy))
     fields = {"suite": 1, "nonce": dice(16), "recovery": recovery.public(), "device": keys.public()}
     entry = entry_bytes("genesis", None, fields)

@@ -71,7 +71,7 @@ async def rotate(opened: OpenHome, session: Session, *, entropy: bytes | None = 
 def _stage(opened: OpenHome, entropy: bytes | None) -> Staged:
     """The next key, on disk before anybody hears of it."""
     staged = opened.vault.staged
-    if staged is None or (entropy is not None and staged.entropy != entropy):
+    if staged is None or (entropy is not None and staged.entropy is None):
         key = staged.key if staged is not None else opened.replica.environment.dice(SECRET_BYTES)
         staged = Staged(key, entropy)
         opened.keep(replace(opened.vault, staged=staged))
@@ -111,9 +111,7 @@ async def _adopt(opened: OpenHome, session: Session, log: DeviceLog) -> None:
     if not vault.secrets.inside(secrets):
         raise EcholiaError("key_box_invalid", "former keys are missing or others")
     staged, newest = vault.staged, log.rotations[-1]
-    mine = staged is not None and any(
-        each.key == key_commitment(log.account, each.generation, staged.key) for each in log.rotations
-    )
+    mine = staged is not None and any(each.commits_to(log.account, staged.key) for each in log.rotations)
     if newest.by == vault.keys.device:
         # The others' boxes, and recovery's above all, are this device's to see to.
         for name, public in {RECOVERY: log.recovery_box, **_boxes_of(log)}.items():

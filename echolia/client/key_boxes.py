@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from echolia.client.session import Session, bytes_of
-from echolia.core.device_entries import RECOVERY, key_commitment
+from echolia.core.device_entries import RECOVERY
 from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64, unb64
@@ -52,10 +52,7 @@ def opened(
     box = of(boxes, recipient, log.generation)
     sealed_box = check_signed(box, log, keys.box_public)
     secrets = open_key_box(sealed_box, keys)
-    said = all(
-        key_commitment(log.account, each.generation, secrets.keys.get(each.generation, b"")) == each.key
-        for each in log.rotations
-    )
+    said = all(each.commits_to(log.account, secrets.keys.get(each.generation, b"")) for each in log.rotations)
     if not said or (secrets.account, secrets.generation) != (log.account, log.generation):
         raise EcholiaError("key_box_invalid", "other keys than the device log says")
     return secrets

@@ -22,6 +22,7 @@ from echolia.core.ids import b64, device_id
 from echolia.core.messages import device_log_message
 from echolia.core.signing import verify
 from echolia.e2ee.pairing import Agreement, Code, Ephemeral, Reveal
+from echolia.e2ee.secret import Secret
 
 TRIES: Final = 3
 
@@ -85,7 +86,7 @@ class Pairing:
         await self._prepare()
         dice = self._replica.environment.dice
         await fetch_device_log(self._replica, self._session)
-        secret = dice(32)
+        secret = Secret(dice(32))
         token = Code(self._server, bytes(16), secret).token()
         opened = await self._session.ask(
             "POST", "/auth/pair-device", {"token_hash": b64(sha256(token).digest())}

@@ -13,6 +13,7 @@ from echolia.core import canonical
 from echolia.core.device_entries import SignedEntry
 from echolia.core.errors import EcholiaError
 from echolia.e2ee.keys import AccountSecrets, KeyPairs
+from echolia.e2ee.secret import hidden
 
 VERSION: Final = 1
 _MOST_BYTES: Final = 1 << 20
@@ -77,8 +78,10 @@ class Vault:
     def load(cls, path: Path) -> Vault:
         """The vault at `path`; raises `home_missing`, `home_damaged` or `home_newer`."""
         try:
-            fields = canonical.decode(_content(path))
+            fields = hidden(canonical.decode(_content(path)))
             version = fields["v"]
+            if type(version) is not int:
+                raise TypeError  # True == 1 in Python, but not in CBOR
             vault = cls._decode(fields) if version == VERSION else None
         except FileNotFoundError:
             raise EcholiaError("home_missing") from None

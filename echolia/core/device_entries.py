@@ -7,6 +7,7 @@ from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 from echolia.core import canonical
+from echolia.core.box_keys import can_be_sealed_to
 from echolia.core.errors import EcholiaError
 from echolia.core.messages import device_log_message
 from echolia.core.signing import verify
@@ -82,7 +83,10 @@ def public_keys(value: object) -> tuple[bytes, bytes]:
     """The sign and box keys of a device, or of recovery."""
     if not isinstance(value, dict) or set(value) != {"sign", "box"}:
         raise invalid("expected sign and box keys")
-    return sized(value["sign"], 32), sized(value["box"], 32)
+    sign, box = sized(value["sign"], 32), sized(value["box"], 32)
+    if not can_be_sealed_to(box):
+        raise invalid("nothing can be sealed to the box key")
+    return sign, box
 
 
 def check_signatures(signed: SignedEntry, signers: Mapping[str, bytes]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from hmac import compare_digest
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -16,6 +17,7 @@ from echolia.core.device_entries import (
     entry_hash,
     invalid,
     is_number,
+    key_commitment,
     public_keys,
     read_entry,
     sized,
@@ -38,8 +40,12 @@ class Rotation(NamedTuple):
 
     n: int
     generation: int
-    key: bytes
+    commitment: bytes
     by: bytes
+
+    def commits_to(self, account: bytes, key: bytes) -> bool:
+        """Whether the generation's account key is this one (32 bytes)."""
+        return compare_digest(self.commitment, key_commitment(account, self.generation, key))
 
 
 @dataclass(frozen=True, slots=True)

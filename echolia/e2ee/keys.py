@@ -17,9 +17,11 @@ from nacl.exceptions import CryptoError
 from nacl.signing import SigningKey
 
 from echolia.core import canonical
+from echolia.core.box_keys import can_be_sealed_to
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import ID_BYTES, device_id
 from echolia.e2ee.derive import derive
+from echolia.e2ee.secret import Secret, hidden, hide
 
 SECRET_BYTES = 32
 _FIELDS = {"v", "account", "generation", "keys", "index"}
@@ -34,6 +36,10 @@ class KeyPairs:
 
     sign_secret: bytes = field(repr=False)
     box_secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Hide the secrets."""
+        hide(self, "sign_secret", "box_secret")
 
     @property
     def sign_public(self) -> bytes:
@@ -68,6 +74,10 @@ class AccountSecrets:
     keys: Mapping[int, bytes] = field(repr=False)
     index: bytes = field(repr=False)
 
+    def __post_init__(self) -> None:
+        """Hide the keys."""
+        hide(self, "keys", "index")
+
     def encode(self) -> bytes:
         """The bytes that key boxes and pairing carry."""
         fields = {"v": 1, "account": self.account, "generation": self.generation, "index": self.index}
@@ -77,7 +87,7 @@ class AccountSecrets:
     def decode(cls, raw: bytes) -> AccountSecrets:
         """The secrets from their bytes; raises `key_box_invalid` or `unsupported_version`."""
         try:
-            fields = canonical.decode(raw)
+            fields = hidden(canonical.decode(raw))
         except ValueError:
             fields = None
         # Types are compared exactly: True == 1 and 1.0 == 1 in Python, but not in CBOR.
@@ -90,7 +100,7 @@ class AccountSecrets:
         )
         if not (_sized(account, ID_BYTES) and _sized(index, SECRET_BYTES) and _are_keys(keys, generation)):
             raise EcholiaError("key_box_invalid", "not account secrets")
-        return cls(account, generation, keys, index)
+        return cls(bytes(account), generation, keys, index)
 
     def followed_by(self, key: bytes) -> AccountSecrets:
         """These secrets with the key (32 bytes) of the next generation."""
@@ -131,7 +141,12 @@ def _are_keys(keys: Any, generation: Any) -> bool:
 
 
 def seal_key_box(secrets: AccountSecrets, recipient_box: bytes) -> bytes:
-    """The account secrets, readable by the owner of this X25519 public key only."""
+    """The account secrets, readable by the owner of this X25519 public key only.
+
+    Raises `key_box_invalid` for a key of small order, which no verified device log holds.
+    """
+    if not can_be_sealed_to(recipient_box):
+        raise EcholiaError("key_box_invalid", "nothing can be sealed to that key")
     return crypto_box_seal(secrets.encode(), recipient_box)
 
 
@@ -141,7 +156,7 @@ def open_key_box(box: bytes, keys: KeyPairs) -> AccountSecrets:
     Raises `key_box_invalid` or `unsupported_version`.
     """
     try:
-        raw = crypto_box_seal_open(box, keys.box_public, keys.box_secret)
+        raw = Secret(crypto_box_seal_open(box, keys.box_public, keys.box_secret))
     except (CryptoError, ValueError, TypeError):
         raise EcholiaError("key_box_invalid", "does not open") from None
     return AccountSecrets.decode(raw)

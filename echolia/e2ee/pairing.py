@@ -12,24 +12,18 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import Any, Final, Literal, TypeAlias
 
-from nacl.bindings import (
-    crypto_aead_xchacha20poly1305_ietf_decrypt as aead_open,
-)
-from nacl.bindings import (
-    crypto_aead_xchacha20poly1305_ietf_encrypt as aead_seal,
-)
-from nacl.bindings import (
-    crypto_scalarmult,
-    crypto_scalarmult_base,
-)
+from nacl.bindings import crypto_scalarmult, crypto_scalarmult_base
 from nacl.exceptions import CryptoError
 
 from echolia.core import canonical
+from echolia.core.box_keys import can_be_sealed_to
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64, unb64
+from echolia.e2ee import aead
+from echolia.e2ee.aead import NONCE_BYTES
 from echolia.e2ee.derive import derive
 from echolia.e2ee.keys import SECRET_BYTES, AccountSecrets
-from echolia.e2ee.sealing import NONCE_BYTES
+from echolia.e2ee.secret import Secret, hidden, hide
 
 Side: TypeAlias = Literal["owner", "guest"]
 Dice = Callable[[int], bytes]
@@ -47,6 +41,10 @@ class Code:
     mailbox: bytes
     secret: bytes = field(repr=False)
 
+    def __post_init__(self) -> None:
+        """Hide the secret."""
+        hide(self, "secret")
+
     def encode(self) -> str:
         """The text to show, or to put into a QR code."""
         fields = {"v": 1, "s": self.server, "m": self.mailbox, "k": self.secret}
@@ -59,7 +57,7 @@ class Code:
         if not text.startswith(_PREFIX) or len(text) > _MOST_CODE_CHARACTERS:
             raise EcholiaError("pairing_code_invalid")
         try:
-            fields = canonical.decode(unb64(text.removeprefix(_PREFIX)))
+            fields = hidden(canonical.decode(unb64(text.removeprefix(_PREFIX))))
         except (EcholiaError, ValueError):
             raise EcholiaError("pairing_code_invalid") from None
         if not isinstance(fields, dict) or type(fields.get("v")) is not int:
@@ -75,16 +73,16 @@ class Code:
             raise EcholiaError("pairing_code_invalid")
         if len(fields) != 4 or (len(mailbox), len(secret)) != (16, 32):
             raise EcholiaError("pairing_code_invalid")
-        return cls(server, mailbox, secret)
+        return cls(server, bytes(mailbox), secret)
 
     def token(self) -> bytes:
         """What lets a guest use the mailbox; the server knows its hash."""
-        return derive(32, self.secret, b"", b"echolia1/mailbox")
+        return Secret(derive(32, self.secret, b"", b"echolia1/mailbox"))
 
     def seal(self, side: Side, n: int, contents: Mapping[str, Any], dice: Dice) -> bytes:
         """A mailbox message."""
         nonce = dice(NONCE_BYTES)
-        return nonce + aead_seal(canonical.encode(contents), self.mailbox, nonce, self._key(side, n))
+        return nonce + aead.seal(self._key(side, n), nonce, canonical.encode(contents), self.mailbox)
 
     def open(self, side: Side, n: int, message: bytes) -> dict[str, Any]:
         """The contents of the other side's message; raises `pairing_failed`."""
@@ -98,7 +96,7 @@ class Code:
         return contents
 
     def _key(self, side: Side, n: int) -> bytes:
-        return derive(32, self.secret, side.encode() + bytes((n,)), b"echolia1/pairmsg")
+        return Secret(derive(32, self.secret, side.encode() + bytes((n,)), b"echolia1/pairmsg"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +104,10 @@ class Ephemeral:
     """An X25519 pair for one pairing."""
 
     secret: bytes = field(repr=False)
+
+    def __post_init__(self) -> None:
+        """Hide the secret."""
+        hide(self, "secret")
 
     @classmethod
     def generate(cls, dice: Dice) -> Ephemeral:
@@ -145,6 +147,8 @@ class Reveal:
             lengths = {}
         if lengths != {"sign": 32, "box": 32, "eph": 32, "nonce": 16} or len(fields) != len(lengths):
             raise EcholiaError("pairing_failed")
+        if not can_be_sealed_to(fields["box"]):
+            raise EcholiaError("pairing_failed")
         reveal = cls(fields["sign"], fields["box"], fields["eph"], raw)
         if not compare_digest(reveal.commitment(), commitment):
             raise EcholiaError("pairing_failed")
@@ -162,6 +166,10 @@ class Agreement:
     dh: bytes = field(repr=False)
     transcript: bytes
 
+    def __post_init__(self) -> None:
+        """Hide what is shared."""
+        hide(self, "dh")
+
     @classmethod
     def reach(
         cls, own: Ephemeral, other: object, mailbox: bytes, account: bytes, reveal: Reveal,
@@ -171,7 +179,7 @@ class Agreement:
         if not isinstance(other, bytes) or len(other) != 32:  # libsodium would read 32 bytes all the same
             raise EcholiaError("pairing_failed")
         try:
-            dh = crypto_scalarmult(own.secret, other)
+            dh = Secret(crypto_scalarmult(own.secret, other))
         except (CryptoError, RuntimeError, ValueError, TypeError):
             raise EcholiaError("pairing_failed") from None
         return cls(dh, sha256(mailbox + account + reveal.raw + owner_eph + log_head).digest())
@@ -188,22 +196,23 @@ class Agreement:
     def seal_secrets(self, secrets: AccountSecrets, entry: bytes, dice: Dice) -> bytes:
         """The account secrets for the guest whose `add` entry this is."""
         nonce = dice(NONCE_BYTES)
-        return nonce + aead_seal(secrets.encode(), entry, nonce, self._derived(b"echolia1/pairkey"))
+        return nonce + aead.seal(self._derived(b"echolia1/pairkey"), nonce, secrets.encode(), entry)
 
     def open_secrets(self, sealed: object, entry: bytes) -> AccountSecrets:
         """What `seal_secrets` sealed; raises `pairing_failed`."""
-        raw = _opened(sealed if isinstance(sealed, bytes) else b"", entry, self._derived(b"echolia1/pairkey"))
+        key = self._derived(b"echolia1/pairkey")
+        raw = Secret(_opened(sealed if isinstance(sealed, bytes) else b"", entry, key))
         try:
             return AccountSecrets.decode(raw)
         except EcholiaError:
             raise EcholiaError("pairing_failed") from None
 
     def _derived(self, person: bytes) -> bytes:
-        return derive(32, self.dh, self.transcript, person)
+        return Secret(derive(32, self.dh, self.transcript, person))
 
 
 def _opened(sealed: bytes, aad: bytes, key: bytes) -> bytes:
-    try:
-        return aead_open(sealed[NONCE_BYTES:], aad, sealed[:NONCE_BYTES], key)
-    except (CryptoError, ValueError, TypeError):
-        raise EcholiaError("pairing_failed") from None
+    plaintext = aead.unseal(key, sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], aad)
+    if plaintext is None:
+        raise EcholiaError("pairing_failed")
+    return plaintext

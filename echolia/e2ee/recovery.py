@@ -7,6 +7,7 @@ from mnemonic import Mnemonic
 from echolia.core.errors import EcholiaError
 from echolia.e2ee.derive import derive
 from echolia.e2ee.keys import SECRET_BYTES, KeyPairs
+from echolia.e2ee.secret import Secret
 
 WORDS = 24
 
@@ -23,7 +24,7 @@ def recovery_keys(phrase: str) -> KeyPairs:
     words, list_ = " ".join(phrase.lower().split()), Mnemonic("english")
     if len(words.split()) != WORDS or not list_.check(words):
         raise EcholiaError("phrase_invalid")
-    entropy = bytes(list_.to_entropy(words))
+    entropy = Secret(list_.to_entropy(words))
     return KeyPairs(
         sign_secret=derive(SECRET_BYTES, entropy, b"", b"echolia1/rec-sgn"),
         box_secret=derive(SECRET_BYTES, entropy, b"", b"echolia1/rec-box"),

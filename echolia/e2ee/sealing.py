@@ -6,21 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hmac import compare_digest
 
-from nacl.bindings import (
-    crypto_aead_xchacha20poly1305_ietf_decrypt as aead_open,
-)
-from nacl.bindings import (
-    crypto_aead_xchacha20poly1305_ietf_encrypt as aead_seal,
-)
-from nacl.exceptions import CryptoError
-
 from echolia.core.errors import EcholiaError
 from echolia.core.padding import CEILING_BYTES, FLOOR_BYTES, padme
 from echolia.core.runs import SUITE, Change, change_header
+from echolia.e2ee import aead
+from echolia.e2ee.aead import NONCE_BYTES
 from echolia.e2ee.derive import derive
 from echolia.e2ee.keys import AccountSecrets
+from echolia.e2ee.secret import Secret, hide
 
-NONCE_BYTES = 24
 WRAPPED_BYTES = 72
 _COMMITMENT_AT = WRAPPED_BYTES + NONCE_BYTES
 _CIPHERTEXT_AT = _COMMITMENT_AT + 32
@@ -38,6 +32,10 @@ class ObjectKey:
     wrapped: bytes
     key: bytes = field(repr=False)
 
+    def __post_init__(self) -> None:
+        """Hide the key."""
+        hide(self, "key")
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -53,7 +51,7 @@ class Draft:
 
 def new_object_key(secrets: AccountSecrets, object_: bytes, dice: Dice) -> ObjectKey:
     """A fresh key for an object, wrapped by the current generation."""
-    return _wrap(secrets, object_, dice(32), dice)
+    return _wrap(secrets, object_, Secret(dice(32)), dice)
 
 
 def rewrap(secrets: AccountSecrets, object_: bytes, known: ObjectKey, dice: Dice) -> ObjectKey:
@@ -66,7 +64,7 @@ def rewrap(secrets: AccountSecrets, object_: bytes, known: ObjectKey, dice: Dice
 def _wrap(secrets: AccountSecrets, object_: bytes, key: bytes, dice: Dice) -> ObjectKey:
     generation, nonce = secrets.generation, dice(NONCE_BYTES)
     aad = _wrap_aad(secrets.account, object_, generation)
-    return ObjectKey(generation, nonce + aead_seal(key, aad, nonce, secrets.keys[generation]), key)
+    return ObjectKey(generation, nonce + aead.seal(secrets.keys[generation], nonce, key, aad), key)
 
 
 def unwrap(secrets: AccountSecrets, object_: bytes, generation: int, wrapped: bytes) -> ObjectKey:
@@ -75,7 +73,7 @@ def unwrap(secrets: AccountSecrets, object_: bytes, generation: int, wrapped: by
     if account_key is None:
         raise EcholiaError("key_missing", f"generation {generation}")
     aad = _wrap_aad(secrets.account, object_, generation)
-    key = _open(wrapped[NONCE_BYTES:], aad, wrapped[:NONCE_BYTES], account_key)
+    key = Secret(_open(wrapped[NONCE_BYTES:], aad, wrapped[:NONCE_BYTES], account_key))
     if len(key) != 32:
         raise EcholiaError("body_unreadable")
     return ObjectKey(generation, wrapped, key)
@@ -91,7 +89,7 @@ def seal(secrets: AccountSecrets, device: bytes, draft: Draft, key: ObjectKey, d
     subkey, commitment = _subkey(key.key, nonce)
     padded = draft.plaintext + b"\x80" + bytes(length - OVERHEAD_BYTES - len(draft.plaintext))
     aad = _aad(secrets.account, device, draft.counter, header)
-    return b"".join((header, key.wrapped, nonce, commitment, aead_seal(padded, aad, nonce, subkey)))
+    return b"".join((header, key.wrapped, nonce, commitment, aead.seal(subkey, nonce, padded, aad)))
 
 
 def open_change(secrets: AccountSecrets, device: bytes, change: Change) -> tuple[bytes, ObjectKey]:
@@ -116,15 +114,15 @@ def open_change(secrets: AccountSecrets, device: bytes, change: Change) -> tuple
 
 
 def _open(sealed: bytes, aad: bytes, nonce: bytes, key: bytes) -> bytes:
-    try:
-        return aead_open(sealed, aad, nonce, key)
-    except (CryptoError, ValueError, TypeError):
-        raise EcholiaError("body_unreadable") from None
+    plaintext = aead.unseal(key, nonce, sealed, aad)
+    if plaintext is None:
+        raise EcholiaError("body_unreadable")
+    return plaintext
 
 
 def _subkey(object_key: bytes, nonce: bytes) -> tuple[bytes, bytes]:
     derived = derive(64, object_key, nonce, b"echolia1/subkey")
-    return derived[:32], derived[32:]
+    return Secret(derived[:32]), derived[32:]
 
 
 def _wrap_aad(account: bytes, object_: bytes, generation: int) -> bytes:

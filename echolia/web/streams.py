@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 from urllib.parse import parse_qsl
 
@@ -51,12 +52,13 @@ class Feed(Protocol):
         ...
 
 
-class StreamRequest(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class StreamRequest:
     """Who asks for a stream; `headers` have lower-case names, `query` the first value of each name."""
 
     caller: Caller
-    headers: Mapping[bytes, bytes]
-    query: Mapping[str, str]
+    headers: Mapping[bytes, bytes] = field(repr=False)  # an access token is among them,
+    query: Mapping[str, str] = field(repr=False)  # or a ticket
 
 
 class StreamRoute(NamedTuple):

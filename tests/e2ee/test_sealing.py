@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -17,6 +18,7 @@ from echolia.core.runs import Change
 from echolia.e2ee import sealing
 from echolia.e2ee.keys import AccountSecrets
 from echolia.e2ee.sealing import MAX_PLAINTEXT_BYTES, Draft, ObjectKey
+from tests.vectors import reference as ref
 from tests.vectors.world import ACCOUNT, ENTRIES, LAPTOP, NOTE, OTHER_NOTE, PHONE, TABLET, TAGS, seed
 
 SECRETS = AccountSecrets(ACCOUNT, 1, {1: seed("key 1"), 2: seed("key 2")}, seed("index key"))
@@ -131,6 +133,45 @@ def test_a_body_belongs_to_its_header(moved: dict[str, object]) -> None:
     assert runs.change_header(**fields) == change.header  # type: ignore[arg-type]
     header = runs.change_header(**fields | moved)  # type: ignore[arg-type]
     assert refusal(runs.read_change(header + change.body, 1)) == "body_unreadable"
+
+
+def test_each_part_of_a_bodys_place_counts_by_itself() -> None:
+    """Sealed by another implementation with the right keys and nonces, and one part of the AAD another."""
+    whole = sealed()
+    head = ref.Change(b"", runs.STATE, 1, NOTE, ENTRIES, sorted(CONTEXT.items()), 256)
+    assert head.header == whole.header
+    dice = Dice()
+    key, wrap_nonce, nonce = dice(32), dice(24), dice(24)
+    padded = ref.pad(b"a note", 256)
+
+    def found(wrap: dict[str, Any], **other: Any) -> str | None:
+        place: dict[str, Any] = {"account": ACCOUNT, "object_": NOTE, "generation": 1} | wrap
+        wrapped = ref.wrap(SECRETS.keys[1], wrap_nonce, key, **place)
+        parts: dict[str, Any] = {
+            "account": ACCOUNT,
+            "device": LAPTOP.id,
+            "counter": 1,
+            "suite": 1,
+            "head": head,
+        } | other
+        where = (parts["account"], parts["device"], parts["counter"])
+        body = ref.seal(wrapped, key, nonce, padded, where, parts["head"], parts["suite"])
+        return refusal(whole._replace(body=body))
+
+    assert found({}) is None
+    wraps: list[dict[str, Any]] = [{"account": bytes(16)}, {"object_": OTHER_NOTE}, {"generation": 2}]
+    assert {found(each) for each in wraps} == {"body_unreadable"}
+    places: list[dict[str, Any]] = [{"suite": 2}, {"suite": 0}, {"account": bytes(16)}]
+    places += [{"device": PHONE.id}, {"counter": 2}]
+    headers: list[dict[str, Any]] = [
+        {"object": OTHER_NOTE},
+        {"stream": TAGS},
+        {"kind": runs.DELTA},
+        {"generation": 2},
+    ]
+    headers += [{"context": []}, {"body_length": 272}]
+    places += [{"head": replace(head, **each)} for each in headers]
+    assert {found({}, **each) for each in places} == {"body_unreadable"}
 
 
 def test_a_body_belongs_to_its_device_counter_and_account() -> None:

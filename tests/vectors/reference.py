@@ -272,11 +272,12 @@ def seal(
     padded: bytes,
     place: tuple[bytes, bytes, int],
     change: Change,
+    suite: int = 1,
 ) -> bytes:
     """A body holding `padded`, tied to its place (account, device, counter) and to the change's header."""
     account, device, counter = place
     derived = b(64, object_key, nonce, b"echolia1/subkey")
-    aad = b"echolia/1/change" + u(8, 1) + account + device + u(64, counter) + change.header
+    aad = b"echolia/1/change" + u(8, suite) + account + device + u(64, counter) + change.header
     return (
         wrapped
         + nonce

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64, unb64
@@ -28,10 +28,11 @@ _SPEND: Final = (
 _SWEEP: Final = "DELETE FROM live_tickets WHERE expires_ms <= ?"
 
 
-class Ticket(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Ticket:
     """A ticket's text and its life in seconds."""
 
-    text: str
+    text: str = field(repr=False)
     expires_in: int
 
 

@@ -25,6 +25,8 @@ from tests.vectors.world import (
     seed,
 )
 
+# u = 1, of order 4: whoever seals to it shares a secret with everybody.
+SMALL_ORDER = b"\1" + bytes(31)
 CHAIN = run(PHONE, "one").chains[-1]
 
 
@@ -37,6 +39,15 @@ class Entry(NamedTuple):
     def json(self) -> dict[str, Any]:
         """The entry as vectors give it."""
         return {"entry": self.entry, "signatures": dict(self.signatures)}
+
+
+class Unsealable(Identity):
+    """A device whose X25519 key is of small order."""
+
+    @property
+    def public(self) -> dict[str, bytes]:
+        """See `Identity.public`."""
+        return {**super().public, "box": SMALL_ORDER}
 
 
 def name(signer: Identity) -> str:
@@ -138,6 +149,7 @@ def cases() -> Iterator[Vector]:
         **_spellings(),
         **_additions(),
         **_revocations(),
+        **_unsealable(),
     }.items():
         # The account is the one that this genesis would start: its id must not be what gives it away.
         account = ref.account_of(entries[0].entry) if entries else ACCOUNT
@@ -328,6 +340,28 @@ def _revocations() -> Refused:
         "revoke-last-true": ("True is no counter.", revoking(LAPTOP, last=True), invalid),
         "revoke-chain-short": ("A hash of 31 bytes.", revoking(LAPTOP, chain=bytes(31)), invalid),
         "revoke-key-additional": ("A key nobody knows.", revoking(LAPTOP, why="lost"), invalid),
+    }
+
+
+def _unsealable() -> Refused:
+    invalid, phone = "device_log_invalid", Unsealable(PHONE.sign_seed, PHONE.box_secret)
+    recovery = {**RECOVERY.public, "box": bytes(32)}
+    return {
+        "genesis-device-box-small-order": (
+            "A first device to which nothing can be sealed.",
+            [signed({**GENESIS_FIELDS, "device": phone.public}, RECOVERY, phone)],
+            invalid,
+        ),
+        "genesis-recovery-box-small-order": (
+            "A phrase to which nothing can be sealed.",
+            [signed({**GENESIS_FIELDS, "recovery": recovery}, RECOVERY, LAPTOP)],
+            invalid,
+        ),
+        "add-box-small-order": (
+            "A device to which nothing can be sealed, with its own good signature.",
+            [GENESIS, signed(add_fields(GENESIS, 1, phone, LAPTOP), LAPTOP, phone)],
+            invalid,
+        ),
     }
 
 

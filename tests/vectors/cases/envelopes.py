@@ -42,6 +42,7 @@ class Sealed(NamedTuple):
     padded: bytes | None = None
     body_length: int | None = None
     account_keys: dict[int, bytes] = KEYS
+    suite: int = 1
 
     @property
     def length(self) -> int:
@@ -58,7 +59,9 @@ class Sealed(NamedTuple):
         )
         padded = ref.pad(self.plaintext, self.length) if self.padded is None else self.padded
         place = (ACCOUNT, LAPTOP.id, self.counter)
-        return replace(head, body=ref.seal(wrapped, self.object_key, self.nonce, padded, place, head))
+        return replace(
+            head, body=ref.seal(wrapped, self.object_key, self.nonce, padded, place, head, self.suite)
+        )
 
 
 def secrets(generations: tuple[int, ...] = (1, 2), **wrong: Any) -> dict[str, Any]:
@@ -140,6 +143,7 @@ def _moved() -> dict[str, tuple[str, dict[str, Any]]]:
 
     elsewhere = secrets(account=OTHER_ACCOUNT)
     return {
+        "moved-suite": ("Sealed for another suite.", _open_input(Sealed(suite=2).whole)),
         "moved-object": ("Moved to another object.", under(object=OTHER_NOTE)),
         "moved-stream": ("Moved to another stream.", under(stream=TAGS)),
         "moved-class": ("A state passed off as a delta.", under(kind=2)),

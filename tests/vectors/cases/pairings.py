@@ -135,6 +135,10 @@ def _reveals() -> Iterator[Vector]:
         "commit-cut": ("A commitment of 31 bytes.", {**given, "commit": COMMIT[:-1]}),
         "key-missing": ("No ephemeral key.", committed(ref.cbor(without))),
         "key-additional": ("A key nobody knows.", committed(ref.cbor(REVEAL | {"x": 1}))),
+        "box-small-order": (
+            "A device to which nothing can be sealed.",
+            committed(ref.cbor(REVEAL | {"box": LOW_ORDER})),
+        ),
         "key-short": ("A key of 31 bytes.", committed(ref.cbor(REVEAL | {"sign": bytes(31)}))),
         "not-deterministic": ("The map's length in two bytes.", committed(b"\xb8\x04" + RAW[1:])),
         "not-cbor": ("Not CBOR.", committed(b"\xff")),

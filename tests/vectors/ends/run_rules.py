@@ -93,7 +93,7 @@ def _log(log: DeviceLog) -> Found:
         for each in log.devices.values()
     ]
     recovery = {"recovery_sign": log.recovery_sign, "recovery_box": log.recovery_box}
-    keys = [{"generation": each.generation, "key": each.key, "by": each.by} for each in log.rotations]
+    keys = [{"generation": each.generation, "key": each.commitment, "by": each.by} for each in log.rotations]
     said = {"rotations": keys, "rotation_due": log.rotation_due}
     return {"account": log.account, "n": log.length, "head": log.head, **recovery, "devices": devices, **said}
 

@@ -1,0 +1,78 @@
+"""Rules of keys and pairing: what is sealed to whom, what the digits prove, what is not shown."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tests.mutants.mutant import Mutant
+
+_PAIRING: Final = "echolia/e2ee/pairing.py"
+_SEALING: Final = "echolia/e2ee/sealing.py"
+_ATTACKS: Final = "tests/client/test_pairing_attacks.py"
+_RULES: Final = ("tests/vectors/test_vectors.py::test_the_rules_hold",)
+
+KEYS: Final = (
+    Mutant(
+        "the device log takes a key to which nothing can be sealed",
+        "echolia/core/device_entries.py",
+        "    if not can_be_sealed_to(box):\n",
+        "    if not box:\n",
+        _RULES,
+    ),
+    Mutant(
+        "a pairing takes a key to which nothing can be sealed",
+        _PAIRING,
+        '        if not can_be_sealed_to(fields["box"]):\n',
+        '        if not fields["box"]:\n',
+        _RULES,
+    ),
+    Mutant(
+        "a guest may reveal other keys than it committed to",
+        _PAIRING,
+        "        if not compare_digest(reveal.commitment(), commitment):\n",
+        "        if not commitment:\n",
+        (f"{_ATTACKS}::test_keys_that_it_chose_to_match_come_too_late",),
+    ),
+    Mutant(
+        "any six digits add a device",
+        "echolia/client/pairing.py",
+        "        if not compare_digest(typed.encode(), agreement.digits().encode()):\n",
+        "        if not typed:\n",
+        (f"{_ATTACKS}::test_a_server_that_knows_the_code_sits_in_between",),
+    ),
+    Mutant(
+        "a new device believes an owner who did not see its digits",
+        "echolia/client/joining.py",
+        "        if not compare_digest(mac, met.agreement.mac()):\n",
+        "        if not mac:\n",
+        ("tests/client/test_pairing.py::test_an_approval_that_was_not_given",),
+    ),
+    Mutant(
+        "the suite is not bound into a body",
+        _SEALING,
+        "    place = bytes((SUITE,)) + account",
+        "    place = bytes((SUITE,))[:0] + account",
+        ("tests/e2ee/test_sealing.py::test_each_part_of_a_bodys_place_counts_by_itself",),
+    ),
+    Mutant(
+        "a body's nonce is its counter",
+        _SEALING,
+        "    nonce = dice(NONCE_BYTES)\n    subkey,",
+        '    nonce = draft.counter.to_bytes(NONCE_BYTES, "big")\n    subkey,',
+        ("tests/client/test_nonces.py::test_a_home_restored_from_a_backup",),
+    ),
+    Mutant(
+        "a vault of version `true` is one of version 1",
+        "echolia/client/vault.py",
+        "            if type(version) is not int:\n",
+        "            if version is None:\n",
+        ("tests/vectors/test_versions.py::test_no_other_version_is_taken",),
+    ),
+    Mutant(
+        "secret bytes show themselves",
+        "echolia/e2ee/secret.py",
+        '        return f"<{len(self)} secret bytes>"\n',
+        "        return bytes.__repr__(self)\n",
+        ("tests/e2ee/test_tracebacks.py::test_no_key_is_in_a_crash_report",),
+    ),
+)
