@@ -7,10 +7,10 @@ from pathlib import Path
 from echolia.client import brakes, evidence, late, ledger, notices, quotas, receipts
 from echolia.client.database import Database
 from echolia.client.replica import Replica
-from echolia.client.reports import LoggedDevice, Quarantined, Status
+from echolia.client.reports import Kept, LoggedDevice, Quarantined, Status
 
 
-def status(replica: Replica, server: str, home: Path) -> Status:
+def status(replica: Replica, server: str, home: Path, kept: Kept) -> Status:
     """See `Device.status`."""
     database, identity = replica.database, replica.identity
     at = ledger.position(database, identity.account)
@@ -35,6 +35,7 @@ def status(replica: Replica, server: str, home: Path) -> Status:
         held=quotas.kept_held(database),
         not_everywhere=receipts.not_everywhere(replica),
         brake=brakes.waiting(database),
+        secrets=kept,
     )
 
 

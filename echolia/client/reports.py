@@ -11,6 +11,8 @@ from echolia.core.merge import Value
 
 Phase: TypeAlias = Literal["devices", "push", "pull", "ack"]
 NoticeCode: TypeAlias = Literal["identity_renewed", "server_restored"]
+# How a home's secrets are kept.
+Kept: TypeAlias = Literal["file", "keychain", "passphrase"]
 Put: TypeAlias = Literal["new", "updated", "unchanged", "in_trash"]
 
 
@@ -370,7 +372,8 @@ class Status:
     """How this home stands, without asking the server.
 
     `not_everywhere` counts the objects whose newest version some device does not hold, as far as is known
-    (`Receipt`); `brake` is the mass change that waits for a decision.
+    (`Receipt`); `brake` is the mass change that waits for a decision. `secrets` says how they are kept (see
+    `Device.keep_secrets`).
     """
 
     account: str
@@ -393,3 +396,4 @@ class Status:
     held: Held | None = None
     not_everywhere: int = 0
     brake: Brake | None = None
+    secrets: Kept = "file"
