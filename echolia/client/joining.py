@@ -65,6 +65,11 @@ class Joining(Generic[Opened]):
         self._lock: HomeLock | None = None
         self._met: _Met | None = None
 
+    @property
+    def server(self) -> str:
+        """The server's address, as the code names it."""
+        return self._server
+
     async def digits(self) -> str:
         """The six digits to show, once the other device has answered; raises `pairing_failed`."""
         own = Ephemeral.generate(self._environment.dice)

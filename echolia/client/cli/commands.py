@@ -38,6 +38,12 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = MappingProxyType(
         "ledger": LazyCommand(f"{_HERE}.ledger:ledger", "Say what the server knows of this account."),
         "devices": LazyCommand(f"{_HERE}.account:devices", "List the account's devices."),
         "revoke": LazyCommand(f"{_HERE}.account:revoke", "Shut a device out."),
+        "passphrase": LazyCommand(
+            f"{_HERE}.secrets_kept:passphrase", "Put this home's secrets under a passphrase."
+        ),
+        "keychain": LazyCommand(
+            f"{_HERE}.secrets_kept:keychain", "Let this machine's keychain keep this home's key."
+        ),
         "account": LazyCommand(f"{_HERE}.account:account", "Delete the account."),
         "demo": LazyCommand(
             f"{_HERE}.demo.story:demo", "Two devices, a server and a thief, in twenty seconds."

@@ -14,6 +14,7 @@ import click
 from echolia.client.cli import notices
 from echolia.client.cli.failures import JSON_KEY
 from echolia.client.cli.output import Output
+from echolia.client.cli.secret_input import home_passphrase
 
 if TYPE_CHECKING:
     from echolia.client import Device
@@ -33,7 +34,8 @@ class Session(NamedTuple):
         """The home's device, closed at the end. Raises as `Device.open`."""
         from echolia.client import Device  # noqa: PLC0415 - `--help` must not wait for it
 
-        async with await Device.open(self.home, wait_s=WAIT_FOR_HOME_S) as device:
+        opening = Device.open(self.home, wait_s=WAIT_FOR_HOME_S, passphrase=home_passphrase)
+        async with await opening as device:
             try:
                 yield device
             finally:
