@@ -13,7 +13,6 @@ from echolia.client.keeping import IN_FILE, Given, Keeping, unsealed
 from echolia.core import canonical
 from echolia.core.device_log import SignedEntry
 from echolia.core.errors import EcholiaError
-from echolia.e2ee import vault_seal
 from echolia.e2ee.keys import AccountSecrets, KeyPairs
 from echolia.e2ee.vault_seal import SealedVault
 
@@ -78,8 +77,6 @@ class Vault:
         fields = _fields(path)
         if fields.get("v") == VERSION:
             return cls._read(fields)
-        if fields.get("v") != vault_seal.VERSION:
-            raise EcholiaError("home_newer")
         contents, keeping = await unsealed(SealedVault.decode(fields), given, environment)
         return replace(cls._read(_decoded(contents)), keeping=keeping)
 

@@ -91,7 +91,9 @@ class SealedVault:
 
     @classmethod
     def decode(cls, fields: Mapping[str, Any]) -> SealedVault:
-        """A file's map, whose `v` is 2. Raises `home_damaged`, `home_newer`, `vault_refused`."""
+        """What is in a file's map. Raises `home_damaged`, `home_newer`, `vault_refused`."""
+        if fields.get("v") != VERSION:
+            raise EcholiaError("home_newer")
         head, nonce, sealed = (fields.get(name) for name in ("head", "nonce", "sealed"))
         if len(fields) != 4 or not isinstance(head, dict) or not isinstance(sealed, bytes):
             raise EcholiaError("home_damaged", "its vault cannot be read")

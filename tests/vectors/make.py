@@ -19,6 +19,7 @@ from tests.vectors.cases import (
     runs_refused,
     runs_taken,
     signed_messages,
+    vaults,
 )
 from tests.vectors.world import Vector, jsonable
 
@@ -36,6 +37,7 @@ MAKERS = (
     device_logs.cases,
     pairings.cases,
     checkpoints.cases,
+    vaults.cases,
 )
 
 
