@@ -34,6 +34,8 @@ WORDS = {
     "search": ["x"],
     "revoke": ["00", "--yes"],
     "account": ["delete", "--confirm", "00"],
+    "passphrase": ["set"],
+    "keychain": ["use"],
 }
 LOCAL = [name for name in ALL if name not in {"serve", "restored", "init", "join", "demo"}]
 

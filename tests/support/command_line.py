@@ -84,7 +84,7 @@ def result(*words: str, home: Path, stdin: str | bytes = b"") -> dict[str, Any]:
     return loaded
 
 
-def started(*words: str, home: Path) -> subprocess.Popen[str]:
+def started(*words: str, home: Path, **more: str) -> subprocess.Popen[str]:
     """A command that goes on while the test does something else."""
     return subprocess.Popen(
         [*ECHOLIA, *words],
@@ -92,7 +92,7 @@ def started(*words: str, home: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(ECHOLIA_HOME=str(home), PYTHONUNBUFFERED="1"),
+        env=environment(ECHOLIA_HOME=str(home), PYTHONUNBUFFERED="1", **more),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -15,8 +16,19 @@ VARIABLE: Final = "ECHOLIA_PASSPHRASE_FILE"
 _MOST_BYTES: Final = 8192
 
 
-def home_passphrase() -> str | bytearray:
-    """The passphrase that the home is under; raises `passphrase_needed` where nobody can be asked."""
+def home_passphrase() -> Callable[[], str | bytearray]:
+    """Whom to ask for the passphrase that the home is under, if it is under one.
+
+    The line of standard input is taken at once: what follows it is the command's own. Asking raises
+    `passphrase_needed` where there is nobody to ask.
+    """
+    if os.environ.get(VARIABLE) != "-":
+        return _later
+    line = first_line(Path("-"))
+    return lambda: line
+
+
+def _later() -> str | bytearray:
     if place := os.environ.get(VARIABLE):
         return first_line(Path(place))
     if not at_terminal():

@@ -28,13 +28,14 @@ class Session(NamedTuple):
 
     home: Path
     out: Output
+    passphrase: Callable[[], str | bytearray]
 
     @asynccontextmanager
     async def device(self) -> AsyncIterator[Device]:
         """The home's device, closed at the end. Raises as `Device.open`."""
         from echolia.client import Device  # noqa: PLC0415 - `--help` must not wait for it
 
-        opening = Device.open(self.home, wait_s=WAIT_FOR_HOME_S, passphrase=home_passphrase)
+        opening = Device.open(self.home, wait_s=WAIT_FOR_HOME_S, passphrase=self.passphrase)
         async with await opening as device:
             try:
                 yield device
@@ -63,7 +64,7 @@ def with_session(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[
         click.get_current_context().meta[JSON_KEY] = as_json
         for word in words.values():
             _check_text(word)
-        asyncio.run(command(Session(home, Output(as_json, quiet)), **words))
+        asyncio.run(command(Session(home, Output(as_json, quiet), home_passphrase()), **words))
 
     return run
 
