@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from keyring.backend import KeyringBackend
 from keyring.backends import chainer, fail, null
 
 from echolia.client import EcholiaError
@@ -48,7 +49,8 @@ def test_what_is_put_comes_back() -> None:
 
 
 def test_those_that_guard_nothing_are_none() -> None:
-    for backend in (null.Keyring(), fail.Keyring(), Plaintext(), Chain(Plaintext()), Chain()):
+    nothing: tuple[type[KeyringBackend], ...] = (null.Keyring, fail.Keyring, Plaintext, Chain)
+    for backend in (*(each() for each in nothing), Chain(Plaintext())):
         assert real(backend) is None
     assert system_keychain() is None  # as the tests' surroundings have it
 

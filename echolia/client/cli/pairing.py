@@ -124,7 +124,7 @@ async def _digits(joining: Joining[Device]) -> str:
     try:
         return await joining.digits()
     except EcholiaError as error:
-        if error.code not in {"server_unreachable", "server_invalid"}:
+        if error.code not in {"server_unreachable", "server_invalid", "not_found"}:
             raise
         detail = f"the code names {joining.server}, which must be Echolia's, and reachable from here"
         raise EcholiaError(error.code, detail) from None
