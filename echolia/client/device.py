@@ -156,7 +156,7 @@ class Device:
 
         async with device.pair() as pairing:
             print(pairing.code)                    # the other device takes it
-            await pairing.guest()                  # waits until it did (pairing_failed after 120 s)
+            await pairing.guest()                  # waits until it did (pairing_expired after 120 s)
             added = await pairing.confirm(input()) # its id; pairing_check_failed: up to 3 tries
         """
         prepare = self._syncing.offer_checkpoint
