@@ -7,6 +7,7 @@ from typing import Final
 from tests.mutants.device_rules import DEVICE
 from tests.mutants.merge_rules import MERGE
 from tests.mutants.mutant import Mutant
+from tests.mutants.secret_rules import SECRETS
 from tests.mutants.server_rules import SERVER
 
-ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *SERVER, *MERGE)
+ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *SECRETS, *SERVER, *MERGE)

@@ -69,9 +69,9 @@ def echolia(
     )
 
 
-def in_process(*words: str, home: Path, stdin: str | bytes = b"") -> Result:
+def in_process(*words: str, home: Path, stdin: str | bytes = b"", **more: str) -> Result:
     """Run one command in this process, which is quicker; not in a test that is a coroutine."""
-    runner = CliRunner(env={"ECHOLIA_HOME": str(home)})
+    runner = CliRunner(env={"ECHOLIA_HOME": str(home), **more})
     return runner.invoke(cli, list(words), input=stdin, prog_name="echolia")
 
 
