@@ -15,7 +15,7 @@ class InMemory(KeyringBackend):
     """Keeps what it is given; `locked` says no to everything, `forgets` takes it and drops it."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.kept: dict[tuple[str, str], str] = {}
         self.locked = self.forgets = False
 
