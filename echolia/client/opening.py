@@ -64,13 +64,15 @@ async def open_home(
     """A registered home; `given` is its passphrase, or asks for it. Raises as `Device.open`."""
     if not home.vault.exists():
         raise EcholiaError("home_missing")
-    lock = await locked(home, environment, wait_s)
+    lock, vault = await locked(home, environment, wait_s), None
     try:
         vault = await Vault.load(home.vault, given, environment)
         if not vault.registered:
             raise EcholiaError("home_missing", "its setup was interrupted; run it again")
         return with_database(home, lock, vault, collections, environment)
     except BaseException:
+        if vault is not None:
+            vault.keeping.forget()
         lock.release()
         raise
 
@@ -143,7 +145,11 @@ def with_phrase_forgotten(opened: OpenHome) -> None:
 def with_keeping(opened: OpenHome, keeping: Keeping) -> None:
     """Keep the secrets otherwise."""
     former = opened.vault.keeping
-    opened.keep(replace(opened.vault, keeping=keeping))
+    try:
+        opened.keep(replace(opened.vault, keeping=keeping))
+    except BaseException:
+        keeping.forget()
+        raise
     former.forget()
 
 

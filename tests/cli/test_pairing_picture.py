@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import signal
 import subprocess
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 import segno
 
-from echolia.client.cli.pairing_picture import check_name, drawn
+from echolia.client.cli.pairing_picture import check_name, drawn, picture
 from tests.support.command_line import Terminal, finished, next_step, started
 
 pytestmark = pytest.mark.slow
@@ -106,6 +107,18 @@ def test_a_picture_goes_when_the_other_device_has_joined(new_home: Path, tmp_pat
     assert not path.exists()
 
 
+async def test_a_picture_does_not_outlive_its_code(tmp_path: Path) -> None:
+    path = tmp_path / "code.png"
+    with picture(path, "echolia:AAAA", 60.0):
+        await asyncio.sleep(0)
+        assert path.exists()
+    with picture(path, "echolia:AAAA", 0.0):
+        assert path.exists()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert not path.exists()
+
+
 @pytest.mark.parametrize("name", ["code.jpg", "code", "there.png", "link.png"])
 def test_a_name_that_will_not_do(name: str, new_home: Path, tmp_path: Path) -> None:
     (tmp_path / "there.png").write_text("somebody's")
@@ -131,9 +144,9 @@ def test_a_camera_reads_it(service_binary: Callable[[str, str], str], new_home: 
         " ".join("1" if each else "0" for each in row for _ in range(8)) for row in rows for _ in range(8)
     )
     (tmp_path / "screen.pbm").write_text(f"P1\n{wide} {len(rows) * 8}\n{bits}\n")
-    for picture in ("code.png", "screen.pbm"):
+    for name in ("code.png", "screen.pbm"):
         done = subprocess.run(
-            [zbarimg, "--raw", "-q", str(tmp_path / picture)], capture_output=True, text=True, check=False
+            [zbarimg, "--raw", "-q", str(tmp_path / name)], capture_output=True, text=True, check=False
         )
-        assert done.stdout.strip() == code, (picture, done.stderr)
+        assert done.stdout.strip() == code, (name, done.stderr)
     pair.interrupt()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Json, Run
-from tests.support.command_line import Terminal, echolia, started
+from tests.support.command_line import Terminal, echolia, in_process, started
 
 PASSPHRASE = "correct horse battery"
 
@@ -105,6 +105,14 @@ def test_a_machine_without_a_keychain(run: Run, run_json: Json) -> None:
     assert done.stderr.endswith("[keychain_unavailable]\n")
     assert run_json("keychain", "leave") == {"secrets": "file"}
     assert "secrets    in a file that only this user can read" in run("status").stdout
+
+
+def test_a_new_home_says_how_it_keeps_them(server: str, tmp_path: Path) -> None:
+    init = ("init", "--server", server, "--secrets")
+    assert code_of(*init, "keychain", home=tmp_path / "one") == "keychain_unavailable"
+    assert not (tmp_path / "one" / "vault").exists()
+    assert in_process(*init, "file", home=tmp_path / "one").exit_code == 0
+    assert in_process(*init, "passphrase", home=tmp_path / "two").exit_code == 2
 
 
 def test_it_is_never_an_argument(run: Run) -> None:

@@ -33,7 +33,7 @@ SECRETS: Final = (
         _PAIRING,
         "        return derive(32, self.dh, self.transcript, person)\n",
         "        return derive(32, self.transcript, self.transcript, person)\n",
-        ("tests/client/test_pairing_between.py",),
+        ("tests/client/test_pairing_overheard.py",),
     ),
     Mutant(
         "a vault may ask for as little work as it likes",
