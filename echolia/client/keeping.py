@@ -16,8 +16,8 @@ from echolia.e2ee.passphrase import KEY_BYTES, SALT_BYTES, WORK, Passphrase, wip
 from echolia.e2ee.vault_seal import ByKeychain, ByPassphrase, Dice, SealedVault, Terms
 
 Typed: TypeAlias = str | bytes | bytearray
-# A passphrase, or whom to ask for it, once it is needed.
-Given: TypeAlias = Typed | Callable[[], Typed | Awaitable[Typed]]
+# A passphrase, or whom to ask for it, once it is needed; who answers None was not told.
+Given: TypeAlias = Typed | Callable[[], Typed | Awaitable[Typed | None] | None]
 
 
 class Keeping(Protocol):
@@ -116,10 +116,15 @@ async def _under_passphrase(given: Given, environment: Environment) -> Sealed:
 
 
 async def _taken(given: Given) -> Passphrase:
-    """The passphrase, asked for if need be; a buffer that was handed over is overwritten."""
+    """The passphrase, asked for if need be; a buffer that was handed over is overwritten.
+
+    Raises `passphrase_needed` if nobody said it.
+    """
     typed = given() if callable(given) else given
     if isawaitable(typed):
         typed = await typed
+    if typed is None:
+        raise EcholiaError("passphrase_needed")
     try:
         return Passphrase(typed)
     finally:

@@ -145,6 +145,7 @@ async def test_whoever_opens_is_asked_only_if_need_be(world: World, home: Path) 
         assert asked == [bytearray(len(PASSPHRASE))] * 2  # what was handed over is overwritten
     async with await Device.open(home, passphrase=ask_slowly, **world.around("home")):
         pass
+    assert await code_of(Device.open(home, passphrase=lambda: None)) == "passphrase_needed"
 
 
 @pytest.mark.parametrize("passphrase", ["short 7", "", "x" * 1025])
