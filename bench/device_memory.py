@@ -58,8 +58,8 @@ async def sync(home):
 
 async def enrol(server, laptop, phone):
     """An account with two devices."""
-    device, _ = await Device.init(laptop, server)
-    async with device, device.pair() as pairing, Device.join(phone, pairing.code) as joining:
+    device, _ = await Device.init(laptop, server, kept="file")
+    async with device, device.pair() as pairing, Device.join(phone, pairing.code, kept="file") as joining:
         digits = asyncio.create_task(joining.digits())
         await pairing.guest()
         confirming = asyncio.create_task(pairing.confirm(await digits))

@@ -152,7 +152,7 @@ def check(trace: Trace, texts: list[str], markers: int) -> None:
 async def desks_at(server: str, folder: Path) -> tuple[Desk, Desk]:
     """Two devices of one account that share an empty text."""
     wires = Wire(server), Wire(server)
-    laptop, _ = await Device.init(folder / "laptop", server, transport=wires[0])
+    laptop, _ = await Device.init(folder / "laptop", server, transport=wires[0], kept="file")
     entry = await laptop.collection("entries").create({"title": "Long"})
     phone = await joined(laptop, folder / "phone", wires[1])
     for device in (laptop, phone):
@@ -162,7 +162,10 @@ async def desks_at(server: str, folder: Path) -> tuple[Desk, Desk]:
 
 async def joined(owner: Device, home: Path, wire: Wire) -> Device:
     """One more device of the account."""
-    async with owner.pair() as pairing, Device.join(home, pairing.code, transport=wire) as joining:
+    async with (
+        owner.pair() as pairing,
+        Device.join(home, pairing.code, transport=wire, kept="file") as joining,
+    ):
         digits = asyncio.create_task(joining.digits())
         await pairing.guest()
         confirming = asyncio.create_task(pairing.confirm(await digits))

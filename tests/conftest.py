@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+# No test touches the keychain of whoever runs it, in this process or in one that it starts.
+os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+
 # The same examples in every run and no limit on time: a failure is the code's, never the machine's.
 settings.register_profile("house", deadline=None, derandomize=True, database=None)
 settings.load_profile("house")

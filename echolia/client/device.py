@@ -25,12 +25,13 @@ from echolia.client.environment import REAL, Environment
 from echolia.client.home import Home
 from echolia.client.http_transport import HttpTransport, checked_address
 from echolia.client.joining import Joining
-from echolia.client.opening import OpenHome, open_home
+from echolia.client.keeping import Given, new_keeping
+from echolia.client.opening import OpenHome, open_home, with_keeping
 from echolia.client.pairing import Pairing
 from echolia.client.plain_values import Edit
 from echolia.client.recovering import recover
 from echolia.client.replica import Order
-from echolia.client.reports import Brake, Changed, Conflict, Progress, Rewound, SyncReport
+from echolia.client.reports import Brake, Changed, Conflict, Kept, Progress, Rewound, SyncReport
 from echolia.client.standing import Fact, Notice, Status
 from echolia.client.transport import Transport
 from echolia.client.watching import watch
@@ -55,16 +56,21 @@ class Device(AccountActions):
         transport: Transport | None = None,
         environment: Environment = REAL,
         brake_limits: BrakeLimits = _LIMITS,
+        kept: Kept | None = None,
+        passphrase: Given | None = None,
     ) -> tuple[Device, str]:
         """Make a new account with this device as its first; gives the device and the 24-word phrase.
 
         Show the phrase, then call `phrase_kept`. Interrupted anywhere before that, calling it again goes on
-        with the same account and gives the same phrase. Raises `home_exists`, `server_unreachable`.
+        with the same account and gives the same phrase. `kept` and `passphrase` are as in `keep_secrets`.
+        Raises `home_exists`, `server_unreachable`.
         """
         server = checked_address(server)
         transport = transport or HttpTransport(server)
         try:
-            opened, phrase = await make_account(Home(home), server, transport, collections, environment)
+            opened, phrase = await make_account(
+                Home(home), server, transport, collections, environment, kept, passphrase
+            )
         except BaseException:
             await transport.close()
             raise
@@ -80,14 +86,17 @@ class Device(AccountActions):
         transport: Transport | None = None,
         environment: Environment = REAL,
         brake_limits: BrakeLimits = _LIMITS,
+        passphrase: Given | None = None,
     ) -> Device:
         """Open a home, waiting up to `wait_s` seconds for whoever uses it; the server is not asked.
 
         Entries, memories and tags are declared already; `collections` adds an app's own. `brake_limits` says
         how much other devices may delete or overwrite at once before the person is asked (see `brake`).
-        Raises `home_missing`, `home_locked`, `home_damaged`, `home_newer`.
+        `passphrase` is what the secrets are under, or is called to ask for it if they are; a `bytearray` is
+        overwritten. Raises `home_missing`, `home_locked`, `home_damaged`, `home_newer`, `passphrase_needed`,
+        `passphrase_wrong`, `vault_refused`, `keychain_unavailable`.
         """
-        opened = await open_home(Home(home), collections, environment, wait_s)
+        opened = await open_home(Home(home), collections, environment, wait_s, passphrase)
         transport = transport or HttpTransport(opened.vault.server)
         return cls(opened, transport, environment, brake_limits)
 
@@ -101,8 +110,12 @@ class Device(AccountActions):
         transport: Transport | None = None,
         environment: Environment = REAL,
         brake_limits: BrakeLimits = _LIMITS,
+        kept: Kept | None = None,
+        passphrase: Given | None = None,
     ) -> Joining[Device]:
         """Become a device of the account whose device shows this code; raises `pairing_code_invalid`.
+
+        `kept` and `passphrase` are as in `keep_secrets`.
 
         async with Device.join(home, code) as joining:
             print(await joining.digits())          # the person types them on the other device
@@ -112,7 +125,7 @@ class Device(AccountActions):
         def opened(found: OpenHome, used: Transport) -> Device:
             return cls(found, used, environment, brake_limits)
 
-        return Joining(Home(home), code, tuple(collections), transport, environment, opened)
+        return Joining(Home(home), code, tuple(collections), transport, environment, opened, kept, passphrase)
 
     @classmethod
     async def recover(
@@ -124,29 +137,33 @@ class Device(AccountActions):
         collections: Iterable[Declaration] = (),
         transport: Transport | None = None,
         environment: Environment = REAL,
-        brake_limits: BrakeLimits = _LIMITS,
+        kept: Kept | None = None,
+        passphrase: Given | None = None,
     ) -> Device:
         """Become a device of the account whose 24 words these are, on a machine that has nothing else.
 
-        Interrupted anywhere, it is run again. `sync` brings the data. Raises `phrase_invalid`,
+        Interrupted anywhere, it is run again. `sync` brings the data. `kept` and `passphrase` as in `init`.
+        Raises `phrase_invalid`,
         `account_unknown`, `home_exists`, `home_locked`, `server_unreachable`, `too_many_devices`, or what the
         server was caught at (`device_log_invalid`, `key_box_withheld`, `key_box_invalid`).
         """
         server = checked_address(server)
         transport = transport or HttpTransport(server)
         try:
-            opened = await recover(Home(home), server, phrase, transport, collections, environment)
+            opened = await recover(
+                Home(home), server, phrase, transport, collections, environment, kept, passphrase
+            )
         except BaseException:
             await transport.close()
             raise
-        return cls(opened, transport, environment, brake_limits)
+        return cls(opened, transport, environment, _LIMITS)
 
     def pair(self) -> Pairing:
         """Add a device to the account.
 
         async with device.pair() as pairing:
             print(pairing.code)                    # the other device takes it
-            await pairing.guest()                  # waits until it did (pairing_failed after 120 s)
+            await pairing.guest()                  # waits until it did (pairing_expired after 120 s)
             added = await pairing.confirm(input()) # its id; pairing_check_failed: up to 3 tries
         """
         prepare = self._syncing.before_pairing
@@ -272,7 +289,8 @@ class Device(AccountActions):
 
     async def status(self) -> Status:
         """How this home stands; the server is not asked."""
-        return await self._replica.run(overview.status, self._replica, self.server, self.home)
+        kept = self._opened.vault.keeping.kept
+        return await self._replica.run(overview.status, self._replica, self.server, self.home, kept)
 
     async def notices(self) -> tuple[Notice, ...]:
         """What the person should be told and was not yet; say that they were with `notices_told`."""
@@ -285,6 +303,17 @@ class Device(AccountActions):
     async def ledger(self) -> tuple[Fact, ...]:
         """All that the server says it has of this account, asked of it now."""
         return await server_ledger.fetch(self._session)
+
+    async def keep_secrets(self, kept: Kept | None = None, passphrase: Given | None = None) -> None:
+        """Keep this home's secrets otherwise from now on; stopped anywhere, they are kept as before or anew.
+
+        "file": in a file that only its user can read. "keychain": sealed, the key in the machine's keychain.
+        With a `passphrase` (or whom to ask for it): sealed under that. None: as it needs nothing of the
+        person, by a keychain that asks nothing or in the file. What a keychain was given stays there, for
+        copies of the home that need it. Raises `passphrase_invalid`, `keychain_unavailable`, `disk_full`.
+        """
+        keeping = await new_keeping(kept, passphrase, self._environment)
+        await self._replica.run(with_keeping, self._opened, keeping)
 
     async def aclose(self) -> None:
         """Close the home."""

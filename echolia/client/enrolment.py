@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any, Final
 
@@ -11,7 +12,9 @@ from echolia.client import key_boxes
 from echolia.client.device_entries import entry_json
 from echolia.client.environment import Environment
 from echolia.client.home import Home
+from echolia.client.keeping import Given, new_keeping
 from echolia.client.opening import OpenHome, check_free, create_database, locked, with_database
+from echolia.client.reports import Kept
 from echolia.client.session import MemoryTokens, Refused, Session
 from echolia.client.transport import Transport
 from echolia.client.vault import Vault
@@ -31,13 +34,19 @@ _TRIES_AT_ONCE: Final = 20_000
 
 
 async def make_account(
-    home: Home, server: str, transport: Transport, collections: Iterable[Collection], environment: Environment
+    home: Home,
+    server: str,
+    transport: Transport,
+    collections: Iterable[Collection],
+    environment: Environment,
+    kept: Kept | None,
+    given: Given | None,
 ) -> tuple[OpenHome, str]:
     """A registered home and its phrase. Raises `home_exists`, `home_locked`, `server_unreachable`."""
     home.prepare()
     lock = await locked(home, environment)
     try:
-        vault = _begun(home, server, environment)
+        vault = await _begun(home, server, environment, kept, given)
         assert vault.entropy is not None, "an interrupted setup still has its phrase"
         if not vault.registered:
             await _register(vault, transport, environment)
@@ -50,10 +59,12 @@ async def make_account(
         raise
 
 
-def _begun(home: Home, server: str, environment: Environment) -> Vault:
+async def _begun(
+    home: Home, server: str, environment: Environment, kept: Kept | None, given: Given | None
+) -> Vault:
     """The vault of a setup that was interrupted, or else of a new account; then the database is there too."""
     if home.vault.exists():
-        vault = Vault.load(home.vault)
+        vault = await Vault.load(home.vault, given, environment)
         if vault.entropy is None or vault.genesis is None:
             raise EcholiaError("home_exists")
         if not vault.registered and vault.server != server:
@@ -63,7 +74,7 @@ def _begun(home: Home, server: str, environment: Environment) -> Vault:
             raise EcholiaError("home_exists")
     else:
         check_free(home)
-        vault = _new_vault(server, environment)
+        vault = replace(_new_vault(server, environment), keeping=await new_keeping(kept, given, environment))
         # The vault comes first: whatever the server may learn of this account, its secrets are on disk.
         vault.save(home.vault, environment.durably)
     if not vault.registered:

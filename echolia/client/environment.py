@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from echolia.client.keychain import Keychain, system_keychain
+
 Durably: TypeAlias = Callable[[Callable[[], object]], None]
 
 
@@ -31,7 +33,8 @@ class Environment:
     """`now_ms`: ms since 1970, never trusted; `dice(n)`: n secret random bytes; `jitter`: from 0 to 1.
 
     `durably` takes each step that outlives the process (a commit, a vault's new name), so that whoever looks
-    for what a crash leaves behind can stop before and after every one.
+    for what a crash leaves behind can stop before and after every one. `keychain` finds the machine's, if
+    there is one.
     """
 
     now_ms: Callable[[], int] = _now_ms
@@ -40,6 +43,7 @@ class Environment:
     jitter: Callable[[], float] = _jitter
     durably: Durably = at_once
     checkpoint_changes: int = 100
+    keychain: Callable[[], Keychain | None] = system_keychain
 
 
 REAL = Environment()

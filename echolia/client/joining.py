@@ -11,8 +11,10 @@ from typing import Any, Generic, Self, TypeVar
 from echolia.client.environment import Environment
 from echolia.client.home import Home, HomeLock
 from echolia.client.http_transport import HttpTransport, checked_address
+from echolia.client.keeping import Given, new_keeping
 from echolia.client.mailbox import Mailbox
 from echolia.client.opening import OpenHome, check_free, create_database, locked, with_database
+from echolia.client.reports import Kept
 from echolia.client.session import MemoryTokens, Session
 from echolia.client.transport import Transport
 from echolia.client.vault import Vault
@@ -49,7 +51,10 @@ class Joining(Generic[Opened]):
         transport: Transport | None,
         environment: Environment,
         opened: Callable[[OpenHome, Transport], Opened],
+        kept: Kept | None,
+        given: Given | None,
     ) -> None:
+        self._kept, self._given = kept, given
         self._home, self._collections, self._environment = home, collections, environment
         self._code = Code.decode(code)
         self._server = checked_address(self._code.server)
@@ -60,6 +65,11 @@ class Joining(Generic[Opened]):
         self._mailbox = Mailbox(session, self._code, "guest", environment)
         self._lock: HomeLock | None = None
         self._met: _Met | None = None
+
+    @property
+    def server(self) -> str:
+        """The server's address, as the code names it."""
+        return self._server
 
     async def digits(self) -> str:
         """The six digits to show, once the other device has answered; raises `pairing_failed`."""
@@ -91,7 +101,8 @@ class Joining(Generic[Opened]):
         signed, secrets = _received(met, entry, last)
         vouched = read_vouched(last.get("ack"), met.log, canonical.decode(entry)["by"])
         create_database(self._home, [*met.entries, signed], self._environment.durably, vouched)
-        vault = Vault(self._server, self._keys, secrets)
+        keeping = await new_keeping(self._kept, self._given, self._environment)
+        vault = Vault(self._server, self._keys, secrets, keeping=keeping)
         # The vault comes last: a home without one is no home, so whatever stopped before can be done again.
         vault.save(self._home.vault, self._environment.durably)
         opened = with_database(self._home, self._lock, vault, self._collections, self._environment)

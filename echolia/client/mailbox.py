@@ -13,11 +13,14 @@ from echolia.e2ee.pairing import Code, Side
 
 _WAIT_S: Final = 20
 _MOST_WAITS: Final = 8  # more than a mailbox lives
-_ENDED: Final = {"mailbox_unknown", "mailbox_full", "unauthorized", "invalid_request", "device_log_conflict"}
+_ENDED: Final = {"unauthorized", "invalid_request", "device_log_conflict"}
 
 
 class Mailbox:
-    """One side's end of a mailbox. Everything raises `pairing_failed` when the pairing is over."""
+    """One side's end of a mailbox. Everything raises `pairing_failed` when the pairing is over.
+
+    Where it is known why, that is `pairing_expired` or `pairing_taken`.
+    """
 
     def __init__(self, session: Session, code: Code, side: Side, environment: Environment) -> None:
         self._session, self._code, self._side = session, code, side
@@ -39,7 +42,7 @@ class Mailbox:
             answer = await self._ask("GET", f"/messages?side={self._side}&n={n}&wait={_WAIT_S}", None)
             if answer:
                 return self._code.open(other, n, bytes_of(answer, "message"))
-        raise EcholiaError("pairing_failed", "the other device did not answer in time")
+        raise EcholiaError("pairing_expired", "the other device did not answer in time")
 
     async def confirm(self, body: Mapping[str, Any]) -> None:
         """Add the device: what the owner's side ends with."""
@@ -60,6 +63,15 @@ class Mailbox:
             token = f"Mailbox {b64(self._code.token())}"
             return await self._session.open(method, path, body, authorization=token)
         except Refused as refused:
-            if refused.code not in _ENDED:
-                raise
-            raise EcholiaError("pairing_failed", f"{refused.code}") from None
+            raise self._meaning(refused) from None
+
+    def _meaning(self, refused: Refused) -> EcholiaError:
+        match refused.code:
+            case "mailbox_unknown":
+                return EcholiaError("pairing_expired")
+            case "mailbox_full":
+                # Of the owner it is another one under a number of its own, which only a fault brings about.
+                return EcholiaError("pairing_taken" if self._side == "guest" else "pairing_failed")
+            case code if code in _ENDED:
+                return EcholiaError("pairing_failed", code)
+        return refused

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from echolia.client import ledger, witnesses
 from echolia.client.database import Database
 from echolia.client.environment import Durably, Environment
 from echolia.client.home import Home, HomeLock
 from echolia.client.identity import Identity
+from echolia.client.keeping import Given, Keeping
 from echolia.client.replica import Replica
 from echolia.client.vault import Vault
 from echolia.client.witnesses import Ack
@@ -38,6 +39,7 @@ class OpenHome:
     async def close(self) -> None:
         """Close the database, then let others in."""
         await self.replica.close()
+        self.vault.keeping.forget()
         self.lock.release()
 
 
@@ -54,18 +56,24 @@ async def locked(home: Home, environment: Environment, wait_s: float = 0.0) -> H
 
 
 async def open_home(
-    home: Home, collections: Iterable[Collection], environment: Environment, wait_s: float
+    home: Home,
+    collections: Iterable[Collection],
+    environment: Environment,
+    wait_s: float,
+    given: Given | None,
 ) -> OpenHome:
-    """A registered home. Raises `home_missing`, `home_locked`, `home_damaged`, `home_newer`."""
+    """A registered home; `given` is its passphrase, or asks for it. Raises as `Device.open`."""
     if not home.vault.exists():
         raise EcholiaError("home_missing")
-    lock = await locked(home, environment, wait_s)
+    lock, vault = await locked(home, environment, wait_s), None
     try:
-        vault = Vault.load(home.vault)
+        vault = await Vault.load(home.vault, given, environment)
         if not vault.registered:
             raise EcholiaError("home_missing", "its setup was interrupted; run it again")
         return with_database(home, lock, vault, collections, environment)
     except BaseException:
+        if vault is not None:
+            vault.keeping.forget()
         lock.release()
         raise
 
@@ -133,6 +141,17 @@ def with_phrase_forgotten(opened: OpenHome) -> None:
     """Drop the recovery phrase from the vault."""
     if opened.vault.entropy is not None:
         opened.keep(opened.vault.without_phrase())
+
+
+def with_keeping(opened: OpenHome, keeping: Keeping) -> None:
+    """Keep the secrets otherwise."""
+    former = opened.vault.keeping
+    try:
+        opened.keep(replace(opened.vault, keeping=keeping))
+    except BaseException:
+        keeping.forget()
+        raise
+    former.forget()
 
 
 def _own_log(database: Database) -> DeviceLog:

@@ -7,10 +7,11 @@ from pathlib import Path
 from echolia.client import brakes, evidence, late, ledger, notices, quotas, receipts
 from echolia.client.database import Database
 from echolia.client.replica import Replica
+from echolia.client.reports import Kept
 from echolia.client.standing import LoggedDevice, Quarantined, Status
 
 
-def status(replica: Replica, server: str, home: Path) -> Status:
+def status(replica: Replica, server: str, home: Path, kept: Kept) -> Status:
     """See `Device.status`."""
     database, identity = replica.database, replica.identity
     at = ledger.position(database, identity.account)
@@ -37,6 +38,7 @@ def status(replica: Replica, server: str, home: Path) -> Status:
         brake=brakes.waiting(database),
         generation=identity.secrets.generation,
         drilled_ms=database.get("drilled_ms"),
+        secrets=kept,
     )
 
 

@@ -10,7 +10,9 @@ from echolia.client import key_boxes
 from echolia.client.device_entries import entry_json, read_entry
 from echolia.client.environment import Environment
 from echolia.client.home import Home
+from echolia.client.keeping import Given, new_keeping
 from echolia.client.opening import OpenHome, check_free, create_database, locked, with_database
+from echolia.client.reports import Kept
 from echolia.client.session import MemoryTokens, Refused, Session, bytes_of
 from echolia.client.transport import Transport
 from echolia.client.vault import Vault
@@ -43,6 +45,8 @@ async def recover(
     transport: Transport,
     collections: Iterable[Collection],
     environment: Environment,
+    kept: Kept | None,
+    given: Given | None,
 ) -> OpenHome:
     """A home that is a new device of the phrase's account; interrupted anywhere, it is run again.
 
@@ -54,12 +58,13 @@ async def recover(
     home.prepare()
     lock = await locked(home, environment)
     try:
-        keys = _begun(home)
+        begun = await _begun(home, environment, given)
         session = Session(transport, recovery, MemoryTokens(), environment)
         found = await _account(session, recovery)
-        keys = keys or KeyPairs(environment.dice(SECRET_BYTES), environment.dice(SECRET_BYTES))
+        keys = begun.keys if begun else KeyPairs(*map(environment.dice, (SECRET_BYTES, SECRET_BYTES)))
+        keeping = begun.keeping if begun else await new_keeping(kept, given, environment)
         # The vault comes first: whatever the server may learn of this device, its keys are on disk.
-        vault = Vault(server, keys, found.secrets, registered=False)
+        vault = Vault(server, keys, found.secrets, registered=False, keeping=keeping)
         vault.save(home.vault, environment.durably)
         found = await _added(session, found, recovery, keys)
         vault = replace(vault, secrets=found.secrets, registered=True)
@@ -71,15 +76,15 @@ async def recover(
         raise
 
 
-def _begun(home: Home) -> KeyPairs | None:
-    """The keys of a recovery that was interrupted; raises `home_exists`."""
+async def _begun(home: Home, environment: Environment, given: Given | None) -> Vault | None:
+    """The vault of a recovery that was interrupted; raises `home_exists`."""
     if not home.vault.exists():
         check_free(home)
         return None
-    vault = Vault.load(home.vault)
+    vault = await Vault.load(home.vault, given, environment)
     if vault.registered or vault.genesis is not None:
         raise EcholiaError("home_exists")
-    return vault.keys
+    return vault
 
 
 async def _added(session: Session, found: _Found, recovery: KeyPairs, keys: KeyPairs) -> _Found:

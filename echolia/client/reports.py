@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias
 from echolia.core.merge import Value
 
 Phase: TypeAlias = Literal["devices", "push", "pull", "ack"]
+# How a home's secrets are kept.
+Kept: TypeAlias = Literal["file", "keychain", "passphrase"]
 Put: TypeAlias = Literal["new", "updated", "unchanged", "in_trash"]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from echolia.client.reports import Brake, Held
+from echolia.client.reports import Brake, Held, Kept
 
 NoticeCode: TypeAlias = Literal["identity_renewed", "server_restored", "device_added", "phrase_replaced"]
 
@@ -82,7 +82,8 @@ class Status:
     """How this home stands, without asking the server.
 
     `not_everywhere` counts the objects whose newest version some device does not hold, as far as is known
-    (`Receipt`); `brake` is the mass change that waits for a decision.
+    (`Receipt`); `brake` is the mass change that waits for a decision. `secrets` says how they are kept (see
+    `Device.keep_secrets`).
     """
 
     account: str
@@ -103,6 +104,7 @@ class Status:
     late: int = 0
     generation: int = 1
     drilled_ms: int | None = None
+    secrets: Kept = "file"
     recovered: int = 0
     held: Held | None = None
     not_everywhere: int = 0

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
-from echolia.client.environment import Durably, at_once
+from echolia.client.environment import Durably, Environment, at_once
 from echolia.client.faults import home_faults
+from echolia.client.keeping import IN_FILE, Given, Keeping, unsealed
 from echolia.core import canonical
 from echolia.core.device_entries import SignedEntry
 from echolia.core.errors import EcholiaError
 from echolia.e2ee.keys import AccountSecrets, KeyPairs
 from echolia.e2ee.secret import hidden
+from echolia.e2ee.vault_seal import SealedVault
 
 VERSION: Final = 1
 _MOST_BYTES: Final = 1 << 20
@@ -34,6 +36,7 @@ class Vault:
     `registered` is False until the server has confirmed the account; `genesis` is what registers it.
     `entropy` is the recovery phrase's, until the person has it. `successor` are the keys of a new identity
     that is being taken (spec/checkpoints.md#a-new-identity), `staged` is what a rotation is about to bring.
+    `keeping` is how all of it is written.
     """
 
     server: str
@@ -44,6 +47,7 @@ class Vault:
     entropy: bytes | None = field(default=None, repr=False)
     successor: KeyPairs | None = field(default=None, repr=False)
     staged: Staged | None = field(default=None, repr=False)
+    keeping: Keeping = field(default=IN_FILE, repr=False, compare=False)
 
     def confirmed(self) -> Self:
         """The vault of an account that the server knows."""
@@ -68,30 +72,24 @@ class Vault:
             fresh.unlink(missing_ok=True)
             handle = os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600)
             with os.fdopen(handle, "wb") as file:
-                file.write(self._encode())
+                file.write(self.keeping.file_of(self._encode()))
                 file.flush()
                 os.fsync(file.fileno())
             durably(lambda: fresh.replace(path))
             sync_folder(path.parent)
 
     @classmethod
-    def load(cls, path: Path) -> Vault:
-        """The vault at `path`; raises `home_missing`, `home_damaged` or `home_newer`."""
-        try:
-            fields = hidden(canonical.decode(_content(path)))
-            version = fields["v"]
-            if type(version) is not int:
-                raise TypeError  # True == 1 in Python, but not in CBOR
-            vault = cls._decode(fields) if version == VERSION else None
-        except FileNotFoundError:
-            raise EcholiaError("home_missing") from None
-        except NotADirectoryError:
-            raise EcholiaError("home_missing") from None
-        except (ValueError, KeyError, TypeError, IndexError, EcholiaError):
-            raise EcholiaError("home_damaged", "its vault cannot be read") from None
-        if vault is None:
-            raise EcholiaError("home_newer")
-        return vault
+    async def load(cls, path: Path, given: Given | None, environment: Environment) -> Vault:
+        """The vault at `path`, opened by whatever keeps it; `given` is the passphrase, or asks for it.
+
+        Raises `home_missing`, `home_damaged`, `home_newer`, `vault_refused`, `passphrase_needed`,
+        `passphrase_wrong`, `keychain_unavailable`.
+        """
+        fields = _fields(path)
+        if fields.get("v") == VERSION:
+            return cls._read(fields)
+        contents, keeping = await unsealed(SealedVault.decode(fields), given, environment)
+        return replace(cls._read(_decoded(contents)), keeping=keeping)
 
     def _encode(self) -> bytes:
         genesis = self.genesis and [self.genesis.entry, dict(self.genesis.signatures)]
@@ -111,6 +109,15 @@ class Vault:
         )
 
     @classmethod
+    def _read(cls, fields: dict[str, Any]) -> Vault:
+        if fields.get("v") != VERSION:
+            raise EcholiaError("home_newer")
+        try:
+            return cls._decode(fields)
+        except (ValueError, KeyError, TypeError, IndexError, EcholiaError):
+            raise _damaged() from None
+
+    @classmethod
     def _decode(cls, fields: dict[str, Any]) -> Vault:
         genesis, successor, staged = fields["genesis"], fields.get("successor"), fields.get("staged")
         return cls(
@@ -125,11 +132,30 @@ class Vault:
         )
 
 
-def _content(path: Path) -> bytes:
-    if path.exists() and not path.is_file():
-        raise ValueError("no file")  # reading a pipe or a device in its place would never end
-    with path.open("rb") as file:
-        return file.read(_MOST_BYTES)
+def _fields(path: Path) -> dict[str, Any]:
+    """The map in the file."""
+    try:
+        if path.exists() and not path.is_file():
+            raise _damaged()  # reading a pipe or a device in its place would never end
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        raise EcholiaError("home_missing") from None
+    return _decoded(content)
+
+
+def _decoded(content: bytes) -> dict[str, Any]:
+    try:
+        fields = hidden(canonical.decode(content))
+    except ValueError:
+        raise _damaged() from None
+    if not isinstance(fields, dict) or type(fields.get("v")) is not int:
+        raise _damaged()
+    return fields
+
+
+def _damaged() -> EcholiaError:
+    return EcholiaError("home_damaged", "its vault cannot be read")
 
 
 def sync_folder(folder: Path) -> None:

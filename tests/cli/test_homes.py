@@ -36,6 +36,8 @@ WORDS = {
     "confirm": ["00"],
     "phrase": ["--yes"],
     "account": ["delete", "--confirm", "00"],
+    "passphrase": ["set"],
+    "keychain": ["use"],
 }
 LOCAL = [name for name in ALL if name not in {"serve", "restored", "init", "join", "recover", "demo"}]
 

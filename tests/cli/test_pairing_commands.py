@@ -53,7 +53,7 @@ def test_three_wrong_tries_end_it_and_share_nothing(new_home: Path, tmp_path: Pa
     assert json.loads(errors)["error"]["code"] == "pairing_check_failed"
     code, errors = finished(join)
     assert code == 1
-    assert json.loads(errors)["error"]["code"] == "pairing_failed"
+    assert json.loads(errors)["error"]["code"] == "pairing_expired"
     assert len(result("devices", home=new_home)["devices"]) == 1
     assert echolia("list", home=tmp_path / "phone").stderr.endswith(b"[home_missing]\n")
 

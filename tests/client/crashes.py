@@ -31,6 +31,7 @@ from tests.support.server import Clock, served
 
 TRACED = str(Path(echolia.client.__file__).parent)
 Work = Callable[[Path], Awaitable[None]]
+PASSPHRASES = ("correct horse battery", "battery staple 2")
 
 
 class Executioner:
@@ -106,11 +107,13 @@ def noted(folder: Path, kind: str, id_: str, value: str) -> None:
         file.write(json.dumps([kind, id_, value]).encode() + b"\n")
 
 
-async def opened(folder: Path, name: str, world: World | None = None) -> Device:
+async def opened(
+    folder: Path, name: str, world: World | None = None, passphrase: str | None = None
+) -> Device:
     """A device of the folder; without a world it cannot reach a server."""
     # Its dice are seeded by the process, since a device that is killed must not repeat its nonces either.
     around = world.around(name) if world else {"environment": environment(os.getpid(), Clock())}
-    return await Device.open(folder / name, **around)
+    return await Device.open(folder / name, passphrase=passphrase, **around)
 
 
 # --- scenarios ------------------------------------------------------------------------------------
@@ -175,6 +178,16 @@ async def init(folder: Path) -> None:
         noted(folder, "phrase", "", phrase)
         await device.phrase_kept()
         await device.aclose()
+
+
+async def move_secrets(folder: Path) -> None:
+    """The secrets go under a passphrase, then under another, then back into the file."""
+    given = None
+    for passphrase in (PASSPHRASES[0], PASSPHRASES[1], None):
+        async with await opened(folder, "laptop", passphrase=given) as device:
+            await device.keep_secrets(None, passphrase)
+        noted(folder, "kept", "", passphrase or "")
+        given = passphrase
 
 
 async def prepare_one(folder: Path) -> None:
@@ -294,6 +307,28 @@ async def check_join(folder: Path) -> None:
         await phone.aclose()
 
 
+async def check_secrets(folder: Path) -> None:
+    """The home opens as it was kept before or as it was to be kept, and is whole either way."""
+    kept = [json.loads(line) for line in _lines(folder / "done")]
+    last = next((value for kind, _, value in reversed(kept) if kind == "kept"), "")
+    order = ("", *PASSPHRASES, "")
+    at = len([kind for kind, _, _ in kept if kind == "kept"])
+    assert order[at] == last
+    for passphrase in dict.fromkeys(order[at : at + 2]):
+        try:
+            device = await opened(folder, "laptop", passphrase=passphrase or None)
+        except EcholiaError as error:
+            if error.code not in {"passphrase_needed", "passphrase_wrong"}:
+                raise
+            continue
+        async with device:
+            check_home(device)
+            await device.keep_secrets("file")
+        async with await opened(folder, "laptop"):
+            return
+    raise AssertionError("neither the former way nor the new one opens it")
+
+
 def _lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines() if path.exists() else []
 
@@ -307,6 +342,7 @@ SCENARIOS: dict[str, tuple[Work, Work, Work]] = {
     "sync": (prepare_sync, sync, check_sync),
     "init": (nothing, init, check_init),
     "join": (prepare_one, join_account, check_join),
+    "secrets": (prepare_one, move_secrets, check_secrets),
 }
 
 

@@ -35,6 +35,12 @@ def test_a_script_over_http(tmp_path: Path) -> None:
                 device.sync()
             server.start()
             assert device.sync().pushed == 1
+        with BlockingDevice.open(tmp_path / "laptop") as device:
+            device.keep_secrets("passphrase", lambda: "correct horse battery")
+        with pytest.raises(EcholiaError, match="passphrase_needed"):
+            BlockingDevice.open(tmp_path / "laptop")
+        with BlockingDevice.open(tmp_path / "laptop", passphrase="correct horse battery") as device:
+            assert device.status().secrets == "passphrase"
         assert "echolia-loop" not in {thread.name for thread in threading.enumerate()}
         with pytest.raises(EcholiaError, match="home_missing"):
             BlockingDevice.open(tmp_path / "nowhere")

@@ -86,7 +86,7 @@ async def test_wrong_digits_three_times(world: World) -> None:
     for wrong in (other(digits), "", "abcdef"):
         assert await failed(pairing.confirm(wrong)) == "pairing_check_failed"
     assert await failed(pairing.confirm(digits)) == "pairing_failed"
-    assert await failed(joining.finish()) == "pairing_failed"
+    assert await failed(joining.finish()) == "pairing_expired"
     await joining.__aexit__(None, None, None)
     assert await failed(Device.open(world.folder / "phone")) == "home_missing"
     assert len(await laptop.devices()) == 1
@@ -105,7 +105,7 @@ async def test_leaving_the_block_gives_up(world: World) -> None:
     async with laptop.pair() as pairing:
         code = pairing.code
     async with Device.join(world.folder / "phone", code, **world.around("phone")) as joining:
-        assert await failed(joining.digits()) == "pairing_failed"
+        assert await failed(joining.digits()) == "pairing_expired"
         assert await failed(joining.finish()) == "pairing_failed"
 
 
@@ -114,8 +114,8 @@ async def test_a_code_is_valid_for_two_minutes(world: World) -> None:
     async with laptop.pair() as pairing:
         world.pass_s(121)
         async with Device.join(world.folder / "phone", pairing.code, **world.around("phone")) as joining:
-            assert await failed(joining.digits()) == "pairing_failed"
-        assert await failed(pairing.guest()) == "pairing_failed"
+            assert await failed(joining.digits()) == "pairing_expired"
+        assert await failed(pairing.guest()) == "pairing_expired"
 
 
 @pytest.mark.parametrize("text", ["", "echolia:", "echolia:AAAA", "hello", "echolia:" + "A" * 4000])

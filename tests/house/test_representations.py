@@ -30,6 +30,7 @@ SECRET: Final = frozenset(
 PUBLIC: Final = {
     ("web.context", "Standing", "keys"): "public keys by device",
     ("web.error_responses", "Problem", "headers"): "of an answer: type, length, when to come back",
+    ("client.cli.session", "Session", "passphrase"): "whom to ask for it",
     ("client.importing.notes", "Note", "key"): "where a note stands in its source",
     ("auth.store.ledger", "Held", "tokens"): "how many tokens each device has",
     ("auth.models", "OpenMailbox", "token_hash"): "a hash of 32 random bytes",

@@ -64,8 +64,8 @@ KEYS: Final = (
     Mutant(
         "a vault of version `true` is one of version 1",
         "echolia/client/vault.py",
-        "            if type(version) is not int:\n",
-        "            if version is None:\n",
+        '    if not isinstance(fields, dict) or type(fields.get("v")) is not int:\n',
+        '    if not isinstance(fields, dict) or fields.get("v") is None:\n',
         ("tests/vectors/test_versions.py::test_no_other_version_is_taken",),
     ),
     Mutant(

@@ -69,6 +69,7 @@ class Machine:
             self.chance.random,
             disk.durably,
             checkpoint_changes=10,
+            keychain=lambda: None,
         )
         return {"transport": line, "environment": environment, "collections": [KIT]}
 

@@ -65,7 +65,7 @@ class World:
         self.edits = Edits(Random(f"{seed} edits"))
         self.machines: list[Machine] = []
         # The codes that work may end by and be tried again later.
-        self.passing = {"server_unreachable", "pairing_failed"}
+        self.passing = {"server_unreachable", "pairing_failed", "pairing_expired"}
         # Devices of which not every change counts, or not everywhere: revoked, put back, cloned.
         self.doubtful: set[bytes] = set()
         self.forked: set[bytes] = set()

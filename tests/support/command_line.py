@@ -74,9 +74,9 @@ def echolia(
     )
 
 
-def in_process(*words: str, home: Path, stdin: str | bytes = b"") -> Result:
+def in_process(*words: str, home: Path, stdin: str | bytes = b"", **more: str) -> Result:
     """Run one command in this process, which is quicker; not in a test that is a coroutine."""
-    runner = CliRunner(env={"ECHOLIA_HOME": str(home)})
+    runner = CliRunner(env={"ECHOLIA_HOME": str(home), **more})
     return runner.invoke(cli, list(words), input=stdin, prog_name="echolia")
 
 
@@ -89,7 +89,7 @@ def result(*words: str, home: Path, stdin: str | bytes = b"") -> dict[str, Any]:
     return loaded
 
 
-def started(*words: str, home: Path) -> subprocess.Popen[str]:
+def started(*words: str, home: Path, **more: str) -> subprocess.Popen[str]:
     """A command that goes on while the test does something else."""
     return subprocess.Popen(
         [*ECHOLIA, *words],
@@ -97,7 +97,7 @@ def started(*words: str, home: Path) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(ECHOLIA_HOME=str(home), PYTHONUNBUFFERED="1"),
+        env=environment(ECHOLIA_HOME=str(home), PYTHONUNBUFFERED="1", **more),
     )
 
 

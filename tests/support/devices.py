@@ -101,6 +101,7 @@ def environment(seed: int | str, clock: Clock, skew_ms: int = 0) -> Environment:
         dice=chance.randbytes,
         sleep=_at_once,
         jitter=chance.random,
+        keychain=lambda: None,
     )
 
 

@@ -20,6 +20,7 @@ from tests.vectors.cases import (
     runs_refused,
     runs_taken,
     signed_messages,
+    vaults,
 )
 from tests.vectors.world import Vector, jsonable
 
@@ -38,6 +39,7 @@ MAKERS = (
     generations.cases,
     pairings.cases,
     checkpoints.cases,
+    vaults.cases,
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.vectors import make
-from tests.vectors.ends import device, history, pairing, rules, run_rules, server
+from tests.vectors.ends import device, history, pairing, rules, run_rules, server, vaults
 from tests.vectors.ends.vector_file import Found, VectorFile, found_by
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -43,6 +43,7 @@ RULES: Mapping[str, Callable[[VectorFile], Found]] = {
     "pairing-reveal": pairing.reveal,
     "pairing-agreement": pairing.agreement,
     "pairing-ack": pairing.ack,
+    "vault": vaults.opened,
 }
 SERVER: Mapping[str, Callable[[VectorFile, server.Server], Found]] = {
     "run": server.run,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import json
 import sqlite3
 import tempfile
@@ -15,6 +16,7 @@ from typing import Any, Final
 import pytest
 
 from echolia.client.database import Database
+from echolia.client.environment import REAL
 from echolia.client.schema import MIGRATIONS
 from echolia.client.vault import Vault
 from echolia.core import canonical, checkpoints, push, runs
@@ -24,6 +26,7 @@ from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
 from echolia.e2ee.keys import AccountSecrets, KeyPairs, open_key_box
 from echolia.e2ee.pairing import Code
+from echolia.e2ee.vault_seal import SealedVault
 from echolia.sync import models
 from tests.vectors import reference as ref
 from tests.vectors.cases.device_logs import ADD, GENESIS, signed
@@ -107,7 +110,7 @@ def _vault(version: Any) -> object:
         path = Path(folder) / "vault"
         Vault("https://sync.example", KEYS, AccountSecrets.decode(canonical.encode(SECRETS))).save(path)
         path.write_bytes(canonical.encode({**canonical.decode(path.read_bytes()), "v": version}))
-        return Vault.load(path)
+        return asyncio.run(Vault.load(path, None, REAL))
 
 
 def _database(version: int) -> object:
@@ -124,6 +127,11 @@ def _or(*more: str) -> frozenset[str]:
     return UNSUPPORTED | {*more}
 
 
+_SEALED: Final = {
+    "head": {"by": "keychain", "id": bytes(16), "check": bytes(32)},
+    "nonce": bytes(24),
+    "sealed": bytes(64),
+}
 PLACES: Final[Mapping[str, Place]] = {
     "run version": Place("core/runs.py", lambda v: _run(version=v), BYTES),
     "run suite": Place("core/runs.py", lambda v: _run(suite=v), BYTES),
@@ -152,7 +160,15 @@ PLACES: Final[Mapping[str, Place]] = {
     ),
     "key box": Place("e2ee/keys.py", _key_box, VALUES, _or("key_box_invalid")),
     "pairing code": Place("e2ee/pairing.py", _code, VALUES, _or("pairing_code_invalid")),
-    "vault": Place("client/vault.py", _vault, VALUES, frozenset({"home_newer", "home_damaged"})),
+    "vault": Place(
+        "client/vault.py", _vault, (0, 3, *VALUES[2:]), frozenset({"home_newer", "home_damaged"})
+    ),
+    "sealed vault": Place(
+        "e2ee/vault_seal.py",
+        lambda v: SealedVault.decode({**_SEALED, "v": v}),
+        (0, 1, 3, *VALUES[2:]),
+        frozenset({"home_newer", "home_damaged"}),
+    ),
     "home's database": Place(
         "client/database.py",
         _database,
@@ -160,7 +176,7 @@ PLACES: Final[Mapping[str, Place]] = {
         frozenset({"home_newer"}),
     ),
 }  # fmt: skip
-OWN: Final = {"home's database": len(MIGRATIONS)}
+OWN: Final = {"home's database": len(MIGRATIONS), "sealed vault": 2}
 
 
 def code_of(read: Callable[[Any], object], version: Any) -> str | None:

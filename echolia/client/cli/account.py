@@ -10,20 +10,22 @@ import click
 
 from echolia.client.cli.output import Column
 from echolia.client.cli.phrase import keep_phrase, phrase_lines
+from echolia.client.cli.secrets_kept import secrets_option
 from echolia.client.cli.session import Session, with_session
 from echolia.client.cli.text_input import agreed, asked, at_terminal
 from echolia.core.errors import EcholiaError
 
 if TYPE_CHECKING:
-    from echolia.client import Device, LoggedDevice
+    from echolia.client import Device, Kept, LoggedDevice
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @click.command(epilog="Example: echolia init --server http://127.0.0.1:8000 --home ./laptop")
 @click.option("--server", required=True, metavar="URL", help="The server's address.")
+@secrets_option
 @with_session
-async def init(session: Session, server: str) -> None:
+async def init(session: Session, server: str, secrets: Kept | None) -> None:
     """Make an account on a server, with this device as its first.
 
     Shows the 24 words that open the account when every device is lost. They are shown once and kept nowhere:
@@ -36,7 +38,7 @@ async def init(session: Session, server: str) -> None:
         session.out.aside(
             "Without https others on the way see who talks to the server; still not your notes."
         )
-    device, phrase = await Device.init(session.home, server)
+    device, phrase = await Device.init(session.home, server, kept=secrets)
     async with device:
         value = {"account": device.account, "device": device.id, "server": device.server, "phrase": phrase}
         session.out.result(value, _welcome(session, device, phrase))

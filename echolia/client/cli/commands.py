@@ -43,6 +43,12 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = MappingProxyType(
         "drill": LazyCommand(f"{_HERE}.keys:drill", "Show that the 24 words still open the account."),
         "phrase": LazyCommand(f"{_HERE}.keys:phrase", "Replace the 24 words."),
         "rotate": LazyCommand(f"{_HERE}.keys:rotate", "Begin a new account key."),
+        "passphrase": LazyCommand(
+            f"{_HERE}.secrets_kept:passphrase", "Put this home's secrets under a passphrase."
+        ),
+        "keychain": LazyCommand(
+            f"{_HERE}.secrets_kept:keychain", "Let this machine's keychain keep this home's key."
+        ),
         "account": LazyCommand(f"{_HERE}.account:account", "Delete the account."),
         "demo": LazyCommand(
             f"{_HERE}.demo.story:demo", "Two devices, a server and a thief, in twenty seconds."

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import sys
 from shlex import quote
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from echolia.client.cli.account import address_of, only
 from echolia.client.cli.phrase import keep_phrase, phrase_lines
+from echolia.client.cli.secrets_kept import secrets_option
 from echolia.client.cli.session import Session, with_session
 from echolia.client.cli.text_input import agreed, asked, at_terminal, interruptible
 from echolia.core.errors import EcholiaError
+
+if TYPE_CHECKING:
+    from echolia.client import Kept
 
 _MOST_CHARACTERS: Final = 1000
 
@@ -27,8 +31,9 @@ def given_phrase() -> str:
 
 @click.command(epilog="Example: echolia recover --server https://notes.example --home ./laptop")
 @click.option("--server", required=True, metavar="URL", help="The server's address.")
+@secrets_option
 @with_session
-async def recover(session: Session, server: str) -> None:
+async def recover(session: Session, server: str, secrets: Kept | None) -> None:
     """Rebuild everything from the 24 words, as a new device of the account.
 
     They are asked for, or read from standard input. Interrupted anywhere, run it again.
@@ -36,7 +41,7 @@ async def recover(session: Session, server: str) -> None:
     from echolia.client import Device  # noqa: PLC0415 - see session
 
     address_of(server)
-    async with await Device.recover(session.home, server, given_phrase()) as device:
+    async with await Device.recover(session.home, server, given_phrase(), kept=secrets) as device:
         value = {"account": device.account, "device": device.id, "server": device.server}
         home = quote(str(session.home))
         lines = [

@@ -14,6 +14,7 @@ import click
 from echolia.client.cli import notices
 from echolia.client.cli.failures import JSON_KEY
 from echolia.client.cli.output import Output
+from echolia.client.cli.secret_input import home_passphrase
 
 if TYPE_CHECKING:
     from echolia.client import Device
@@ -27,13 +28,15 @@ class Session(NamedTuple):
 
     home: Path
     out: Output
+    passphrase: Callable[[], str | bytearray]
 
     @asynccontextmanager
     async def device(self) -> AsyncIterator[Device]:
         """The home's device, closed at the end. Raises as `Device.open`."""
         from echolia.client import Device  # noqa: PLC0415 - `--help` must not wait for it
 
-        async with await Device.open(self.home, wait_s=WAIT_FOR_HOME_S) as device:
+        opening = Device.open(self.home, wait_s=WAIT_FOR_HOME_S, passphrase=self.passphrase)
+        async with await opening as device:
             try:
                 yield device
             finally:
@@ -61,7 +64,7 @@ def with_session(command: Callable[..., Coroutine[Any, Any, None]]) -> Callable[
         click.get_current_context().meta[JSON_KEY] = as_json
         for word in words.values():
             _check_text(word)
-        asyncio.run(command(Session(home, Output(as_json, quiet)), **words))
+        asyncio.run(command(Session(home, Output(as_json, quiet), home_passphrase()), **words))
 
     return run
 

@@ -11,6 +11,7 @@ from echolia.client.cli.describe import find, flags, summary
 from echolia.client.cli.output import json_line, local_time, plain_line
 from echolia.client.cli.progress import progress
 from echolia.client.cli.quota import held_error, held_json, held_line, hints, quota_json
+from echolia.client.cli.secrets_kept import HOW
 from echolia.client.cli.session import Session, with_session
 from echolia.core.errors import CODES, EcholiaError
 
@@ -150,6 +151,7 @@ def _status_json(standing: Status) -> dict[str, Any]:
         "generation": standing.generation,
         "drilled_ms": standing.drilled_ms,
         "held": held_json(standing.held),
+        "secrets": standing.secrets,
     }
 
 
@@ -160,6 +162,7 @@ def _status_lines(standing: Status) -> list[str]:
         f"device     {standing.device}, one of {standing.devices}",
         f"server     {standing.server}",
         f"home       {standing.home}",
+        f"secrets    {HOW[standing.secrets]}",
         f"here       {held or 'nothing yet'}; {standing.trash} in the trash",
         f"to send    {standing.pending or 'nothing'}",
         f"last sync  {local_time(standing.last_sync_ms) or 'never'}",

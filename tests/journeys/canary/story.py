@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +14,14 @@ from mnemonic import Mnemonic
 
 from echolia.client.blocking import BlockingDevice
 from echolia.client.database import Database
+from echolia.client.environment import REAL
 from echolia.client.home import Home
 from echolia.client.vault import Vault
+from echolia.core import canonical
 from echolia.core.ids import unb64
 from echolia.e2ee.pairing import Code
 from echolia.e2ee.recovery import recovery_keys
-from tests.journeys.canary.flock import Flock
+from tests.journeys.canary.flock import NAME, UNKEPT, Flock
 from tests.journeys.canary.notes import day_one, markdown
 from tests.journeys.canary.places import Place
 from tests.support.command_line import echolia, finished, in_process, next_step, started
@@ -42,6 +46,7 @@ class Story:
     said: list[Said] = field(default_factory=list)
     secrets: dict[str, bytes] = field(default_factory=dict)
     digits: list[str] = field(default_factory=list)
+    guarded: bytes = b""
 
     @property
     def laptop(self) -> Path:
@@ -53,22 +58,22 @@ class Story:
         """The second device's home."""
         return self.folder / "phone"
 
-    def run(self, asked: str, *given: str, home: Path | None = None, stdin: str = "") -> Said:
+    def run(self, asked: str, *given: str, home: Path | None = None, stdin: str = "", **more: str) -> Said:
         """Run a command in this process: its own words, then what is given to it."""
-        done = in_process(*asked.split(), *given, home=home or self.laptop, stdin=stdin)
+        done = in_process(*asked.split(), *given, home=home or self.laptop, stdin=stdin, **more)
         self.said.append(Said(asked, done.exit_code, done.stdout, done.stderr))
         return self.said[-1]
 
-    def fail(self, asked: str, *given: str, home: Path | None = None, stdin: str = "") -> None:
+    def fail(self, asked: str, *given: str, home: Path | None = None, stdin: str = "", **more: str) -> None:
         """Run a command that must fail: as a process of its own, then in this one with --json."""
-        done = echolia(*asked.split(), *given, home=home or self.laptop, stdin=stdin)
+        done = echolia(*asked.split(), *given, home=home or self.laptop, stdin=stdin, **more)
         self.said.append(Said(asked, done.returncode, done.stdout.decode(), done.stderr.decode()))
-        self.run(_for_programs(asked), *given, home=home, stdin=stdin)
+        self.run(_for_programs(asked), *given, home=home, stdin=stdin, **more)
         assert {said.code for said in self.said[-2:]} <= {1, 2}, asked
 
-    def told(self, asked: str, *given: str, home: Path | None = None) -> dict[str, Any]:
+    def told(self, asked: str, *given: str, home: Path | None = None, **more: str) -> dict[str, Any]:
         """The JSON of a command that must not fail."""
-        said = self.run(_for_programs(asked), *given, home=home)
+        said = self.run(_for_programs(asked), *given, home=home, **more)
         assert said.code == 0, said.errors
         loaded: dict[str, Any] = json.loads(said.out)
         return loaded
@@ -87,7 +92,7 @@ class Story:
 
     def learn(self, home: Path) -> None:
         """The secrets that a home keeps, its tokens aside."""
-        vault = Vault.load(Home(home).vault)
+        vault = asyncio.run(Vault.load(Home(home).vault, None, REAL))
         self.secrets |= {
             f"{home.name} sign": vault.keys.sign_secret,
             f"{home.name} box": vault.keys.box_secret,
@@ -150,6 +155,51 @@ class Story:
         self.digits.append(digits)
         self.learn(self.phone)
 
+    def guard(self) -> None:
+        """For a while the laptop's secrets are under a passphrase; its vault of that time is kept."""
+        words = self.passphrase_file(self.flock.text("passphrase"))
+        self.told("passphrase set", "--new-file", words)
+        self.guarded = Home(self.laptop).vault.read_bytes()
+        for asked in ("sync", "status"):
+            self.told(asked, ECHOLIA_PASSPHRASE_FILE=words)
+        changed = self.passphrase_file(self.flock.text("another passphrase"))
+        self.told("passphrase change", "--new-file", changed, ECHOLIA_PASSPHRASE_FILE=words)
+        self.fail("status", ECHOLIA_PASSPHRASE_FILE=words)
+        self.told("passphrase remove", ECHOLIA_PASSPHRASE_FILE=changed)
+
+    def passphrase_file(self, passphrase: str) -> str:
+        """A file with this passphrase."""
+        path = self.folder / self.flock.word("passphrase file", NAME)
+        path.write_text(f"{passphrase}\n")
+        return str(path)
+
+    def fail_under_passphrase(self) -> None:
+        """Every failure of a home under a passphrase, or by a keychain that is not there."""
+        copy, text = self.folder / "guarded", self.flock.text
+        shutil.copytree(self.phone, copy)
+        self.fail("passphrase set", "--new-file", self.passphrase_file("short"), home=copy)
+        self.fail(
+            "passphrase set", "--new-file", str(self.folder / self.flock.word("no file", NAME)), home=copy
+        )
+        self.fail("passphrase set", text("passphrase"), home=copy)
+        self.fail("passphrase change", "--new-file", self.passphrase_file(text("passphrase")), home=copy)
+        self.fail("keychain use", home=copy)
+        words = self.passphrase_file(text("passphrase"))
+        self.told("passphrase set", "--new-file", words, home=copy)
+        self.fail("list", home=copy)
+        self.fail("list", home=copy, ECHOLIA_PASSPHRASE_FILE=self.passphrase_file(text("wrong passphrase")))
+        self.fail("keychain leave", home=copy, ECHOLIA_PASSPHRASE_FILE=words)
+        vault = Home(copy).vault
+        fields = canonical.decode(vault.read_bytes())
+        head = fields["head"]
+        for changed in (
+            {**head, "mem": 1 << 20},
+            {"by": "keychain", "id": self.flock.raw("id of a key", UNKEPT, 16), "check": head["check"]},
+        ):
+            vault.write_bytes(canonical.encode({**fields, "head": changed}))
+            self.fail("list", home=copy, ECHOLIA_PASSPHRASE_FILE=words)
+        shutil.rmtree(copy)
+
     def sync(self, *homes: Path) -> None:
         """Sync these homes, one after the other."""
         for home in homes:
@@ -208,5 +258,5 @@ class Story:
 def _for_programs(asked: str) -> str:
     """The command with --json, before any option that awaits its value."""
     words = asked.split()
-    after = 2 if words[0] == "account" else 1
+    after = 2 if words[0] in {"account", "passphrase", "keychain"} else 1
     return " ".join([*words[:after], "--json", *words[after:]])

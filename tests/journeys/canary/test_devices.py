@@ -66,6 +66,7 @@ def _live(story: Story, relay: Relay) -> None:
     ids = story.write()
     story.sync(story.laptop)
     story.pair()
+    story.guard()
     story.disagree(ids)
     story.watch()
 
@@ -107,6 +108,8 @@ def _fail(story: Story) -> None:
     story.fail("join", text("code"), home=nowhere)
     story.fail("join -", stdin=text("code"), home=nowhere)
     story.fail("join", story.secrets["code"].decode(), home=nowhere)
+    story.fail("pair --qr", str(folder / word("no picture", NAME)))
+    story.fail_under_passphrase()
     story.fail("revoke --yes", text("device"))
     story.fail("account delete --confirm", text("account"))
     story.fail("brake", text("decision"))
@@ -165,6 +168,19 @@ def test_the_homes_hold_what_is_looked_for(told: Told) -> None:
         "account key 1",
         "index key",
     } <= found
+
+
+def test_a_vault_under_a_passphrase_has_no_secret(told: Told) -> None:
+    assert len(told.story.guarded) > 300
+    searcher = Searcher(told.story.flock, told.story.secrets)
+    assert kinds(searcher, [Place("guarded vault", told.story.guarded)]) == set()
+
+
+def test_each_way_in_which_secrets_and_pairings_fail_was_met(told: Told) -> None:
+    met = {code for said in told.story.said for code in re.findall(r"[a-z]+_[a-z_]+", said.errors)}
+    codes = "passphrase_needed passphrase_wrong passphrase_invalid vault_refused keychain_unavailable"
+    assert {*codes.split(), "pairing_code_invalid"} <= met
+    assert met & {"pairing_taken", "pairing_expired"}
 
 
 def test_all_that_was_written_was_synced(told: Told) -> None:

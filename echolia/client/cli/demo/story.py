@@ -108,7 +108,7 @@ def _play(stage: Stage, folder: Path, kept: str | None) -> Outcome:
 
 
 async def _meet(stage: Stage, folder: Path, address: str) -> _Met:
-    laptop, phrase = await Device.init(folder / "laptop", address)
+    laptop, phrase = await Device.init(folder / "laptop", address, kept="file")
     async with laptop:
         await _begun(stage, laptop, phrase, folder / "notes")
         async with await _paired(stage, laptop, folder / "phone") as phone:
@@ -133,7 +133,7 @@ async def _begun(stage: Stage, laptop: Device, phrase: str, notes: Path) -> None
 async def _paired(stage: Stage, laptop: Device, home: Path) -> Device:
     """The second device joins by the code of the first; six digits go back the other way."""
     stage.act("A phone joins")
-    async with laptop.pair() as pairing, Device.join(home, pairing.code) as joining:
+    async with laptop.pair() as pairing, Device.join(home, pairing.code, kept="file") as joining:
         stage.say(f"The laptop shows   {pairing.code[:44]}…")
         _, digits = await asyncio.gather(pairing.guest(), joining.digits())
         stage.say(f"The phone shows    {digits[:3]} {digits[3:]}, and a person types that on the laptop")
