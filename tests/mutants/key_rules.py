@@ -9,6 +9,8 @@ from tests.mutants.mutant import Mutant
 _PAIRING: Final = "echolia/e2ee/pairing.py"
 _SEALING: Final = "echolia/e2ee/sealing.py"
 _ATTACKS: Final = "tests/client/test_pairing_attacks.py"
+_GENERATIONS: Final = "tests/client/test_generations.py"
+_RECOVERY: Final = "tests/client/test_recovery.py"
 _RULES: Final = ("tests/vectors/test_vectors.py::test_the_rules_hold",)
 
 KEYS: Final = (
@@ -74,5 +76,57 @@ KEYS: Final = (
         '        return f"<{len(self)} secret bytes>"\n',
         "        return bytes.__repr__(self)\n",
         ("tests/e2ee/test_tracebacks.py::test_no_key_is_in_a_crash_report",),
+    ),
+    Mutant(
+        "a revocation makes no rotation due",
+        "echolia/core/device_log.py",
+        "        return self.revoked_n > (self.rotations[-1].n if self.rotations else 0)\n",
+        "        return self.revoked_n < 0\n",
+        (f"{_GENERATIONS}::test_a_revocation_begins_a_generation_that_the_revoked_device_cannot_know",),
+    ),
+    Mutant(
+        "the server takes a rotation that leaves somebody out",
+        "echolia/auth/service/key_boxes.py",
+        "    if sorted(found) != sorted((recipient, log.generation) for recipient in wanted):\n",
+        "    if not found or not wanted:\n",
+        (f"{_GENERATIONS}::test_the_server_takes_all_boxes_or_none",),
+    ),
+    Mutant(
+        "a device believes a box that nobody of the account signed",
+        "echolia/client/key_boxes.py",
+        "    if signer is None or not verify(signer.sign, message, signature):\n",
+        "    if not signature:\n",
+        (f"{_GENERATIONS}::test_a_server_that_keeps_the_new_key_back_is_named",),
+    ),
+    Mutant(
+        "a new phrase need not sign that it is one",
+        "echolia/core/device_log.py",
+        "            signers = {**signers, RECOVERY: recovery[0]}\n",
+        "            signers = {**signers}\n",
+        _RULES,
+    ),
+    Mutant(
+        "a new device may shut the others out at once",
+        "echolia/auth/service/rights.py",
+        "        if self.clock_ms() < until_ms:\n",
+        "        if self.clock_ms() < until_ms * 0:\n",
+        ("tests/client/test_new_device_rights.py::test_a_new_device_changes_nothing_about_the_others",),
+    ),
+    Mutant(
+        "a rotation forgets its key when it is interrupted",
+        "echolia/client/generations.py",
+        "        opened.keep(replace(opened.vault, staged=staged))\n",
+        "        opened.vault = replace(opened.vault, staged=staged)\n",
+        (
+            f"{_GENERATIONS}::test_interrupted_anywhere_it_goes_on",
+            f"{_RECOVERY}::test_a_lost_answer_loses_no_phrase",
+        ),
+    ),
+    Mutant(
+        "a phrase believes any account that it is shown",
+        "echolia/client/recovering.py",
+        "    if (log.recovery_sign, log.recovery_box) != (recovery.sign_public, recovery.box_public):\n",
+        "    if not log.recovery_sign:\n",
+        (f"{_RECOVERY}::test_a_server_that_shows_another_account",),
     ),
 )
