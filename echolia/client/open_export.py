@@ -18,7 +18,6 @@ import struct
 import sys
 import unicodedata
 from base64 import urlsafe_b64encode
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -243,8 +242,7 @@ class Evidence:
         message = b"echolia/1/run" + bytes([suite]) + self.account + device + struct.pack(">Q", last) + chain
         signed(self.signers.get(b64(device), b""), message + frame[62:110], frame[110:174], "a false run")
         known = self.heads.get(device)
-        follows = known is None or first != known[0] + 1 or prev == known[1]
-        must(follows, "a run does not follow the one before it")
+        must(known is None or first != known[0] + 1 or prev == known[1], "a run follows another one")
         if known is None or last > known[0]:
             self.heads[device] = last, chain
 
@@ -256,7 +254,6 @@ def b64(raw: bytes) -> str:
 
 _UNSAFE = re.compile(r"[^\w .,()'+-]+")
 _ESCAPED = re.compile("[^ -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
-_MOST_FRONT = 60_000
 
 
 class PlainFolder:
@@ -268,15 +265,13 @@ class PlainFolder:
         if any(folder.iterdir()):
             raise FileExistsError(folder)
         folder.chmod(0o700)
-        self.folder, self.files, self.counts = folder, 0, Counter[str]()
-        self._lists = dict[str, IO[str]]()
+        self.folder, self.files, self._lists = folder, 0, dict[str, IO[str]]()
 
     def add(self, thing: dict[str, Any]) -> None:
         """One object, as an export's record has it."""
-        self.counts[thing["collection"]] += 1
         if thing["collection"] == "entries" and thing["alive"]:
             front, body = markdown(thing)
-            if len(front) <= _MOST_FRONT:
+            if len(front) <= 60_000:
                 with self._new(self.folder / "entries", file_name(thing)) as file:
                     file.write(front + body)
                 return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from hmac import compare_digest
 from struct import Struct
@@ -47,10 +47,14 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class ChunkKey:
-    """Seals and opens the chunks of one file."""
+    """Seals and opens the chunks of one file.
+
+    `owner` is the recovery signing key (32 bytes) of the phrase that opened it; None if something else did.
+    """
 
     account: bytes
     key: bytes = field(repr=False)
+    owner: bytes | None = None
 
     def seal(self, number: int, last: bool, plaintext: bytes, dice: Dice) -> bytes:
         """A chunk's bytes; the plaintext has `CHUNK_BYTES`."""
@@ -106,7 +110,8 @@ class Head:
         keys = recovery_keys(phrase)
         if keys.box_public != self.recovery_box:
             raise EcholiaError("export_locked")
-        return self._committed(_unsealed(self.fields["recovery"]["box"], keys.box_secret))
+        opened = self._committed(_unsealed(self.fields["recovery"]["box"], keys.box_secret))
+        return replace(opened, owner=keys.sign_public)
 
     def open_with_device(self, box_secret: bytes) -> ChunkKey:
         """The key, by the device that has written the file."""

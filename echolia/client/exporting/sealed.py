@@ -17,7 +17,7 @@ from echolia.client.replica import Replica
 from echolia.client.session import Session
 from echolia.core.errors import EcholiaError
 from echolia.core.export_records import KEYS
-from echolia.e2ee.exports import Cost, new_head
+from echolia.e2ee.exports import new_head
 
 # What is being written ("object" or "run"), how much of it there is, of how much.
 OnProgress = Callable[[str, int, int], None]
@@ -29,16 +29,19 @@ class SealedExport:
     """One export of a home to `target`; see `Device.export`."""
 
     def __init__(
-        self, replica: Replica, session: Session, target: Path, passphrase: str | None, cost: Cost | None,
+        self, replica: Replica, session: Session, target: Path, passphrase: str | None,
         on_progress: OnProgress | None,
     ) -> None:  # fmt: skip
         self._replica, self._session, self._target = replica, session, target
-        self._passphrase, self._cost = passphrase, cost
+        self._passphrase = passphrase
         self._on_progress = on_progress or (lambda _what, _done, _total: None)
         self._objects = Counter[str]()
 
-    async def run(self, sync: Callable[[], Awaitable[object]] | None) -> Exported:
+    async def run(self, sync: Callable[[], Awaitable[object]] | None, *, force: bool) -> Exported:
         """Write it; `sync` brings home and server together first (None: the server is not asked)."""
+        target = self._target
+        if target.is_dir() or (not force and (target.exists() or target.is_symlink())):
+            raise EcholiaError("export_exists", target.name)
         why = "offline" if sync is None else await _failed(sync)
         part, resumed = await self._replica.run(self._begin)
         try:
@@ -78,7 +81,7 @@ class SealedExport:
                     raise
         head, key = new_head(
             identity.account, environment.now_ms(), recovery.recovery_box, identity.keys.box_public,
-            self._passphrase, environment.dice, self._cost,
+            self._passphrase, environment.dice,
         )  # fmt: skip
         return Part.begin(path, head, key, environment), False
 
@@ -137,9 +140,3 @@ async def _failed(step: Callable[[], Awaitable[object]]) -> str:
             raise
         return error.code
     return ""
-
-
-def check_free(target: Path, *, force: bool) -> None:
-    """Return if a file may be written there; raises `export_exists`."""
-    if target.is_dir() or (not force and (target.exists() or target.is_symlink())):
-        raise EcholiaError("export_exists", target.name)
