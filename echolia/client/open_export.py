@@ -18,7 +18,7 @@ import struct
 import sys
 import unicodedata
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -26,13 +26,17 @@ from typing import IO, Any
 from nacl import bindings, pwhash
 from nacl.exceptions import CryptoError
 
-CHUNK, SEALED = 65_536, 24 + 65_536 + 16
+CHUNK, SEALED = 16_384, 24 + 16_384 + 16
 WORDS = Path(__file__).with_name("bip39_english.txt")  # the English list of BIP-39, a word a line
+AEAD, SIGNED = bindings.crypto_aead_xchacha20poly1305_ietf_decrypt, bindings.crypto_sign_open
 KINDS = ("", "log", "keys", "object", "attachment", "evidence", "run", "end")
 
 
 class Refused(Exception):
     """The file, or what was typed, is not what it should be; in words for people."""
+
+
+UNREADABLE = (Refused, LookupError, ValueError, TypeError, AttributeError, struct.error, CryptoError)
 
 
 def must(fact: object, why: str) -> None:
@@ -43,10 +47,7 @@ def must(fact: object, why: str) -> None:
 
 def cbor(raw: bytes) -> Any:
     """The value of CBOR as Echolia writes it: no tags, nothing of indefinite length."""
-    try:
-        value, end = _cbor(raw, 0, 0)
-    except (IndexError, struct.error, ValueError, TypeError):
-        raise Refused("a part of it cannot be read") from None
+    value, end = _cbor(raw, 0, 0)
     must(end == len(raw), "a part of it is followed by something else")
     return value
 
@@ -55,15 +56,13 @@ def _cbor(raw: bytes, at: int, depth: int) -> tuple[Any, int]:
     major, small = raw[at] >> 5, raw[at] & 31
     size = 1 << (small - 24) if small > 23 else 0
     at += 1 + size
-    if small > 27 or major == 6 or depth > 40 or at > len(raw):
-        raise ValueError
+    must(small <= 27 and major != 6 and depth <= 40 and at <= len(raw), "a part of it cannot be read")
     number = int.from_bytes(raw[at - size : at], "big") if size else small
     if major < 2:
         return (number if major == 0 else -1 - number), at
     if major < 4:
+        must(at + number <= len(raw), "a part of it is cut short")
         content = raw[at : at + number]
-        if len(content) != number:
-            raise ValueError
         return (content if major == 2 else content.decode()), at + number
     if major == 7 and size > 1:
         return struct.unpack({2: ">e", 4: ">f", 8: ">d"}[size], raw[at - size : at])[0], at
@@ -91,20 +90,18 @@ def phrase_keys(typed: str) -> tuple[bytes, bytes]:
     place = {word: n for n, word in enumerate(WORDS.read_text("ascii").split())}
     given = typed.lower().split()
     must(len(given) == 24 and all(word in place for word in given), "these are not 24 words of the list")
-    bits = 0
-    for word in given:
-        bits = bits << 11 | place[word]
+    bits = int("".join(f"{place[word]:011b}" for word in given), 2)
     entropy = (bits >> 8).to_bytes(32, "big")
     must(sha(entropy)[0] == bits & 255, "the words do not check: one is another, or two changed places")
     seed = derive(32, entropy, b"", b"echolia1/rec-sgn")
     return derive(32, entropy, b"", b"echolia1/rec-box"), bindings.crypto_sign_seed_keypair(seed)[0]
 
 
-def aead(sealed: bytes, aad: bytes, key: bytes, why: str) -> bytes:
-    """What XChaCha20-Poly1305 sealed, its nonce in front."""
+def opened(why: str, check: Callable[..., bytes], *given: bytes) -> bytes:
+    """What libsodium opens or finds signed; if it does not, the file is refused."""
     try:
-        return bindings.crypto_aead_xchacha20poly1305_ietf_decrypt(sealed[24:], aad, sealed[:24], key)
-    except CryptoError:
+        return check(*given)
+    except (CryptoError, ValueError):
         raise Refused(why) from None
 
 
@@ -112,17 +109,17 @@ class Export:
     """An export that lies on the disk; `header` is readable at once, the rest by its key."""
 
     def __init__(self, path: Path) -> None:
-        self.file = path.open("rb")
-        self.size = os.fstat(self.file.fileno()).st_size
-        start = self.file.read(22)
-        must(len(start) == 22 and start.startswith(b"echolia export\r\n"), "this is no export of Echolia")
-        version, suite, length = struct.unpack(">BBI", start[16:])
+        with path.open("rb") as file:
+            start = file.read(4096 + 22 + 32)
+        must(start.startswith(b"echolia export\r\n") and len(start) > 22, "this is no export of Echolia")
+        version, suite, length = struct.unpack(">BBI", start[16:22])
         must((version, suite) == (1, 1), "this export is of a newer version: get a newer opener")
         must(length <= 4096, "its head is too long")
-        self.head = start + self.file.read(length)
-        self.commitment = self.file.read(32)
-        self.header = cbor(self.head[22:])
-        self.at, self.end = len(self.head) + 32, dict[str, Any]()
+        self.path, self.head, self.commitment = path, start[: 22 + length], start[22 + length : 54 + length]
+        self.header, self.end = cbor(self.head[22:]), dict[str, Any]()
+        locked = self.header["passphrase"] or {"ops": 3, "mem": 1 << 30}
+        fair = 3 <= locked["ops"] <= 16 and 64 << 20 <= locked["mem"] <= 1 << 30
+        must(fair, "its passphrase costs too little or too much to try")
         self.account, self.key, self.owner, self.ending = self.header["account"], b"", b"", b""
 
     def unlock(self, typed: str) -> None:
@@ -134,24 +131,24 @@ class Export:
             must(public == self.header["recovery"]["to"], "these are the words of another account")
             file_key = bindings.crypto_box_seal_open(self.header["recovery"]["box"], public, secret)
         else:
-            fair = 3 <= locked["ops"] <= 16 and 64 << 20 <= locked["mem"] <= 1 << 30
-            must(fair, "its passphrase costs too little or too much to try")
             salt, cost = locked["salt"], {"opslimit": locked["ops"], "memlimit": locked["mem"]}
             key = pwhash.argon2id.kdf(32, unicodedata.normalize("NFC", typed).encode(), salt, **cost)
-            aad = b"echolia/1/export-passphrase" + self.account
-            file_key = aead(locked["sealed"], aad, key, "this passphrase does not open it")
+            aad, sealed = b"echolia/1/export-passphrase" + self.account, locked["sealed"]
+            file_key = opened("this passphrase does not open it", AEAD, sealed[24:], aad, sealed[:24], key)
         derived = derive(64, file_key, sha(self.head), b"echolia1/exp-key")
         must(derived[32:] == self.commitment, "its head was changed")
         self.key = derived[:32]
 
     def chunks(self) -> Iterator[bytes]:
         """The stream, chunk by chunk."""
-        count, rest = divmod(self.size - self.at, SEALED)
+        count, rest = divmod(self.path.stat().st_size - len(self.head) - 32, SEALED)
         must(count > 0 and not rest, "it is cut short")
-        self.file.seek(self.at)
-        for number in range(count):
-            aad = b"echolia/1/export" + self.account + struct.pack(">QB", number, number == count - 1)
-            yield aead(self.file.read(SEALED), aad, self.key, f"chunk {number} was changed, moved or cut off")
+        with self.path.open("rb") as file:
+            file.seek(len(self.head) + 32)
+            for number in range(count):
+                aad = b"echolia/1/export" + self.account + struct.pack(">QB", number, number == count - 1)
+                nonce, sealed = file.read(24), file.read(SEALED - 24)
+                yield opened(f"chunk {number} was changed or moved", AEAD, sealed, aad, nonce, self.key)
 
     def records(self) -> Iterator[tuple[str, bytes]]:
         """Each record's kind and content but the end, which is checked: it must be read to its end."""
@@ -177,19 +174,12 @@ class Export:
             if self.end:
                 must(not left.strip(b"\0"), "something follows its end")
                 left.clear()
-        must(self.end.get("hash") == digest.digest() and self.end["counts"] == counts, "it has no true end")
+        whole = self.end.get("hash") == digest.digest() and self.end["counts"] == counts
+        must(whole and len(self.end) == 4, "it has no true end")
         must(counts["log"] and counts["keys"] == 1 and counts["evidence"] <= 1, "something is missing in it")
         exponent = used.bit_length() - 1
         mask = (1 << (exponent - exponent.bit_length())) - 1  # PADMÉ, then whole chunks
         must(read == -(-((used + mask) & ~mask) // CHUNK) * CHUNK, "it is longer than what it holds")
-
-
-def signed(key: bytes, message: bytes, signature: bytes, why: str) -> None:
-    """Refuse a signature (Ed25519) that does not hold."""
-    try:
-        bindings.crypto_sign_open(signature + message, key)
-    except (CryptoError, ValueError):
-        raise Refused(why) from None
 
 
 class Evidence:
@@ -198,15 +188,15 @@ class Evidence:
     def __init__(self, account: bytes) -> None:
         self.account, self.signers, self.entries, self.hash = account, dict[str, bytes](), 0, bytes(32)
         self.heads, self.recovery_box = dict[bytes, tuple[int, bytes]](), b""
+        self.at: Any = None  # epoch, position and hash of the log, as far as its runs add up
 
     def entry(self, content: bytes) -> None:
         """The next entry of the device log: linked, and signed by those it is to be signed by."""
         entry, signatures = cbor(content)
         fields = cbor(entry)
         must(fields["n"] == self.entries and fields["prev"] == self.hash, "its device log has a gap")
-        genesis = self.entries == 0
+        before, genesis = set(self.signers), self.entries == 0
         must(not genesis or sha(b"echolia/1/account", entry)[:16] == self.account, "the genesis is another's")
-        before = set(self.signers)
         if "recovery" in fields:
             self.signers["recovery"], self.recovery_box = (
                 fields["recovery"]["sign"],
@@ -214,17 +204,27 @@ class Evidence:
             )
         if isinstance(fields.get("device"), dict):
             sign, box = fields["device"]["sign"], fields["device"]["box"]
-            id_ = sha(b"echolia/1/device", sign, box)[:16]
-            self.signers[b64(id_)] = sign
+            self.signers[urlsafe_b64encode(sha(b"echolia/1/device", sign, box)[:16]).decode()[:22]] = sign
         must(signatures and (genesis or before & set(signatures)), "an entry nobody of the account signed")
         for name, signature in signatures.items():
-            key = self.signers.get(name, b"")
-            signed(key, b"echolia/1/device-log-entry" + entry, signature, "a device was not signed in")
+            message = b"echolia/1/device-log-entry" + entry
+            opened("a device was not signed in", SIGNED, signature + message, self.signers.get(name, b""))
         self.entries, self.hash = self.entries + 1, sha(b"echolia/1/device-log", entry)
 
+    def begin(self, content: bytes) -> None:
+        """Where the log begins: at nothing, or at the checkpoint that the server had compacted it to."""
+        fields = cbor(content)
+        seq, epoch = fields["base"], struct.pack(">Q", fields["epoch"])
+        self.at = [fields["epoch"], seq, sha(b"echolia/1/log", self.account, epoch)]
+        for point in (cbor(one["checkpoint"]) for one in fields["checkpoints"]):
+            if point["seq"] == seq:
+                base = sha(b"echolia/1/log-base", self.account, epoch, struct.pack(">Q", seq), point["log"])
+                self.at[2] = point["log"] if point["epoch"] == fields["epoch"] else base
+
     def run(self, content: bytes) -> None:
-        """A run as it was served: its changes are hashed, its signature holds, its device's chain goes on."""
-        form, frame = content[16], content[17:]
+        """A run as it was served: its changes are hashed, its signature holds, chain and log go on."""
+        seq, received_ms, form = struct.unpack(">QQB", content[:17])
+        frame = content[17:]
         _, suite, device, first, count, prev = struct.unpack(">BB16sQI32s", frame[:62])
         chain, at = prev, 174
         for _ in range(count if form != 1 else 0):
@@ -236,20 +236,19 @@ class Evidence:
                 end = body_at + 4 + int.from_bytes(frame[body_at : body_at + 4], "big")
             chain = sha(chain, sha(frame[at:end]) if whole else frame[at:end])
             at = end
-        chain = frame[174:] if form == 1 else chain
         must(form == 1 or at == len(frame), "a run has another length")
-        last = first + count - 1
+        chain, last = (frame[174:] if form == 1 else chain), first + count - 1
         message = b"echolia/1/run" + bytes([suite]) + self.account + device + struct.pack(">Q", last) + chain
-        signed(self.signers.get(b64(device), b""), message + frame[62:110], frame[110:174], "a false run")
+        signer = self.signers.get(urlsafe_b64encode(device).decode()[:22], b"")
+        opened("a run is not signed by a device", SIGNED, frame[110:174] + message + frame[62:110], signer)
         known = self.heads.get(device)
         must(known is None or first != known[0] + 1 or prev == known[1], "a run follows another one")
         if known is None or last > known[0]:
             self.heads[device] = last, chain
-
-
-def b64(raw: bytes) -> str:
-    """Bytes as names are written."""
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+        if seq > self.at[1]:  # what a checkpoint starts from lies before it, and is no link of the log
+            must(seq == self.at[1] + 1, "a run is missing")
+            link = struct.pack(">QI16sQ32sQ", seq, count, device, last, chain, received_ms)
+            self.at = [self.at[0], seq + count - 1, sha(self.at[2], link)]
 
 
 _UNSAFE = re.compile(r"[^\w .,()'+-]+")
@@ -281,7 +280,9 @@ class PlainFolder:
         if first:
             self._lists[name] = self._new(self.folder / "collections", f"{name}.json")
         shown = {key: plain(value) for key, value in thing.items() if key != "state"}
-        self._lists[name].write(("[\n" if first else ",\n") + json.dumps(shown, ensure_ascii=False))
+        self._lists[name].write(
+            ("[\n" if first else ",\n") + json.dumps(shown, ensure_ascii=False, sort_keys=True)
+        )
 
     def close(self) -> None:
         """End every list."""
@@ -308,25 +309,22 @@ def markdown(thing: dict[str, Any]) -> tuple[str, str]:
     fields = {name: value for name, value in thing["fields"].items() if name not in ("body", "created")}
     front = {"title": fields.pop("title", None) or "", "date": iso(thing["fields"].get("created"))}
     front |= {"tags": fields.pop("tags", []), "id": thing["id"].hex()}
-    front |= {**fields, "conflicts": thing["conflicts"]}
+    front |= {**dict(sorted(fields.items())), "conflicts": thing["conflicts"]}
     lines = [f"{name}: {yaml(value)}\n" for name, value in front.items() if value not in (None, {}, [])]
     return "---\n" + "".join(lines) + "---\n", str(thing["fields"].get("body") or "")
 
 
 def yaml(value: object) -> str:
     """The value as JSON that is YAML as well, which joins no escaped halves and knows more ends of lines."""
-    text = json.dumps(plain(value), ensure_ascii=False)
+    text = json.dumps(plain(value), ensure_ascii=False, sort_keys=True)
     return _ESCAPED.sub(lambda found: f"\\U{ord(found[0]):08x}", text)
 
 
 def iso(created: object) -> str | None:
     """A time (ms since 1970) as text; what is text already stays."""
-    if not isinstance(created, int) or isinstance(created, bool):
-        return created if isinstance(created, str) else None
-    try:
+    if isinstance(created, int) and -62_135_596_800_000 <= created < 253_402_300_800_000:
         return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=created)).isoformat()
-    except OverflowError:
-        return None
+    return created if isinstance(created, str) else None
 
 
 def plain(value: Any) -> Any:
@@ -346,13 +344,16 @@ def read(export: Export, told: Any) -> Evidence:
     for kind, content in export.records():
         if kind == "log":
             evidence.entry(content)
+        elif kind == "evidence":
+            evidence.begin(content)
         elif kind == "run":
             evidence.run(content)
         elif kind == "object":
             told(cbor(content))
-    writer = evidence.signers.get(b64(export.end["device"]), b"")
+    writer = evidence.signers.get(urlsafe_b64encode(export.end["device"]).decode()[:22], b"")
     message = b"echolia/1/export-end" + export.account + sha(export.head) + export.ending[64:]
-    signed(writer, message, export.ending[:64], "no device of the account wrote it")
+    opened("no device of the account wrote it", SIGNED, export.ending[:64] + message, writer)
+    must(evidence.at == export.end["position"], "its evidence ends elsewhere")
     must(evidence.recovery_box == export.header["recovery"]["to"], "it is sealed to another account")
     must(export.owner in (b"", evidence.signers["recovery"]), "it was made by somebody else, in your name")
     return evidence
@@ -385,14 +386,13 @@ def main() -> None:
             folder.close()
     except (Refused, OSError) as error:
         sys.exit(f"open_export: {error}")
-    except (LookupError, ValueError, TypeError, AttributeError, struct.error, CryptoError):
+    except UNREADABLE:
         sys.exit("open_export: a part of it has another form than version 1 gives it")
-    counts, made = export.end["counts"], iso(export.header["created"])
-    sys.stdout.write(
-        f"Account {export.account.hex()}, exported {made}: whole and unchanged.\n"
-        f"{counts['object']} objects, {len(evidence.signers) - 1} devices, {counts['run']} signed runs"
-        f"{'' if counts['evidence'] else ' (made without the server: no evidence)'}.\n"
-    )
+    counts = export.end["counts"]
+    without = "" if counts["evidence"] else " (made without the server: no evidence)"
+    said = f"{counts['object']} objects, {len(evidence.signers) - 1} devices, {counts['run']} signed runs{without}"
+    made = iso(export.header["created"])
+    sys.stdout.write(f"Account {export.account.hex()} as of {made}: whole and unchanged.\n{said}.\n")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from echolia.core.push import Item
 
 LOG, KEYS, OBJECT, ATTACHMENT, EVIDENCE, RUN, END = range(1, 8)
 NAMES: Final = ("log", "keys", "object", "attachment", "evidence", "run")
-CHUNK_BYTES: Final = 65_536
+CHUNK_BYTES: Final = 16_384
 MAX_RECORD_BYTES: Final = 64 << 20
 _HEAD: Final = Struct(">BI")
 _ITEM: Final = Struct(">QQB")

@@ -91,15 +91,9 @@ class Head:
 
     def open_with_words(self, typed: str) -> ChunkKey:
         """The key, by the 24 words or the passphrase; raises `export_locked`, `phrase_invalid`."""
-        if not self.has_passphrase:
-            return self.open_with_phrase(typed)
-        if len(typed.split()) == WORDS:
-            try:
-                return self.open_with_phrase(typed)
-            except EcholiaError as error:
-                if error.code == "export_invalid":
-                    raise
-        return self.open_with_passphrase(typed)
+        if self.has_passphrase and len(typed.split()) != WORDS:
+            return self.open_with_passphrase(typed)
+        return self.open_with_phrase(typed)
 
     def open_with_passphrase(self, passphrase: str) -> ChunkKey:
         """The key, by the passphrase, which takes a while."""
@@ -139,9 +133,11 @@ def new_head(
 ) -> tuple[Head, ChunkKey]:  # fmt: skip
     """The head of a new file, and its new key: for the words, the device, and the passphrase if there is one.
 
-    Raises `passphrase_invalid` for one that is too short or too long.
+    Raises `passphrase_invalid` for one that is too short, too long, or looks like the words.
     """
-    if passphrase is not None and len(passphrase) not in PASSPHRASE_CHARACTERS:
+    if passphrase is not None and (
+        len(passphrase) not in PASSPHRASE_CHARACTERS or len(passphrase.split()) == WORDS
+    ):
         raise EcholiaError("passphrase_invalid")
     file_key = dice(32)
     header = {
