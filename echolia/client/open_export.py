@@ -390,9 +390,9 @@ def main() -> None:
         sys.exit("open_export: a part of it has another form than version 1 gives it")
     counts = export.end["counts"]
     without = "" if counts["evidence"] else " (made without the server: no evidence)"
-    said = f"{counts['object']} objects, {len(evidence.signers) - 1} devices, {counts['run']} signed runs{without}"
+    said = f"{counts['object']} objects, {len(evidence.signers) - 1} devices, {counts['run']} signed runs"
     made = iso(export.header["created"])
-    sys.stdout.write(f"Account {export.account.hex()} as of {made}: whole and unchanged.\n{said}.\n")
+    sys.stdout.write(f"Account {export.account.hex()} as of {made}: whole.\n{said}{without}.\n")
 
 
 if __name__ == "__main__":
