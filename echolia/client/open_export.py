@@ -274,8 +274,8 @@ class PlainFolder:
                 with self._new(self.folder / "entries", file_name(thing)) as file:
                     file.write(front + body)
                 return
+        must(re.fullmatch("[a-z][a-z0-9_]{0,31}", thing["collection"]), "a collection has no name")
         name = thing["collection"] if thing["alive"] else "_trash"
-        must(re.fullmatch("[a-z_][a-z0-9_]{0,31}", name), "a collection has no name")
         first = name not in self._lists
         if first:
             self._lists[name] = self._new(self.folder / "collections", f"{name}.json")

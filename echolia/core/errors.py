@@ -95,7 +95,7 @@ CODES: Final[dict[str, str]] = {
     "import_edited": "The note was edited here and in its file. The one here was kept; edit it yourself.",
     "export_invalid": "This is no export, or it is damaged or cut short. Copy or make it again.",
     "export_locked": "These words or this passphrase do not open the export. Give those it was made with.",
-    "export_exists": "There is something of this name already. Choose another, or say --force.",
+    "export_exists": "There is something of this name already, and it was left alone. Choose another.",
     "export_own": "This export is of this very account: what is in it comes by syncing, if it is not here.",
     "passphrase_invalid": "A passphrase is text of 8 to 1,024 characters. Choose another.",
     "pairing_code_invalid": "This is not a pairing code, or part of it is missing.",

@@ -18,9 +18,12 @@ from tests.support.devices import World
 
 OPENER = Path(open_export.__file__)
 # Runs a program with nothing importable but the standard library and what lies in one folder.
-_BARE = (
-    "import runpy, sys; sys.path.insert(0, sys.argv.pop(1)); runpy.run_path(sys.argv[1], run_name='__main__')"
-)
+_BARE = """
+import runpy, sys
+sys.path.insert(0, sys.argv[1])
+sys.argv = sys.argv[2:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 async def account(

@@ -42,9 +42,13 @@ class Part:
         with home_faults():
             path.unlink(missing_ok=True)
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            file = os.fdopen(handle, "r+b", buffering=0)
-            file.write(head.raw + head.commitment)
-        return cls(path, file, head, key, environment)
+            part = cls(path, os.fdopen(handle, "r+b", buffering=0), head, key, environment)
+            try:
+                part._write(head.raw + head.commitment)
+            except BaseException:
+                part.close()
+                raise
+        return part
 
     @classmethod
     def go_on(cls, path: Path, head: Head, key: ChunkKey, environment: Environment) -> Self:
@@ -109,10 +113,12 @@ class Part:
     def _seal(self, plaintext: bytes, *, last: bool) -> None:
         chunk = self._key.seal(self._number, last, plaintext, self._environment.dice)
         with home_faults():
-            written = self._file.write(chunk)
-        if written != len(chunk):
-            raise EcholiaError("disk_full")
+            self._write(chunk)
         self._number += 1
+
+    def _write(self, raw: bytes) -> None:
+        if self._file.write(raw) != len(raw):  # a disk that fills up takes the first part of it
+            raise EcholiaError("disk_full")
 
     def _left_behind(self) -> Iterator[Record]:
         parser = Parser()
