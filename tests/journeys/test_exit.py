@@ -1,4 +1,4 @@
-"""Leaving: an account on one server, exported, taken into another on another server; the first is gone by then."""
+"""Leaving: an account is exported and taken into another, on another server; the first is gone by then."""
 
 from __future__ import annotations
 

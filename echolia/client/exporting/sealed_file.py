@@ -98,7 +98,10 @@ def plain_chunks(file: BinaryIO, head: Head, key: ChunkKey, *, part: bool) -> It
 
 
 def _opened(path: Path) -> BinaryIO:
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise EcholiaError("import_unreadable", (error.strerror or "not readable").lower()) from None
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise EcholiaError("import_unreadable", "not a regular file")

@@ -91,8 +91,10 @@ def thing(**fields: object) -> dict[str, object]:
 
 @pytest.mark.parametrize(
     "title",
-    ["../../etc/passwd", "/", ".", "..", ".hidden", "con", "a\x00b", "x" * 4000, "\U0001f426" * 200, "a/b\\c:d*e?",
-     "line\none", "\u202ehidden", ""],
+    [
+        "../../etc/passwd", "/", ".", "..", ".hidden", "con", "a\x00b", "x" * 4000, "\U0001f426" * 200,
+        "a/b\\c:d*e?", "line\none", "\u202ehidden", "",
+    ],
 )  # fmt: skip
 def test_no_title_leads_outside_or_hides(tmp_path: Path, title: str) -> None:
     plain = open_export.PlainFolder(tmp_path / "out")

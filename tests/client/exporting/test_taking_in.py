@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -185,6 +186,44 @@ async def test_what_is_too_large_for_one_change_comes_in_pieces(world: World, el
             assert (record.alive, record.recovered) == (alive, False)
             assert (record.fields["body"], record.fields["front"]) == ("x" * 700_000, "y" * 700_000)
     assert states(one) == states(two)
+
+
+async def test_what_has_grown_too_large_since_comes_in_pieces_too(world: World, elsewhere: World) -> None:
+    laptop, phrase = await account(world)
+    entries = laptop.collection("entries")
+    note = await entries.create({"title": "small", "body": "x" * 600_000})
+    await laptop.export(world.folder / "small", online=False)
+    await entries.update(note, {"front": "y" * 700_000, "title": "large"})
+    await laptop.export(world.folder / "large", online=False)
+    one, _ = await account(elsewhere, "one")
+    two = await elsewhere.added(one, "two")
+    await one.take_in(world.folder / "small", phrase)
+    await one.sync()
+    assert (await one.take_in(world.folder / "large", phrase)).updated == 1
+    for device in (one, two):
+        await device.sync()
+        check_home(device)
+        record = await device.collection("entries").get(note)
+        assert (record.title, record.fields["front"]) == ("large", "y" * 700_000)
+    assert states(one) == states(two)
+
+
+async def test_one_field_that_is_too_large_is_named_and_left_out(world: World, elsewhere: World) -> None:
+    laptop, phrase = await account(world)
+    entries = laptop.collection("entries")
+    note = await entries.create({"title": "long", "body": noise(0)})
+    await entries.update(note, {"body": [SpliceText(0, 0, noise(1))]})
+    other = await entries.create({"title": "short"})
+    await laptop.export(world.folder / "out", online=False)
+    one, _ = await account(elsewhere, "one")
+    done = await one.take_in(world.folder / "out", phrase)
+    assert (done.new, [(left.id, left.code) for left in done.not_taken]) == (1, [(note, "body_too_large")])
+    assert set(states(one)) == {bytes.fromhex(other)}
+
+
+def noise(seed: int) -> str:
+    """A text that nothing makes shorter."""
+    return Random(seed).randbytes(400_000).hex()
 
 
 async def test_collections_that_this_app_does_not_know_come_along(world: World, elsewhere: World) -> None:

@@ -1,4 +1,4 @@
-"""What a person does who leaves: exports by the command line, sealed and plain, and the way into another account."""
+"""What a person does who leaves: exports, sealed and plain, and the way into another account."""
 
 from __future__ import annotations
 
