@@ -130,7 +130,7 @@ def test_what_json_and_yaml_cannot_say_is_written_all_the_same(tmp_path: Path) -
     [path] = (tmp_path / "out" / "entries").iterdir()
     [note] = list(reader_for(path))
     assert not hasattr(note, "code")
-    assert (note.title, note.body) == ("x y: z", "---\ntext\r\n")  # type: ignore[union-attr]
+    assert (note.title, note.body) == ("x y: z", "---\ntext\r\n")
     [listed] = json.loads((tmp_path / "out" / "collections" / "memories.json").read_text())
     assert listed["fields"]["meta"] == {
         "b": "ff", "n": "nan", "i": "inf", "t": "\u2028\x85\x00 \U0001f426 \ud7ff", "d": {"6b": [1.5]}

@@ -208,17 +208,29 @@ async def test_what_has_grown_too_large_since_comes_in_pieces_too(world: World, 
     assert states(one) == states(two)
 
 
-async def test_one_field_that_is_too_large_is_named_and_left_out(world: World, elsewhere: World) -> None:
+async def test_a_text_that_is_too_large_comes_in_pieces_as_well(world: World, elsewhere: World) -> None:
     laptop, phrase = await account(world)
+    phone = await world.added(laptop)
     entries = laptop.collection("entries")
     note = await entries.create({"title": "long", "body": noise(0)})
-    await entries.update(note, {"body": [SpliceText(0, 0, noise(1))]})
-    other = await entries.create({"title": "short"})
+    await entries.update(note, {"body": [SpliceText(100, 50, noise(1))]})
+    for device in (laptop, phone):
+        await device.sync()
+    await phone.collection("entries").update(note, {"body": [SpliceText(9, 9, "by the phone \U0001f426")]})
+    for device in (phone, laptop):
+        await device.sync()
     await laptop.export(world.folder / "out", online=False)
     one, _ = await account(elsewhere, "one")
+    two = await elsewhere.added(one, "two")
     done = await one.take_in(world.folder / "out", phrase)
-    assert (done.new, [(left.id, left.code) for left in done.not_taken]) == (1, [(note, "body_too_large")])
-    assert set(states(one)) == {bytes.fromhex(other)}
+    assert (done.new, done.not_taken) == (1, ())
+    assert (await one.take_in(world.folder / "out", phrase)).unchanged == 1
+    for device in (one, two):
+        await device.sync()
+        check_home(device)
+        record = await device.collection("entries").get(note)
+        assert record.fields == (await entries.get(note)).fields
+    assert states(one) == states(two)
 
 
 def noise(seed: int) -> str:
