@@ -213,7 +213,7 @@ async def test_a_text_that_is_too_large_comes_in_pieces_as_well(world: World, el
     phone = await world.added(laptop)
     entries = laptop.collection("entries")
     note = await entries.create({"title": "long", "body": noise(0)})
-    await entries.update(note, {"body": [SpliceText(100, 50, noise(1))]})
+    await entries.update(note, {"body": [SpliceText(300_000, 0, noise(1))]})
     for device in (laptop, phone):
         await device.sync()
     await phone.collection("entries").update(note, {"body": [SpliceText(9, 9, "by the phone \U0001f426")]})
@@ -235,7 +235,7 @@ async def test_a_text_that_is_too_large_comes_in_pieces_as_well(world: World, el
 
 def noise(seed: int) -> str:
     """A text that nothing makes shorter."""
-    return Random(seed).randbytes(400_000).hex()
+    return Random(seed).randbytes(150_000).hex()
 
 
 async def test_collections_that_this_app_does_not_know_come_along(world: World, elsewhere: World) -> None:
