@@ -108,17 +108,14 @@ class Head:
         return replace(opened, owner=keys.sign_public)
 
     def open_with_device(self, box_secret: bytes) -> ChunkKey:
-        """The key, by the device that has written the file."""
-        return self._committed(_unsealed(self.fields["device"], box_secret))
+        """The key, by the device that has begun the file: nobody else can have chosen it."""
+        key = _device_key(box_secret, self.account)
+        return self._committed(_opened(self.fields["device"], _device_aad(self.account), key))
 
     def _by_passphrase(self, passphrase: str) -> bytes:
         given = self.fields["passphrase"]
         key = _stretched(passphrase, given["salt"], Cost(given["ops"], given["mem"]))
-        nonce, sealed = given["sealed"][:NONCE_BYTES], given["sealed"][NONCE_BYTES:]
-        try:
-            return aead_open(sealed, _passphrase_aad(self.account), nonce, key)
-        except CryptoError:
-            raise EcholiaError("export_locked") from None
+        return _opened(given["sealed"], _passphrase_aad(self.account), key)
 
     def _committed(self, file_key: bytes) -> ChunkKey:
         key, commitment = _keys(file_key, self.raw)
@@ -128,7 +125,7 @@ class Head:
 
 
 def new_head(
-    account: bytes, created_ms: int, recovery_box: bytes, device_box: bytes, passphrase: str | None,
+    account: bytes, created_ms: int, recovery_box: bytes, device_secret: bytes, passphrase: str | None,
     dice: Dice, cost: Cost | None = None,
 ) -> tuple[Head, ChunkKey]:  # fmt: skip
     """The head of a new file, and its new key: for the words, the device, and the passphrase if there is one.
@@ -144,7 +141,7 @@ def new_head(
         "account": account,
         "created": created_ms,
         "recovery": {"to": recovery_box, "box": crypto_box_seal(file_key, recovery_box)},
-        "device": crypto_box_seal(file_key, device_box),
+        "device": _sealed(file_key, _device_aad(account), _device_key(device_secret, account), dice),
         "passphrase": None,
     }
     if passphrase is not None:
@@ -192,7 +189,7 @@ def read_head(raw: bytes) -> Head:
 
 def _well_formed(fields: Any) -> bool:
     if not _is_map(
-        fields, {"account": 16, "created": int, "recovery": dict, "device": 80, "passphrase": None}
+        fields, {"account": 16, "created": int, "recovery": dict, "device": 72, "passphrase": None}
     ):
         return False
     if not 0 <= fields["created"] < 2**53 or not _is_map(fields["recovery"], {"to": 32, "box": 80}):
@@ -226,10 +223,21 @@ def _unsealed(box: bytes, secret: bytes) -> bytes:
         raise EcholiaError("export_locked") from None
 
 
+def _sealed(file_key: bytes, aad: bytes, key: bytes, dice: Dice) -> bytes:
+    nonce = dice(NONCE_BYTES)
+    return nonce + aead_seal(file_key, aad, nonce, key)
+
+
+def _opened(sealed: bytes, aad: bytes, key: bytes) -> bytes:
+    try:
+        return aead_open(sealed[NONCE_BYTES:], aad, sealed[:NONCE_BYTES], key)
+    except CryptoError:
+        raise EcholiaError("export_locked") from None
+
+
 def _locked(file_key: bytes, account: bytes, passphrase: str, cost: Cost, dice: Dice) -> dict[str, Any]:
-    salt, nonce = dice(16), dice(NONCE_BYTES)
-    key = _stretched(passphrase, salt, cost)
-    sealed = nonce + aead_seal(file_key, _passphrase_aad(account), nonce, key)
+    salt = dice(16)
+    sealed = _sealed(file_key, _passphrase_aad(account), _stretched(passphrase, salt, cost), dice)
     return {"salt": salt, "ops": cost.ops, "mem": cost.mem, "sealed": sealed}
 
 
@@ -240,3 +248,11 @@ def _stretched(passphrase: str, salt: bytes, cost: Cost) -> bytes:
 
 def _passphrase_aad(account: bytes) -> bytes:
     return b"echolia/1/export-passphrase" + account
+
+
+def _device_key(box_secret: bytes, account: bytes) -> bytes:
+    return derive(32, box_secret, account, b"echolia1/exp-dev")
+
+
+def _device_aad(account: bytes) -> bytes:
+    return b"echolia/1/export-device" + account

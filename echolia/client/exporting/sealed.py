@@ -80,7 +80,7 @@ class SealedExport:
                 if error.code not in {"export_locked", "export_invalid"}:
                     raise
         head, key = new_head(
-            identity.account, environment.now_ms(), recovery.recovery_box, identity.keys.box_public,
+            identity.account, environment.now_ms(), recovery.recovery_box, identity.keys.box_secret,
             self._passphrase, environment.dice,
         )  # fmt: skip
         return Part.begin(path, head, key, environment), False

@@ -9,14 +9,17 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from echolia.client import Declaration, Device, EcholiaError, Increment, declare
+from echolia.client.exporting.sealed_file import SealedFile
+from echolia.client.ledger import device_log
 from echolia.client.transport import Answer, Request
 from echolia.core.export_records import CHUNK_BYTES
 from echolia.core.merge import decode, view
-from echolia.e2ee.exports import SEALED_CHUNK_BYTES
+from echolia.e2ee.exports import SEALED_CHUNK_BYTES, new_head
 from tests.client.test_checkpoints import base_of, compacted, filled
 from tests.support.devices import World
 from tests.support.exports import account, held
@@ -218,6 +221,23 @@ async def test_a_part_that_was_damaged_or_is_for_others_is_no_obstacle(world: Wo
     held(target, "another passphrase")
     target.rename(part)
     assert (await laptop.export(target, passphrase="another passphrase")).resumed
+
+
+async def test_a_part_that_somebody_planted_is_not_gone_on_with(world: World) -> None:
+    laptop, phrase = await account(world)
+    await laptop.collection("entries").create({"title": "x"})
+    target, part = world.folder / "out", world.folder / "out.part"
+    identity = laptop._replica.identity
+    recovery = device_log(laptop._replica.database).recovery_box
+    # Whoever plants it knows all that is public, and the file key that they chose.
+    head, key = new_head(identity.account, 0, recovery, bytes(32), None, Random(1).randbytes)
+    part.write_bytes(head.raw + head.commitment)
+    assert not (await laptop.export(target)).resumed
+    held(target, phrase)
+    export = SealedFile(target)
+    with pytest.raises(EcholiaError, match="export_invalid"):
+        list(export.records(key))
+    export.close()
 
 
 async def test_evidence_that_was_fetched_is_kept_without_the_server(world: World) -> None:

@@ -105,12 +105,13 @@ class File:
     @property
     def head(self) -> bytes:
         """All that the commitment covers."""
-        public, device = self.to.public["box"], LAPTOP.public["box"]
+        public, nonce = self.to.public["box"], seed("device nonce")[:24]
+        own = ref.b(32, LAPTOP.box_secret, self.account, b"echolia1/exp-dev")
         fields = {
             "account": self.account,
             "created": CREATED,
             "recovery": {"to": public, "box": ref.sealed_box(self.key, public, seed("ephemeral 1"))},
-            "device": ref.sealed_box(self.key, device, seed("ephemeral 2")),
+            "device": nonce + aead(self.key, b"echolia/1/export-device" + self.account, nonce, own),
             "passphrase": None if self.passphrase is None else self._locked(*self.passphrase),
         }
         raw = ref.cbor(fields)
