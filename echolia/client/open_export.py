@@ -20,6 +20,7 @@ import unicodedata
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from hmac import compare_digest
 from pathlib import Path
 from typing import IO, Any
 
@@ -136,7 +137,7 @@ class Export:
             aad, sealed = b"echolia/1/export-passphrase" + self.account, locked["sealed"]
             file_key = opened("this passphrase does not open it", AEAD, sealed[24:], aad, sealed[:24], key)
         derived = derive(64, file_key, sha(self.head), b"echolia1/exp-key")
-        must(derived[32:] == self.commitment, "its head was changed")
+        must(compare_digest(derived[32:], self.commitment), "its head was changed")
         self.key = derived[:32]
 
     def chunks(self) -> Iterator[bytes]:
@@ -177,8 +178,7 @@ class Export:
         whole = self.end.get("hash") == digest.digest() and self.end["counts"] == counts
         must(whole and len(self.end) == 4, "it has no true end")
         must(counts["log"] and counts["keys"] == 1 and counts["evidence"] <= 1, "something is missing in it")
-        exponent = used.bit_length() - 1
-        mask = (1 << (exponent - exponent.bit_length())) - 1  # PADMÉ, then whole chunks
+        mask = (1 << ((e := used.bit_length() - 1) - e.bit_length())) - 1  # PADMÉ, then whole chunks
         must(read == -(-((used + mask) & ~mask) // CHUNK) * CHUNK, "it is longer than what it holds")
 
 
@@ -195,7 +195,7 @@ class Evidence:
         entry, signatures = cbor(content)
         fields = cbor(entry)
         must(fields["n"] == self.entries and fields["prev"] == self.hash, "its device log has a gap")
-        before, genesis = set(self.signers), self.entries == 0
+        before, genesis = dict(self.signers), self.entries == 0
         must(not genesis or sha(b"echolia/1/account", entry)[:16] == self.account, "the genesis is another's")
         if "recovery" in fields:
             self.signers["recovery"], self.recovery_box = (
@@ -205,7 +205,8 @@ class Evidence:
         if isinstance(fields.get("device"), dict):
             sign, box = fields["device"]["sign"], fields["device"]["box"]
             self.signers[urlsafe_b64encode(sha(b"echolia/1/device", sign, box)[:16]).decode()[:22]] = sign
-        must(signatures and (genesis or before & set(signatures)), "an entry nobody of the account signed")
+        known = genesis or any(before.get(name) == self.signers.get(name, name) for name in signatures)
+        must(signatures and known, "an entry nobody of the account signed")
         for name, signature in signatures.items():
             message = b"echolia/1/device-log-entry" + entry
             opened("a device was not signed in", SIGNED, signature + message, self.signers.get(name, b""))
@@ -389,10 +390,9 @@ def main() -> None:
     except UNREADABLE:
         sys.exit("open_export: a part of it has another form than version 1 gives it")
     counts = export.end["counts"]
-    without = "" if counts["evidence"] else " (made without the server: no evidence)"
+    sys.stdout.write(f"Account {export.account.hex()} as of {iso(export.header['created'])}: whole.\n")
     said = f"{counts['object']} objects, {len(evidence.signers) - 1} devices, {counts['run']} signed runs"
-    made = iso(export.header["created"])
-    sys.stdout.write(f"Account {export.account.hex()} as of {made}: whole.\n{said}{without}.\n")
+    sys.stdout.write(f"{said}{'' if counts['evidence'] else ' (made without the server: no evidence)'}.\n")
 
 
 if __name__ == "__main__":

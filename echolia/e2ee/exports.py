@@ -10,8 +10,6 @@ from hmac import compare_digest
 from struct import Struct
 from typing import Any, Final
 
-from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_decrypt as aead_open
-from nacl.bindings import crypto_aead_xchacha20poly1305_ietf_encrypt as aead_seal
 from nacl.bindings import crypto_box_seal, crypto_box_seal_open, crypto_scalarmult_base
 from nacl.exceptions import CryptoError
 from nacl.pwhash import argon2id
@@ -19,9 +17,10 @@ from nacl.pwhash import argon2id
 from echolia.core import canonical
 from echolia.core.errors import EcholiaError
 from echolia.core.export_records import CHUNK_BYTES, invalid
+from echolia.e2ee import aead
+from echolia.e2ee.aead import NONCE_BYTES
 from echolia.e2ee.derive import derive
 from echolia.e2ee.recovery import WORDS, recovery_keys
-from echolia.e2ee.sealing import NONCE_BYTES
 
 MAGIC: Final = b"echolia export\r\n"
 SEALED_CHUNK_BYTES: Final = NONCE_BYTES + CHUNK_BYTES + 16
@@ -58,15 +57,14 @@ class ChunkKey:
 
     def seal(self, number: int, last: bool, plaintext: bytes, dice: Dice) -> bytes:
         """A chunk's bytes; the plaintext has `CHUNK_BYTES`."""
-        nonce = dice(NONCE_BYTES)
-        return nonce + aead_seal(plaintext, self._aad(number, last), nonce, self.key)
+        return _sealed(plaintext, self._aad(number, last), self.key, dice)
 
     def open(self, number: int, last: bool, chunk: bytes) -> bytes:
         """The plaintext of the chunk in this place; raises `export_invalid`."""
-        try:
-            return aead_open(chunk[NONCE_BYTES:], self._aad(number, last), chunk[:NONCE_BYTES], self.key)
-        except (CryptoError, ValueError, TypeError):
-            raise invalid(f"chunk {number} does not open") from None
+        plaintext = aead.unseal(self.key, chunk[:NONCE_BYTES], chunk[NONCE_BYTES:], self._aad(number, last))
+        if plaintext is None:
+            raise invalid(f"chunk {number} does not open")
+        return plaintext
 
     def _aad(self, number: int, last: bool) -> bytes:
         return b"echolia/1/export" + self.account + number.to_bytes(8, "big") + bytes((last,))
@@ -223,16 +221,16 @@ def _unsealed(box: bytes, secret: bytes) -> bytes:
         raise EcholiaError("export_locked") from None
 
 
-def _sealed(file_key: bytes, aad: bytes, key: bytes, dice: Dice) -> bytes:
+def _sealed(plaintext: bytes, aad: bytes, key: bytes, dice: Dice) -> bytes:
     nonce = dice(NONCE_BYTES)
-    return nonce + aead_seal(file_key, aad, nonce, key)
+    return nonce + aead.seal(key, nonce, plaintext, aad)
 
 
 def _opened(sealed: bytes, aad: bytes, key: bytes) -> bytes:
-    try:
-        return aead_open(sealed[NONCE_BYTES:], aad, sealed[:NONCE_BYTES], key)
-    except CryptoError:
-        raise EcholiaError("export_locked") from None
+    plaintext = aead.unseal(key, sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], aad)
+    if plaintext is None:
+        raise EcholiaError("export_locked")
+    return plaintext
 
 
 def _locked(file_key: bytes, account: bytes, passphrase: str, cost: Cost, dice: Dice) -> dict[str, Any]:

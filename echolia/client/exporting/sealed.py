@@ -72,7 +72,7 @@ class SealedExport:
         if left is not None and left.recovery_box == recovery.recovery_box:
             try:
                 key = left.open_with_device(identity.keys.box_secret)
-                if left.has_passphrase == (self._passphrase is not None):
+                if left.has_passphrase is (self._passphrase is not None):
                     if self._passphrase is not None:
                         left.open_with_passphrase(self._passphrase)
                     return Part.go_on(path, left, key, environment), True
