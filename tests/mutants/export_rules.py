@@ -7,7 +7,7 @@ from typing import Final
 from tests.mutants.mutant import Mutant
 
 _KEYS: Final = "echolia/e2ee/exports.py"
-_RECORDS: Final = "echolia/core/export_records.py"
+_FILE: Final = "echolia/client/exporting/sealed_file.py"
 _VERIFYING: Final = "echolia/client/exporting/verifying.py"
 _PART: Final = "echolia/client/exporting/part.py"
 _TAKING: Final = "echolia/client/exporting/taking_in.py"
@@ -38,10 +38,10 @@ EXPORTS: Final = (
         _VECTORS,
     ),
     Mutant(
-        "an export's end is believed whatever it says",
-        _RECORDS,
-        '        if end.encode() != content or not end.counts["keys"]:\n',
-        "        if not end:\n",
+        "something may follow an export's end",
+        _FILE,
+        "    if plaintext != _ZEROS[: len(plaintext)]:\n",
+        "    if not plaintext and _ZEROS:\n",
         _VECTORS,
     ),
     Mutant(
