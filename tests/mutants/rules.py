@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from tests.mutants.device_rules import DEVICE
+from tests.mutants.export_rules import EXPORTS
 from tests.mutants.key_rules import KEYS
 from tests.mutants.merge_rules import MERGE
 from tests.mutants.mutant import Mutant
 from tests.mutants.secret_rules import SECRETS
 from tests.mutants.server_rules import SERVER
 
-ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *KEYS, *SECRETS, *SERVER, *MERGE)
+ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *KEYS, *SECRETS, *SERVER, *MERGE, *EXPORTS)

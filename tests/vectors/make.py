@@ -10,6 +10,7 @@ from tests.vectors.cases import (
     checkpoints,
     device_logs,
     envelopes,
+    exports,
     generations,
     key_boxes,
     log_pages,
@@ -40,6 +41,7 @@ MAKERS = (
     pairings.cases,
     checkpoints.cases,
     vaults.cases,
+    exports.cases,
 )
 
 
