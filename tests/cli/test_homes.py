@@ -34,6 +34,7 @@ WORDS = {
     "search": ["x"],
     "revoke": ["00", "--yes"],
     "confirm": ["00"],
+    "export": ["out.echolia"],
     "phrase": ["--yes"],
     "account": ["delete", "--confirm", "00"],
     "passphrase": ["set"],

@@ -12,7 +12,7 @@ from echolia.client import Device, EcholiaError, Increment
 from echolia.client.transport import Answer, Request
 from echolia.core.ids import b64, unb64
 from echolia.core.push import ELIDED, Page, item_head, page_head, read_page
-from tests.client.crashes import check_home, states
+from tests.client.crash_stage import check_home, states
 from tests.support.devices import World
 
 DAY_S = 86_400

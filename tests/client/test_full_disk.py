@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 from echolia.client import Device
-from tests.client.crashes import check_home
+from tests.client.crash_stage import check_home
 from tests.support.devices import World
 
 # The file size limit stands in for a full disk: beyond it a write fails with EFBIG instead of ENOSPC.

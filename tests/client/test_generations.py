@@ -17,7 +17,7 @@ from echolia.client.transport import Answer, Request
 from echolia.core.ids import b64
 from echolia.core.runs import read_change
 from echolia.restoring import restored
-from tests.client.crashes import check_home
+from tests.client.crash_stage import check_home
 from tests.client.test_convergence import states
 from tests.support.devices import Meddler, World, documents
 from tests.support.server import Clock, served

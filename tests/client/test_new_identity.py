@@ -14,7 +14,7 @@ from echolia.client.transport import Answer, Request
 from echolia.core.collections import declare
 from echolia.core.merge import ObjectState, decode
 from echolia.core.merge.registers import Register
-from tests.client.crashes import check_home, states
+from tests.client.crash_stage import check_home, states
 from tests.support.devices import World
 
 KIT = declare("kit", one="lww", title="multi", tags="set", seen="counter", text="text")

@@ -11,7 +11,7 @@ import pytest
 
 from echolia.client import Device, Increment
 from echolia.restoring import restored
-from tests.client.crashes import check_home, states
+from tests.client.crash_stage import check_home, states
 from tests.support.devices import World
 from tests.support.server import Clock, served
 

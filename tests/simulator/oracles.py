@@ -12,7 +12,7 @@ from echolia.core import runs
 from echolia.core.clock import CLAMPED_LOGICAL
 from echolia.core.merge import canonical_view, decode
 from echolia.core.parts import find_parts, leaf_of
-from tests.client.crashes import check_home
+from tests.client.crash_stage import check_home
 from tests.simulator.edits import CANARY, shown, wrong_on
 from tests.simulator.expectations import Event, Shown
 from tests.simulator.machines import Machine

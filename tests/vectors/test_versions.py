@@ -23,7 +23,9 @@ from echolia.core import canonical, checkpoints, push, runs
 from echolia.core.device_entries import SignedEntry
 from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
+from echolia.core.export_records import Parser, Record
 from echolia.core.ids import b64
+from echolia.e2ee.exports import MAGIC, head_length
 from echolia.e2ee.keys import AccountSecrets, KeyPairs, open_key_box
 from echolia.e2ee.pairing import Code
 from echolia.e2ee.vault_seal import SealedVault
@@ -168,6 +170,12 @@ PLACES: Final[Mapping[str, Place]] = {
         lambda v: SealedVault.decode({**_SEALED, "v": v}),
         (0, 1, 3, *VALUES[2:]),
         frozenset({"home_newer", "home_damaged"}),
+    ),
+    "export": Place(
+        "e2ee/exports.py", lambda v: head_length(MAGIC + bytes((v, 1)) + bytes(4)), BYTES
+    ),
+    "export's records": Place(
+        "core/export_records.py", lambda v: list(Parser().feed(Record(v, b"").encode())), (0, 8, 255)
     ),
     "home's database": Place(
         "client/database.py",
