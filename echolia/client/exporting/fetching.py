@@ -11,7 +11,7 @@ from echolia.client.exporting.evidence import Evidence, Served
 from echolia.client.exporting.part import Part
 from echolia.client.pages import pull_base, pull_page, read_served
 from echolia.client.replica import Replica
-from echolia.client.session import Session, bytes_of
+from echolia.client.session import ANSWERED, Session, bytes_of
 from echolia.core.errors import EcholiaError
 from echolia.core.export_records import EVIDENCE, RUN, Record, pack_item, unpack_item
 from echolia.core.positions import LogPosition
@@ -37,7 +37,7 @@ class Fetching:
         served = await self._served()
         evidence = await self._replica.run(self._begin, served)
         while evidence.at_base:
-            page = read_served(await pull_base(self._session, served.base, evidence.before))
+            page = _read(await pull_base(self._session, served.base, evidence.before))
             await self._replica.run(self._take, evidence, page)
             if not page.more:
                 evidence.end_base()
@@ -45,7 +45,7 @@ class Fetching:
                 raise EcholiaError("server_invalid", "the base does not end")
         more = True
         while more:
-            page = read_served(await pull_page(self._session, evidence.position, elide_own=False))
+            page = _read(await pull_page(self._session, evidence.position, elide_own=False))
             await self._replica.run(self._take, evidence, page)
             more = self._goes_on(evidence.position, page)
             self._on_runs(evidence.position.seq, page.head.seq)
@@ -102,6 +102,12 @@ class Fetching:
             )
         if evidence.log_at(at.seq) not in (None, at.log):
             raise EcholiaError("log_rewritten", f"position {at.seq} was another one before")
+
+
+def _read(raw: bytes) -> Page:
+    """A page. It is no evidence against the server: every timer of the next requests would keep it alive."""
+    ANSWERED.set(b"")
+    return read_served(raw)
 
 
 def _point(fields: Any) -> dict[str, bytes]:
