@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from echolia.client import ledger, live_changes
 from echolia.client.applying import Applied, Applier
@@ -11,7 +11,7 @@ from echolia.client.replica import Replica
 from echolia.client.session import Session, bytes_of
 from echolia.client.verifier import Head, verify_base_item
 from echolia.core.checkpoints import Checkpoint, checkpoint_message, decode, live_root
-from echolia.core.device_log import DeviceLog, entry_hash
+from echolia.core.device_log import DeviceLog, SignedEntry, entry_hash
 from echolia.core.errors import EcholiaError
 from echolia.core.positions import NOTHING_SEEN, LogPosition, log_base
 from echolia.core.push import Page
@@ -75,11 +75,20 @@ def _verified(replica: Replica, fields: object) -> tuple[Checkpoint, bytes]:
     if not isinstance(fields, Mapping):
         raise EcholiaError("server_invalid", "expected a checkpoint")
     raw, author = bytes_of(fields, "checkpoint"), bytes_of(fields, "device", 16)
-    log = ledger.device_log(replica.database)
+    log, entries = ledger.device_log(replica.database), ledger.device_entries(replica.database)
+    point = signed_checkpoint(log, entries, author, raw, bytes_of(fields, "signature"))
+    _check_former(replica, point)
+    return point, raw
+
+
+def signed_checkpoint(
+    log: DeviceLog, entries: Sequence[SignedEntry], author: bytes, raw: bytes, signature: bytes
+) -> Checkpoint:
+    """The checkpoint, which a device of this log signed and which fits the log (`entries` are all of its)."""
     device = log.devices.get(author)
     if device is None:
         raise EcholiaError("ghost_device", "a checkpoint by a device that the account never added")
-    if not verify(device.sign, checkpoint_message(log.account, author, raw), bytes_of(fields, "signature")):
+    if not verify(device.sign, checkpoint_message(log.account, author, raw), signature):
         raise EcholiaError("chain_broken", "a checkpoint's signature does not hold")
     try:
         point = decode(raw)
@@ -90,16 +99,14 @@ def _verified(replica: Replica, fields: object) -> tuple[Checkpoint, bytes]:
     own = point.heads.get(author)
     if device.revoked and own is not None and own.counter > device.revoked.last:
         raise EcholiaError("ghost_device", "a checkpoint that its author made after it was revoked")
-    _check_devices(replica, log, point)
-    return point, raw
-
-
-def _check_devices(replica: Replica, log: DeviceLog, point: Checkpoint) -> None:
     if point.devices_n > log.length:
         raise EcholiaError("log_rolled_back", f"a checkpoint names a device log of {point.devices_n} entries")
-    entries = ledger.device_entries(replica.database)
     if entry_hash(entries[point.devices_n - 1].entry) != point.devices_head:
         raise EcholiaError("history_forked", f"a checkpoint names another device log at {point.devices_n}")
+    return point
+
+
+def _check_former(replica: Replica, point: Checkpoint) -> None:
     for device, former in ledger.former_heads(replica.database).items():
         head = point.heads.get(device)
         if head is not None and head.counter == former.counter and head.chain != former.chain:

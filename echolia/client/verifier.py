@@ -119,7 +119,7 @@ def verify_page(known: Known, page: Page) -> VerifiedPage:
     for item in page.items:
         run = verify_item(known, item)
         recent[run.after.seq] = run.after.log
-        known = _after(known, run)
+        known = follow(known, run)
         found.append(run)
     _check_head(known.position, page)
     return VerifiedPage(found, known, page.more)
@@ -258,7 +258,8 @@ def _counting(known: Known, content: _Content, device: LoggedDevice) -> tuple[Ch
     return tuple(change for change in content.changes if after < change.counter <= until)
 
 
-def _after(known: Known, run: VerifiedRun) -> Known:
+def follow(known: Known, run: VerifiedRun) -> Known:
+    """What is known after a run that was verified."""
     head = Head(run.header.last, run.chain)
     heads = {**known.heads, run.header.device: head}
     return replace(known, position=run.after, received_ms=run.received_ms, heads=heads)
