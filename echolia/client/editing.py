@@ -98,7 +98,7 @@ class Editor:
         plaintext, kind, row = self._plaintext(row, part, shown)
         key = self._object_key(row)
         draft = Draft(
-            dot.counter, kind, row.id, self._identity.streams[row.collection], self._context, plaintext
+            dot.counter, kind, row.id, self._identity.stream(row.collection), self._context, plaintext
         )  # fmt: skip
         change = sealing.seal(
             self._identity.secrets, self._identity.device, draft, key, self._environment.dice

@@ -45,6 +45,10 @@ class Identity:
         """The identity of the same home with other keys."""
         return Identity.of(vault, self.declared.values())
 
+    def stream(self, collection: str) -> bytes:
+        """The pseudonym (16 bytes) of a collection, declared here or not."""
+        return self.streams.get(collection) or self.secrets.stream(collection)
+
     def collection(self, name: str) -> Collection:
         """The declaration; raises `collection_unknown`."""
         try:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from hashlib import sha256
 from typing import ClassVar, Final, TypeVar
 
-from loro import ExportMode, LoroDoc, VersionVector
+from loro import CounterSpan, ExportMode, IdSpan, LoroDoc, VersionVector
 
 from echolia.core.errors import EcholiaError
 from echolia.core.merge import plaintext
@@ -121,6 +121,17 @@ class Text:
 
         return self._read(look)
 
+    @_loro()
+    def pieces(self, most_bytes: int) -> list[Text]:
+        """The same operations as several texts, of at most so many bytes each if a single one fits."""
+
+        def look(doc: LoroDoc) -> list[bytes]:
+            versions = sorted(_versions(doc.oplog_vv).items())
+            cut = [blob for peer, end in versions for blob in _cut(doc, peer, (0, end), most_bytes)]
+            return [*cut, *sorted(_waiting(doc, set(self.sources)))]
+
+        return [Text((blob,), _content(_open((blob,)))) for blob in self._read(look)]
+
     def opened_on(self, base: Text) -> LoroDoc:
         """A document of `base` and this; if this fails, `base` is still what it was."""
         ahead, self._ahead = self._ahead, None
@@ -211,6 +222,18 @@ def _open(blobs: Iterable[bytes]) -> LoroDoc:
     for blob in blobs:
         doc.import_(blob)
     return doc
+
+
+def _cut(doc: LoroDoc, peer: int, span: tuple[int, int], most_bytes: int) -> Iterator[bytes]:
+    """The operations of a peer from one counter to another, halved until they are small enough."""
+    start, end = span
+    blob: bytes = doc.export(ExportMode.UpdatesInRange([IdSpan(peer, CounterSpan(start, end))]))
+    if len(blob) <= most_bytes or end - start == 1:
+        yield blob
+        return
+    middle = (start + end) // 2
+    yield from _cut(doc, peer, (start, middle), most_bytes)
+    yield from _cut(doc, peer, (middle, end), most_bytes)
 
 
 def _content(doc: LoroDoc) -> str:
