@@ -10,6 +10,7 @@ from tests.vectors.cases import (
     checkpoints,
     device_logs,
     envelopes,
+    exports,
     key_boxes,
     log_pages,
     pairings,
@@ -36,6 +37,7 @@ MAKERS = (
     device_logs.cases,
     pairings.cases,
     checkpoints.cases,
+    exports.cases,
 )
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.vectors import make
-from tests.vectors.ends import device, history, pairing, rules, run_rules, server
+from tests.vectors.ends import device, exports, history, pairing, rules, run_rules, server
 from tests.vectors.ends.vector_file import Found, VectorFile, found_by
+from tests.vectors.world import jsonable
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = REPOSITORY / "spec" / "vectors"
@@ -43,6 +44,7 @@ RULES: Mapping[str, Callable[[VectorFile], Found]] = {
     "pairing-reveal": pairing.reveal,
     "pairing-agreement": pairing.agreement,
     "pairing-ack": pairing.ack,
+    "export": exports.read,
 }
 SERVER: Mapping[str, Callable[[VectorFile, server.Server], Found]] = {
     "run": server.run,
@@ -105,6 +107,13 @@ def test_the_server_says_so(path: Path, the_server: server.Server) -> None:
     vector = VectorFile.read(path)
     found = found_by(lambda: SERVER[vector.topic](vector, the_server))
     assert found == shared(vector)
+
+
+@at_an_end({"export": None})
+def test_the_opener_says_so(path: Path) -> None:
+    vector = VectorFile.read(path)
+    found = jsonable(exports.opened(vector))
+    assert found == (exports.REFUSED if "error" in vector.expect else dict(vector.expect))
 
 
 @at_an_end(DEVICE)

@@ -1,0 +1,1 @@
+"""Exporting an account into a file, and taking such a file in (`spec/export.md`)."""
