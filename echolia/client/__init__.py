@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from echolia.client.brakes import BrakeLimits
     from echolia.client.collection import Batch, Collection
     from echolia.client.device import Device
+    from echolia.client.exporting.report import Archive, Exported, NotTaken, PlainExported, TakenIn
     from echolia.client.joining import Joining
     from echolia.client.pairing import Pairing
     from echolia.client.plain_values import Edit
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Add",
     "Allowance",
+    "Archive",
     "Batch",
     "Brake",
     "BrakeLimits",
@@ -70,6 +72,7 @@ __all__ = [
     "EcholiaError",
     "Edit",
     "Evidence",
+    "Exported",
     "Fact",
     "Found",
     "Held",
@@ -77,9 +80,11 @@ __all__ = [
     "Joining",
     "LoggedDevice",
     "Loss",
+    "NotTaken",
     "Notice",
     "Origin",
     "Pairing",
+    "PlainExported",
     "Progress",
     "Put",
     "Quarantined",
@@ -95,6 +100,7 @@ __all__ = [
     "SpliceText",
     "Status",
     "SyncReport",
+    "TakenIn",
     "Version",
     "declare",
 ]
@@ -105,6 +111,7 @@ _MODULES: Final = {
     "echolia.client.brakes": ("BrakeLimits",),
     "echolia.client.collection": ("Batch", "Collection"),
     "echolia.client.device": ("Device",),
+    "echolia.client.exporting.report": ("Archive", "Exported", "NotTaken", "PlainExported", "TakenIn"),
     "echolia.client.joining": ("Joining",),
     "echolia.client.pairing": ("Pairing",),
     "echolia.client.plain_values": ("Edit",),

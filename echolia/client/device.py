@@ -22,6 +22,10 @@ from echolia.client.brakes import BrakeLimits, Decision
 from echolia.client.collection import Batch, Collection
 from echolia.client.enrolment import make_account
 from echolia.client.environment import REAL, Environment
+from echolia.client.exporting import archives, plain
+from echolia.client.exporting.report import Archive, Exported, PlainExported, TakenIn
+from echolia.client.exporting.sealed import SealedExport
+from echolia.client.exporting.taking_in import TakingIn
 from echolia.client.home import Home
 from echolia.client.http_transport import HttpTransport, checked_address
 from echolia.client.joining import Joining
@@ -291,6 +295,40 @@ class Device:
     async def ledger(self) -> tuple[Fact, ...]:
         """All that the server says it has of this account, asked of it now."""
         return await server_ledger.fetch(self._session)
+
+    async def export(
+        self, target: Path, *, passphrase: str | None = None, online: bool = True, force: bool = False,
+        on_progress: Callable[[str, int, int], None] | None = None,
+    ) -> Exported:  # fmt: skip
+        """Write all that this home has into one encrypted file, which the 24 words open, or the passphrase.
+
+        The server is asked for the signed history as evidence, unless `online` is False; what keeps it from
+        that keeps no export from being made, and stands in the report. Interrupted, or on a full disk, it is
+        called again and goes on. Raises `export_exists` unless `force`, `disk_full`, `passphrase_invalid`.
+        """
+        export = SealedExport(self._replica, self._session, target, passphrase, on_progress)
+        return await export.run(self._syncing.sync if online else None, force=force)
+
+    async def export_plain(self, folder: Path) -> PlainExported:
+        """Write Markdown and JSON of all that is here into a new folder, unencrypted: anybody can read it.
+
+        Raises `export_exists` if something is in the folder, `disk_full`.
+        """
+        return await plain.export_plain(self._replica, folder)
+
+    async def take_in(
+        self, export: Path, words: str, *, on_progress: Callable[[int, int], None] | None = None
+    ) -> TakenIn:
+        """Bring an export of another account into this one; `words` are its 24 words, or its passphrase.
+
+        It is verified before anything is taken, and kept in the home (see `archives`). Interrupted anywhere
+        it is called again. Raises `export_invalid`, `export_locked`, `phrase_invalid`, `export_own`.
+        """
+        return await TakingIn(self._replica, self._opened.home.archives, on_progress).run(export, words)
+
+    async def archives(self) -> tuple[Archive, ...]:
+        """The exports that were taken in here and are kept, oldest first."""
+        return await self._replica.run(archives.kept, self._opened.home.archives)
 
     async def devices(self) -> list[LoggedDevice]:
         """The devices of the account, oldest first, as this device verified them."""

@@ -26,6 +26,11 @@ class Home:
         """The secrets."""
         return self.folder / "vault"
 
+    @property
+    def archives(self) -> Path:
+        """Exports of former accounts that were taken in here (`spec/export.md#taking-it-in`)."""
+        return self.folder / "archives"
+
     def prepare(self) -> None:
         """Make the folder, for its user alone; one that holds other things already keeps its permissions."""
         with home_faults():

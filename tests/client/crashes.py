@@ -27,6 +27,7 @@ from echolia.client import Device, EcholiaError, SpliceText, ledger
 from echolia.core.merge import canonical_view, decode, join
 from echolia.core.runs import chain_start
 from tests.support.devices import SERVER, World, environment
+from tests.support.exports import held
 from tests.support.server import Clock, served
 
 TRACED = str(Path(echolia.client.__file__).parent)
@@ -192,6 +193,33 @@ async def join_account(folder: Path) -> None:
         await world.added(laptop)
 
 
+async def prepare_leaving(folder: Path) -> None:
+    """Two accounts on one server, one of them exported."""
+    async with Stage(folder) as world:
+        laptop, phrase = await Device.init(folder / "laptop", SERVER, **world.around("laptop"))
+        noted(folder, "phrase", "", phrase)
+        async with laptop:
+            for start in (0, 60):
+                titles = [{"title": f"note {n}", "body": f"{n} " * 80} for n in range(start, start + 60)]
+                await laptop.collection("entries").create_many(titles)
+                await laptop.sync()
+            await laptop.export(folder / "done.echolia")
+        other, _ = await Device.init(folder / "other", SERVER, **world.around("other"))
+        await other.aclose()
+
+
+async def export(folder: Path) -> None:
+    """An export with evidence."""
+    async with Stage(folder) as world, await opened(folder, "laptop", world) as device:
+        await device.export(folder / "out.echolia")
+
+
+async def take_in(folder: Path) -> None:
+    """The export joins the other account."""
+    async with Stage(folder) as world, await opened(folder, "other", world) as device:
+        await device.take_in(folder / "done.echolia", _phrase(folder))
+
+
 # --- what must hold afterwards --------------------------------------------------------------------
 
 
@@ -294,6 +322,36 @@ async def check_join(folder: Path) -> None:
         await phone.aclose()
 
 
+async def check_export(folder: Path) -> None:
+    """It is there and whole, or goes on and is whole then."""
+    target = folder / "out.echolia"
+    async with Stage(folder) as world, await opened(folder, "laptop", world) as device:
+        if not target.exists():
+            await device.export(target)
+        check_home(device)
+    found = held(target, _phrase(folder))
+    assert (found.counts["object"], found.counts["run"]) == (120, 2)
+    assert not target.with_name("out.echolia.part").exists()
+
+
+async def check_taken_in(folder: Path) -> None:
+    """Taking it in again brings what is missing, and nothing twice."""
+    async with Stage(folder) as world, await opened(folder, "other", world) as device:
+        check_home(device)
+        before = len(states(device))
+        done = await device.take_in(folder / "done.echolia", _phrase(folder))
+        assert (done.unchanged, done.new, done.updated) == (before, 120 - before, 0)
+        assert len(await device.archives()) == 1
+        check_home(device)
+        await device.sync()
+        assert len(states(device)) == 120
+
+
+def _phrase(folder: Path) -> str:
+    phrase: str = json.loads(_lines(folder / "done")[0])[2]
+    return phrase
+
+
 def _lines(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines() if path.exists() else []
 
@@ -307,6 +365,8 @@ SCENARIOS: dict[str, tuple[Work, Work, Work]] = {
     "sync": (prepare_sync, sync, check_sync),
     "init": (nothing, init, check_init),
     "join": (prepare_one, join_account, check_join),
+    "export": (prepare_leaving, export, check_export),
+    "take_in": (prepare_leaving, take_in, check_taken_in),
 }
 
 

@@ -15,7 +15,7 @@ POINTS = os.environ.get("ECHOLIA_CRASH_POINTS", "4")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scenario", ["edit", "sync", "init", "join"])
+@pytest.mark.parametrize("scenario", ["edit", "sync", "init", "join", "export", "take_in"])
 def test_kill_9_anywhere(scenario: str, tmp_path: Path, repository: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "tests.client.crashes", scenario, POINTS, str(tmp_path / "stage")],

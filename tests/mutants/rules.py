@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from tests.mutants.device_rules import DEVICE
+from tests.mutants.export_rules import EXPORTS
 from tests.mutants.merge_rules import MERGE
 from tests.mutants.mutant import Mutant
 from tests.mutants.server_rules import SERVER
 
-ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *SERVER, *MERGE)
+ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *SERVER, *MERGE, *EXPORTS)

@@ -15,8 +15,10 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = MappingProxyType(
             f"{_HERE}.account:init", "Make an account on a server; shows its recovery phrase."
         ),
         "import": LazyCommand(
-            f"{_HERE}.import_notes:import_notes", "Bring in Markdown files or a Day One export."
+            f"{_HERE}.import_notes:import_notes", "Bring in Markdown files, a Day One export, or an export."
         ),
+        "export": LazyCommand(f"{_HERE}.export:export", "Take everything along, in one encrypted file."),
+        "archives": LazyCommand(f"{_HERE}.export:archives", "List the exports that were brought in here."),
         "pair": LazyCommand(f"{_HERE}.pairing:pair", "Add another device: shows the code that it joins by."),
         "join": LazyCommand(f"{_HERE}.pairing:join", "Make this a device of an account, by a code."),
         "sync": LazyCommand(f"{_HERE}.syncing:sync", "Send what is new here, fetch what is new elsewhere."),
