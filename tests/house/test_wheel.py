@@ -40,6 +40,7 @@ def test_it_carries_the_package_its_types_and_its_migrations(wheel: Path, reposi
     migrations = list((repository / "migrations").rglob("*.sql"))
     assert migrations
     assert {f"echolia/{path.relative_to(repository)}" for path in migrations} <= names
+    assert {"echolia/client/open_export.py", "echolia/client/bip39_english.txt"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

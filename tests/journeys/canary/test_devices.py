@@ -11,6 +11,7 @@ import pytest
 from tests.deployment.processes import free_port
 from tests.journeys.canary.encodings import Searcher
 from tests.journeys.canary.flock import NAME, Flock
+from tests.journeys.canary.leaving import Left, leave
 from tests.journeys.canary.notes import day_one
 from tests.journeys.canary.places import Find, Place, search
 from tests.journeys.canary.relay import Relay
@@ -32,6 +33,7 @@ class Told:
     server: list[Place]
     passed: list[Place]
     tokens: dict[str, bytes]
+    left: Left
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +49,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
         with watched(folder / "server", flock, port=port) as server:
             story.sync(story.laptop, story.phone, story.laptop)
             story.brake()
+            left = leave(story, relay.url)
             tokens = story.tokens()
             _fail(story)
             server_side += left_in(server.folder)
@@ -58,7 +61,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
             server_side += left_in(server.folder)
     finally:
         relay.close()
-    return Told(story, server_side, list(relay.places()), tokens)
+    return Told(story, server_side, list(relay.places()), tokens, left)
 
 
 def _live(story: Story, relay: Relay) -> None:
@@ -145,6 +148,25 @@ def test_a_failure_repeats_no_word_and_shows_no_secret(told: Told) -> None:
     # Names of files, folders and collections are told: a person must know which one is meant.
     assert [find for find in found if find.kind != "name"] == []
     assert Find("name", "errors import", "plain") in found
+
+
+def test_an_export_holds_no_word_and_no_secret_that_can_be_read(told: Told) -> None:
+    sealed, plain = told.left.places()
+    secret = {**told.story.secrets, **told.tokens}
+    assert kinds(Searcher(told.story.flock, secret), sealed) == set()
+    # What is exported plainly is met there, and nothing but that: no secret ever leaves a home readable.
+    assert kinds(Searcher(told.story.flock, secret), plain) == {("text", "plain"), ("name", "plain")}
+
+
+def test_no_home_keeps_what_was_typed_to_open_a_file(told: Told) -> None:
+    typed = {
+        name: value for name, value in told.story.secrets.items() if name.startswith(("phrase", "words"))
+    }
+    homes = [told.story.laptop, told.story.phone, told.story.folder / "elsewhere"]
+    kept = [
+        Place(path.name, path.read_bytes()) for home in homes for path in home.rglob("*") if path.is_file()
+    ]
+    assert {kind for kind, _ in kinds(Searcher(told.story.flock, typed), kept)} & {*typed, "secret"} == set()
 
 
 def test_the_homes_hold_what_is_looked_for(told: Told) -> None:
