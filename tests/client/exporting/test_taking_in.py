@@ -11,12 +11,8 @@ import pytest
 from echolia.client import Add, Device, EcholiaError, Increment, SpliceText, declare
 from echolia.client.environment import Environment
 from echolia.core.merge import decode
-<<<<<<< ours
-from tests.client.crash_stage import check_home, states
-=======
 from echolia.core.merge.registers import Register
-from tests.client.crashes import check_home, states
->>>>>>> theirs
+from tests.client.crash_stage import check_home, states
 from tests.client.exporting.test_export import PASSPHRASE, lived_in
 from tests.support.devices import SERVER, World
 from tests.support.exports import account, held
