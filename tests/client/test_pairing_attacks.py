@@ -41,7 +41,7 @@ async def in_the_middle(world: World, laptop: Device, middle: Callable[[Code], M
                 assert await failed(pairing.confirm(digits)) == "pairing_check_failed"
             # Too late for the right ones: the digits that it would need are three tries away from a million.
             assert await failed(pairing.confirm(server.digits()[0])) == "pairing_failed"
-            assert await failed(joining.finish()) == "pairing_failed"
+            assert await failed(joining.finish()) == "pairing_expired"
     for name in ("laptop", "phone"):
         world.transport(name).meddle = None
     return server
@@ -161,7 +161,7 @@ async def test_a_code_that_was_photographed_is_used_afterwards(world: World) -> 
     laptop = await world.first()
     _, code, _ = await recorded(world, laptop)
     async with Device.join(world.folder / "thief", code, **world.around("thief")) as joining:
-        assert await failed(joining.digits()) == "pairing_failed"
+        assert await failed(joining.digits()) == "pairing_taken"
     assert len(await laptop.devices()) == 2
 
 
@@ -208,7 +208,7 @@ async def test_whoever_photographed_the_code_is_quicker(world: World) -> None:
         await thief.digits()
         await guest
         async with Device.join(world.folder / "phone", pairing.code, **world.around("phone")) as joining:
-            assert await failed(joining.digits()) == "pairing_failed"
+            assert await failed(joining.digits()) == "pairing_taken"
     assert len(await laptop.devices()) == 1
 
 
