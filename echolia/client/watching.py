@@ -18,7 +18,7 @@ from echolia.core.errors import EcholiaError
 _FIRST_WAIT_S: Final = 0.5
 _LONGEST_WAIT_S: Final = 60.0
 _EVENT_ID: Final = re.compile(r"id: ([0-9]{1,16}\.[0-9]{1,16})")
-_LATER: Final = {"server_unreachable", "unavailable", "rate_limited"}
+_LATER: Final = {"server_unreachable", "unavailable", "rate_limited", "storage_full"}
 
 
 async def watch(replica: Replica, session: Session, syncing: Syncing) -> AsyncIterator[Changed]:

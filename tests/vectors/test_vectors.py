@@ -53,6 +53,7 @@ RULES: Mapping[str, Callable[[VectorFile], Found]] = {
     "pairing-reveal": pairing.reveal,
     "pairing-agreement": pairing.agreement,
     "pairing-ack": pairing.ack,
+    "account-key": rules.account_key,
     "vault": vaults.opened,
     "export": exports.read,
 }

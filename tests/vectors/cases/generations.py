@@ -25,6 +25,11 @@ from tests.vectors.world import ACCOUNT, LAPTOP, PHONE, RECOVERY, STRANGER, Vect
 
 def cases() -> Iterator[Vector]:
     """Logs that hold, then those that do not."""
+    given = {"account": ACCOUNT, "generation": 2, "key": seed("key 2")}
+    note = "What a rotate entry says of its account key."
+    yield Vector(
+        "account-key", "commitment", note, given, {"commitment": rotate_fields(ADD, 2, LAPTOP)["key"]}
+    )
     yield from _good(listed(LAPTOP, 0), listed(PHONE, 1), listed(PHONE, 1, True))
     for case, (note, entries, error) in {**_confirmations(), **_rotations()}.items():
         yield Vector("device-log", f"refused-{case}", note, given_log(entries), {"error": error})

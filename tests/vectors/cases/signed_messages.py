@@ -33,6 +33,10 @@ def _messages() -> dict[str, tuple[dict[str, Any], bytes]]:
             {"device": LAPTOP.id, "challenge": CHALLENGE},
             b"echolia/1/login" + LAPTOP.id + CHALLENGE,
         ),
+        "recovery": (
+            {"recovery": PHONE.id, "challenge": CHALLENGE},
+            b"echolia/1/recovery" + PHONE.id + CHALLENGE,
+        ),
         "delete-account": (
             {"account": ACCOUNT, "challenge": CHALLENGE},
             b"echolia/1/delete-account" + ACCOUNT + CHALLENGE,

@@ -8,6 +8,7 @@ from typing import Any
 
 from echolia.core import canonical, ids, messages, padding, positions, push, runs, signing
 from echolia.core.checkpoints import checkpoint_message
+from echolia.core.device_entries import key_commitment
 from echolia.core.positions import LogPosition
 from echolia.e2ee import recovery, sealing
 from echolia.e2ee.derive import derive
@@ -60,6 +61,7 @@ def message(vector: VectorFile) -> Found:
     kind, given = vector.given["kind"], vector.given
     made: dict[str, Callable[[], bytes]] = {
         "login": lambda: messages.login_message(vector.raw("device"), vector.raw("challenge")),
+        "recovery": lambda: messages.recovery_message(vector.raw("recovery"), vector.raw("challenge")),
         "delete-account": lambda: messages.delete_account_message(
             vector.raw("account"), vector.raw("challenge")
         ),
@@ -82,6 +84,12 @@ def message(vector: VectorFile) -> Found:
     signature = keys.sign(said)
     assert signing.verify(keys.sign_public, said, signature)
     return {"message": said, "signature": signature}
+
+
+def account_key(vector: VectorFile) -> Found:
+    """What a `rotate` entry says of an account key."""
+    account, key = vector.raw("account"), vector.raw("key")
+    return {"commitment": key_commitment(account, vector.given["generation"], key)}
 
 
 def position(fields: Mapping[str, Any]) -> LogPosition:
