@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import os
@@ -146,6 +147,8 @@ class Terminal:
 
     def __init__(self, *words: str, home: Path, **more: str) -> None:
         self.shown = ""
+        # What is read may end in the middle of a character.
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._descriptor, inner = pty.openpty()
         self._process = subprocess.Popen(
             [sys.executable, "-c", _AT_TERMINAL, *ECHOLIA, *words],
@@ -200,7 +203,7 @@ class Terminal:
             chunk = os.read(self._descriptor, 65536)
         except OSError:  # Linux says EIO where the other end has closed
             return False
-        self.shown += chunk.decode("utf-8", "replace")
+        self.shown += self._decoder.decode(chunk)
         return bool(chunk)
 
 
