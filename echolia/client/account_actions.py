@@ -15,7 +15,7 @@ from echolia.client.syncing import Syncing
 from echolia.client.transport import Transport
 from echolia.core.errors import EcholiaError
 from echolia.e2ee.keys import SECRET_BYTES
-from echolia.e2ee.recovery import phrase_of
+from echolia.e2ee.recovery import phrase_of, recovery_keys
 
 
 class AccountActions:
@@ -90,7 +90,10 @@ class AccountActions:
         """
         await fetch_device_log(self._replica, self._session)
         await generations.follow(self._opened, self._session)
-        if self._opened.vault.entropy is None:
+        log = await fetch_device_log(self._replica, self._session)
+        kept = self._opened.vault.entropy
+        # What another device has replaced since is nobody's phrase any more.
+        if kept is None or recovery_keys(phrase_of(kept)).sign_public != log.recovery_sign:
             entropy = self._replica.environment.dice(SECRET_BYTES)
             await generations.rotate(self._opened, self._session, entropy=entropy)
         assert self._opened.vault.entropy is not None, "it has just come with the generation"

@@ -148,6 +148,17 @@ async def test_the_phrase_is_replaced(world: World) -> None:
     assert "phrase_replaced" in [notice.code for notice in await phone.notices()]
 
 
+async def test_a_phrase_that_was_never_written_down_and_is_replaced_elsewhere(world: World) -> None:
+    laptop, _ = await begun(world)
+    phone = await world.added(laptop)
+    never_kept = await laptop.replace_phrase()
+    kept = await phone.replace_phrase()
+    await phone.phrase_kept()
+    again = await laptop.replace_phrase()
+    assert len({never_kept, kept, again}) == 3
+    assert await phone.drill(again) == await laptop.drill(again)
+
+
 async def test_a_lost_answer_loses_no_phrase(world: World) -> None:
     laptop, former = await begun(world)
 
