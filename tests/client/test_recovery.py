@@ -170,10 +170,12 @@ async def test_a_lost_answer_loses_no_phrase(world: World) -> None:
     world.transport("laptop").meddle = meddle
     assert await code_of(laptop.replace_phrase()) == "server_unreachable"
     world.transport("laptop").meddle = None
-    await laptop.sync()
-    phrase = await laptop.replace_phrase()
-    assert await laptop.drill(phrase) == 2
-    assert await code_of(recovered(world, former)) == "account_unknown"
+    await laptop.aclose()
+    async with await Device.open(world.folder / "laptop", **world.around("laptop", seed="again")) as again:
+        await again.sync()
+        phrase = await again.replace_phrase()
+        assert await again.drill(phrase) == 2
+        assert await code_of(recovered(world, former)) == "account_unknown"
 
 
 async def test_a_server_that_shows_another_account(world: World) -> None:
