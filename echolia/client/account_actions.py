@@ -58,9 +58,10 @@ class AccountActions:
         except EcholiaError as error:
             if error.code != "mass_change":
                 raise
-        await membership.revoke(self._replica, self._session, device)
-        if device != self.id:
-            await generations.follow(self._opened, self._session)
+        async with self._syncing.alone:
+            await membership.revoke(self._replica, self._session, device)
+            if device != self.id:
+                await generations.follow(self._opened, self._session)
 
     async def confirm(self, device: str) -> None:
         """Say that a new device (its id) belongs here, so that it may add and revoke others at once.
@@ -71,9 +72,10 @@ class AccountActions:
 
     async def rotate(self) -> None:
         """Begin the next generation of the account key. Raises `device_new`."""
-        await fetch_device_log(self._replica, self._session)
-        await generations.follow(self._opened, self._session)
-        await generations.rotate(self._opened, self._session)
+        async with self._syncing.alone:
+            await fetch_device_log(self._replica, self._session)
+            await generations.follow(self._opened, self._session)
+            await generations.rotate(self._opened, self._session)
 
     async def drill(self, phrase: str) -> int:
         """Show that the 24 words still open the account; gives the generation of the key that they open.
@@ -81,23 +83,25 @@ class AccountActions:
         Nothing of them leaves this device. Raises `phrase_invalid`, `phrase_other`, `key_box_withheld`,
         `key_box_invalid`, `server_unreachable`.
         """
-        return await drill(self._opened, self._session, phrase)
+        async with self._syncing.alone:
+            return await drill(self._opened, self._session, phrase)
 
     async def replace_phrase(self) -> str:
         """Make a new recovery phrase and a new account key; gives the words, until `phrase_kept`.
 
         The former words open what was written so far, nothing later. Raises `device_new`.
         """
-        await fetch_device_log(self._replica, self._session)
-        await generations.follow(self._opened, self._session)
-        log = await fetch_device_log(self._replica, self._session)
-        kept = self._opened.vault.entropy
-        # What another device has replaced since is nobody's phrase any more.
-        if kept is None or recovery_keys(phrase_of(kept)).sign_public != log.recovery_sign:
-            entropy = self._replica.environment.dice(SECRET_BYTES)
-            await generations.rotate(self._opened, self._session, entropy=entropy)
-        assert self._opened.vault.entropy is not None, "it has just come with the generation"
-        return phrase_of(self._opened.vault.entropy)
+        async with self._syncing.alone:
+            await fetch_device_log(self._replica, self._session)
+            await generations.follow(self._opened, self._session)
+            log = await fetch_device_log(self._replica, self._session)
+            kept: bytes | None = self._opened.vault.entropy
+            # What another device has replaced since is nobody's phrase any more.
+            if kept is None or recovery_keys(phrase_of(kept)).sign_public != log.recovery_sign:
+                entropy = self._replica.environment.dice(SECRET_BYTES)
+                kept = await generations.rotate(self._opened, self._session, entropy=entropy)
+            assert kept is not None, "it came with the generation"
+            return phrase_of(kept)
 
     async def delete_account(self) -> None:
         """Delete the account and all its data from the server, for good; this home stays readable."""

@@ -44,20 +44,21 @@ async def follow(opened: OpenHome, session: Session) -> None:
                 raise  # a device that may will do it
 
 
-async def rotate(opened: OpenHome, session: Session, *, entropy: bytes | None = None) -> None:
+async def rotate(opened: OpenHome, session: Session, *, entropy: bytes | None = None) -> bytes | None:
     """Begin the next generation, with a new recovery phrase if `entropy` (32 bytes) is one.
 
     Whatever interrupts it, the next sync goes on with the same key. Where somebody else has rotated
-    meanwhile that is enough, unless there is a new phrase to bring in. Raises `device_new`.
+    meanwhile that is enough, unless there is a new phrase to bring in. Gives the entropy of the phrase that
+    came with it, which may be that of an earlier try. Raises `device_new`.
     """
     replica = opened.replica
-    await replica.run(_stage, opened, entropy)
+    staged = await replica.run(_stage, opened, entropy)
     for _ in range(_ROUNDS):
         log = await fetch_device_log(replica, session)
         if log.generation > opened.vault.secrets.generation:
             await _adopt(opened, session, log)
         if opened.vault.staged is None:
-            return
+            return staged.entropy
         signed, boxes = await replica.run(_prepared, opened, log)
         try:
             await session.ask("POST", "/auth/rotate", {**entry_json(signed), "key_boxes": boxes})

@@ -116,6 +116,11 @@ class Syncing:
                 ANSWERED.set(b"")
             return await self._replica.run(self._reported, tally)
 
+    @property
+    def alone(self) -> asyncio.Lock:
+        """Held by a sync, and by whatever must not go on beside one: the account's keys change in both."""
+        return self._one
+
     async def before_pairing(self) -> None:
         """Have the newest keys, and spare a device that is about to be added all history, if it is long."""
         async with self._one:

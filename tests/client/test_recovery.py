@@ -159,6 +159,18 @@ async def test_a_phrase_that_was_never_written_down_and_is_replaced_elsewhere(wo
     assert await phone.drill(again) == await laptop.drill(again)
 
 
+async def test_two_at_a_time_on_one_device(world: World) -> None:
+    laptop, _ = await begun(world)
+
+    async def replaced() -> str:
+        words = await laptop.replace_phrase()
+        await laptop.phrase_kept()
+        return words
+
+    *_, last = await asyncio.gather(laptop.sync(), replaced(), laptop.rotate(), replaced())
+    assert await laptop.drill(last) == generation(laptop)
+
+
 async def test_a_lost_answer_loses_no_phrase(world: World) -> None:
     laptop, former = await begun(world)
 

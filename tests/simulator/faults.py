@@ -146,6 +146,16 @@ async def _fill_server_disk(world: World, machine: Machine) -> bool:
     return True
 
 
+async def _limit_account(world: World, machine: Machine) -> bool:
+    """The account may hold little, or little a minute; the next time it may again."""
+    if world.server.disk.dead:
+        return False
+    little = {"quota_bytes": 20_000, "quota_objects": 10, "quota_changes_per_minute": 10}
+    chosen = world.chance.choice(sorted(little))
+    world.server.limits = {} if world.server.limits else {chosen: little[chosen]}
+    return await _restart_server(world, machine)
+
+
 def _full_for_a_while(world: World, disk: Disk) -> None:
     disk.full = True
     asyncio.get_running_loop().call_later(world.chance.random() * 5, setattr, disk, "full", False)
@@ -313,6 +323,7 @@ FAULTS: Final[Sequence[Fault]] = (
     Fault("server clock set", 1, _step_server_clock),
     Fault("device disk full", 1, _fill_disk),
     Fault("server disk full", 1, _fill_server_disk),
+    Fault("quota", 0.7, _limit_account),
     Fault("offline", 1, _go_offline),
     Fault("pairing", 0.7, _pair),
     Fault("revocation", 0.3, _revoke),

@@ -29,6 +29,8 @@ class Server:
 
     def __init__(self, folder: Path, clock: Callable[[], float], chance: Random) -> None:
         self.folder, self.disk = folder, Disk()
+        # Settings of the next process beside the usual ones.
+        self.limits: dict[str, int] = {}
         self._clock, self._chance = clock, chance
         self._ask: Asker | None = None
         self._ending = asyncio.Event()
@@ -97,7 +99,7 @@ class Server:
         await restored(self.folder, None, lambda _done, _of: None, driver, self._chance.randbytes)
 
     async def _run(self, started: asyncio.Future[Asker], disk: Disk, ending: asyncio.Event) -> None:
-        settings = settings_for(self.folder, access_token_seconds=3600)
+        settings = settings_for(self.folder, access_token_seconds=3600, **self.limits)
         driver = ServerDriver(disk, self._chance)
         try:
             async with running(settings, self._clock, dice=self._chance.randbytes, driver=driver) as gate:

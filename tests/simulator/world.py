@@ -210,6 +210,10 @@ class World:
         self.server.disk.crash_at(0, after=False)
         self.server.disk.full = False
         await self.server.settled()
+        if self.server.limits:
+            self.server.limits = {}
+            await self.server.stop()
+            await self.server.start()
         for machine in self.machines:
             machine.calm()
         while under_way := self._under_way():
