@@ -9,7 +9,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from difflib import SequenceMatcher
+from typing import Final, TypeAlias
 
 from echolia.client import objects
 from echolia.client.database import Database
@@ -29,6 +30,7 @@ from echolia.core.merge import (
     Remove,
     ReplaceText,
     Set,
+    SpliceText,
     dominates,
     encode,
     join,
@@ -36,7 +38,9 @@ from echolia.core.merge import (
 from echolia.core.merge.fields import Field, Part, canonical_tree, parts_of
 from echolia.core.merge.plaintext import dump_value
 from echolia.core.merge.registers import Counter, Dotted, Register
+from echolia.core.merge.text import Text
 
+_MOST_COMPARED: Final = 4_000_000
 Layer: TypeAlias = Mapping[str, tuple[Policy, list[FieldEdit]]]
 Make: TypeAlias = Callable[[ObjectState | None, Dot, Stamp], ObjectState]
 
@@ -230,7 +234,20 @@ def _part_edits(before: Part | None, now: Part) -> Iterator[FieldEdit]:
         live = before.live if isinstance(before, Dotted) else {}
         yield from _set_edits(live, now) if now.tag == "set" else _multi_edits(live, now)
     else:
-        yield ReplaceText(now.content)
+        yield from _text_edits(before.content if isinstance(before, Text) else "", now.content)
+
+
+def _text_edits(before: str, now: str) -> Iterator[FieldEdit]:
+    """What was typed and erased, from the end on. What stayed is not written again: others may erase it.
+
+    A text that differs everywhere is compared as any other that is replaced, which takes less time.
+    """
+    if not before or len(before) * len(now) > _MOST_COMPARED:
+        yield ReplaceText(now)
+        return
+    for kind, start, end, at, until in reversed(SequenceMatcher(None, before, now, False).get_opcodes()):
+        if kind != "equal":
+            yield SpliceText(start, end - start, now[at:until])
 
 
 def _as_old(field: Field, before: Field | None, dot: Dot) -> Field:
