@@ -291,7 +291,6 @@ async def _put_back_server(world: World, machine: Machine) -> bool:
     if world.pairing is not None and not world.pairing.done():
         return False
     await world.server.stop()
-    world.given_ms = max(world.given_ms, world.server.last_received_ms())
     await world.server.put_back(backup)
     await world.server.start()
     world.restored = world.edits.brought_back = True

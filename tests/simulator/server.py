@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from random import Random
 
@@ -81,15 +79,6 @@ class Server:
     def copy_to(self, folder: Path) -> None:
         """Back the data up as it is now: between two units of work it is whole."""
         shutil.copytree(self.folder, folder)
-
-    def last_received_ms(self) -> int:
-        """The latest receive time that its logs hold."""
-        found = 0
-        for path in self.folder.glob("users/??/*.db"):
-            with closing(sqlite3.connect(path)) as database:
-                [[last]] = database.execute("SELECT coalesce(max(received_ms), 0) FROM runs")
-                found = max(found, int(last))
-        return found
 
     async def put_back(self, folder: Path) -> None:
         """Replace the data of a stopped server by a backup, as the operator's guide says."""

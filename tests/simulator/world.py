@@ -73,8 +73,6 @@ class World:
         self.doubtful: set[bytes] = set()
         self.forked: set[bytes] = set()
         self.restored = False
-        # The latest that a server which was put back had given, and whether its clock was behind that since.
-        self.given_ms, self.went_back = 0, False
         self.table = faults.for_this_world(self.chance)
         self.backed_up_s: dict[Path, float] = {}
         self.pairing: asyncio.Task[None] | None = None
@@ -252,9 +250,7 @@ class World:
     # --- what is around ---
 
     def _server_s(self) -> float:
-        now_s = self.now_s() + self.server_skew_s
-        self.went_back |= now_s * 1000 < self.given_ms
-        return now_s
+        return self.now_s() + self.server_skew_s
 
     def _exchanged(self, name: str, request: Request, answer: Answer | None) -> None:
         told = answer.status if answer is not None else "-"
