@@ -10,7 +10,8 @@ from random import Random
 from typing import TypeVar
 
 from echolia.storage.engine import Database, Result, Statement, StorageFull
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
+from echolia.storage.sqlite.reclaim import reclaim
 from tests.simulator.crashes import Crashed
 from tests.simulator.virtual_time import Inline
 
@@ -113,6 +114,14 @@ class _ServerDatabase:
             return await self._driver.step(lambda: self._inner.batch(statements, tx))
         await self._driver.pause()
         return await self._inner.batch(statements, tx)
+
+    async def snapshot(self, path: Path) -> None:
+        """See `Database.snapshot`."""
+        await self._driver.step(lambda: self._inner.snapshot(path))
+
+    async def reclaim(self) -> None:
+        """See `Database.reclaim`; each of its steps is a durable one."""
+        await reclaim(self)
 
     async def close(self) -> None:
         """See `Database.close`: what a process leaves open, its end closes."""

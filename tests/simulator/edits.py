@@ -36,9 +36,10 @@ class Draft:
 
 
 class Edits:
-    """Makes edits; `expected` has them all."""
+    """Makes edits; `expected` has them all. `now_ms` is the true time."""
 
-    def __init__(self, chance: Random) -> None:
+    def __init__(self, chance: Random, now_ms: Callable[[], int]) -> None:
+        self._now_ms = now_ms
         self.expected = Expectations()
         self.objects: list[str] = []
         # Once a server has lost something, what it lost comes back within whole states of other devices.
@@ -230,6 +231,7 @@ class Edits:
                 counter=counter,
                 past=past,
                 claim=row[1:],
+                made_ms=self._now_ms(),
                 leaf=sha256(row[0]).digest(),
             )
             self.expected.add(found)

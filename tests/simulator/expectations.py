@@ -32,6 +32,7 @@ class Event:
     counter: int
     past: Mapping[bytes, int]
     claim: tuple[int, int] = (0, 0)
+    made_ms: int = 0
     leaf: bytes = b""
     one: str | None = None
     title: str | None = None

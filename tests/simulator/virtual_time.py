@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
-from echolia.storage.threads import Unit
+from echolia.storage.sqlite.threads import Unit
 from tests.simulator.crashes import Crashed
 
 T = TypeVar("T")

@@ -65,7 +65,7 @@ class World:
         self.server_skew_s = 0.0
         self.server = Server(folder / "server", self._server_s, Random(f"{seed} server"))
         self.network = Network(self.server, Random(f"{seed} network"), self.tally, self._exchanged)
-        self.edits = Edits(Random(f"{seed} edits"))
+        self.edits = Edits(Random(f"{seed} edits"), lambda: int(self.now_s() * 1000))
         self.machines: list[Machine] = []
         # The codes that work may end by and be tried again later.
         self.passing = {"server_unreachable", "pairing_failed", "pairing_expired"}
