@@ -18,10 +18,9 @@ from pathlib import Path
 
 import psutil
 
-from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Statement
-from echolia.storage.migrate import load_migrations
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
+from tests.support.file_databases import file_databases
 
 CONNECTIONS = 16
 FRAME = os.urandom(5 * 1100)  # five changes of 1 KiB, sealed
@@ -60,7 +59,7 @@ class Bench:
         self.max_open = max_open
         self.folder = folder
         self.driver = SqliteDriver()
-        self.databases = UserDatabases(folder / "users", self.driver, load_migrations("user"), max_open)
+        self.databases = file_databases(folder / "users", self.driver, max_open=max_open)
         self.number = 0
 
     async def create(self, account: bytes) -> None:

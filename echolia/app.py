@@ -17,13 +17,15 @@ from echolia.auth.service import Auth, open_auth
 from echolia.auth.service.access_tokens import load_keys
 from echolia.core.errors import EcholiaError
 from echolia.settings import Settings
-from echolia.storage.databases import UserDatabases
+from echolia.storage.databases import FILES, UserDatabases
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
 from echolia.storage.migrate import load_migrations
 from echolia.storage.owner_lock import OwnerLock
+from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.reserve import Reserve, SparedDatabase, free_disk_bytes
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
+from echolia.storage.sqlite.provisioner import Files
 from echolia.sync import routes as sync_routes
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.compaction import DAY_MS, Compaction, Patience
@@ -45,6 +47,7 @@ from echolia.web.limits import Amounts, Limits, Origins
 from echolia.web.logs import AccessLog
 from echolia.web.metrics import Metrics
 from echolia.web.notices.choice import chosen
+from echolia.web.place_ledger import PlaceLedger
 from echolia.web.tiers import OneTier, default_tier
 
 SWEEP_S: Final = 60.0
@@ -90,14 +93,15 @@ async def running(
             stack.push_async_callback(own.close)
         directory = await _directory(settings, driver, reserve)
         stack.push_async_callback(directory.close)
-        databases = UserDatabases(
-            settings.data / "users", driver, load_migrations("user"), settings.open_databases, reserve
-        )
+        migrations = load_migrations("user")
+        files = Files(settings.data / "users", driver, migrations)
+        registry = DirectoryRegistry(directory)
+        databases = UserDatabases({FILES: files}, registry, migrations, settings.open_databases, reserve)
         stack.push_async_callback(databases.close)
-        files = await databases.sweep()
+        swept = await databases.sweep()
 
         keys = load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000, dice)
-        auth = open_auth(settings, directory, databases, keys, clock_ms, lambda: _purge(directory), dice)
+        auth = open_auth(settings, directory, databases, keys, clock_ms, dice)
         compaction, checkpoints = _history(settings, databases, auth, clock_ms)
         stack.push_async_callback(compaction.close)
         live = Live(databases.lease, auth.devices, clock_ms)
@@ -109,7 +113,7 @@ async def running(
         tickets = Tickets(directory, auth.devices, clock_ms)
         deletions = await auth.accounts.resume_deletions()
         await auth.accounts.keep_recoveries()
-        structlog.get_logger().info("swept", files=files, deletions=deletions)
+        structlog.get_logger().info("swept", files=swept, deletions=deletions)
 
         sweeper = asyncio.create_task(_sweep(auth, tickets, reserve))
         stack.push_async_callback(_stopped, sweeper)
@@ -156,6 +160,7 @@ def _gate(
         auth.ledger,
         SyncLedger(databases, synced.live.listeners),
         LiveLedger(synced.tickets.db),
+        PlaceLedger(databases.registry),
         ledger_routes.RequestLedger(limits),
     ]
     lean = [
@@ -201,13 +206,6 @@ def _ready(settings: Settings, directory: Database, reserve: Reserve) -> Callabl
         reserve.refuse_growth()
 
     return ready
-
-
-async def _purge(directory: Database) -> None:
-    """Empty the directory's write-ahead log: until then, what was deleted from the file can still be read in
-    it.
-    """
-    await directory.batch([Statement("PRAGMA wal_checkpoint(TRUNCATE)")], tx=False)
 
 
 async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve) -> None:

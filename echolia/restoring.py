@@ -10,12 +10,14 @@ from typing import Final, NamedTuple
 
 from echolia.auth.store import accounts
 from echolia.core.errors import EcholiaError
-from echolia.storage.databases import UserDatabases, owner
+from echolia.storage.databases import FILES, UserDatabases, owner
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import DatabaseMissing, FileDriver, StorageError
 from echolia.storage.migrate import load_migrations
 from echolia.storage.owner_lock import OwnerLock
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.registry import DirectoryRegistry
+from echolia.storage.sqlite.driver import SqliteDriver
+from echolia.storage.sqlite.provisioner import Files
 from echolia.sync import epochs
 from echolia.web.context import Dice
 
@@ -61,7 +63,9 @@ async def restored(
             stack.push_async_callback(own.close)
         directory = await open_directory(data / "directory.db", driver, load_migrations("directory"))
         stack.push_async_callback(directory.close)
-        databases = UserDatabases(data / "users", driver, load_migrations("user"), max_open=1)
+        migrations = load_migrations("user")
+        files = Files(data / "users", driver, migrations)
+        databases = UserDatabases({FILES: files}, DirectoryRegistry(directory), migrations, max_open=1)
         stack.push_async_callback(databases.close)
         await databases.sweep()
         there = await accounts.listed(directory)

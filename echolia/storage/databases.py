@@ -1,22 +1,31 @@
-"""One database per account: made from a template, migrated and checked when opened, removed for good."""
+"""One database per account, wherever it lives: migrated and checked when opened, removed for good."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from echolia.storage import user_files
-from echolia.storage.engine import Database, DatabaseDamaged, FileDriver, Statement, StorageError
+from echolia.storage.engine import (
+    Database,
+    DatabaseDamaged,
+    DatabaseExists,
+    DatabaseMissing,
+    Statement,
+    StorageError,
+)
 from echolia.storage.leases import Lease, OpenDatabase, OpenDatabases
 from echolia.storage.migrate import APPLIED, Migration, apply, pending
+from echolia.storage.provisioner import Provisioner
+from echolia.storage.registry import Registry
 from echolia.storage.reserve import Reserve
-from echolia.storage.template import Template
 
 __all__ = ["OpenDatabase", "Stats", "UserDatabases"]
 
+FILES: Final = "files"
 _WHOSE: Final = Statement("SELECT account FROM account WHERE one = 1")
 # Breaks CHECK (one = 1) unless the account's row is there: a database never gets its name without its owner.
 _ASSERT_OWNER: Final = (
@@ -43,26 +52,28 @@ class Stats:
 
 
 class UserDatabases:
-    """The accounts' databases, files `folder/ab/abcdef….db`; `max_open` is how many stay open.
+    """The accounts' databases in the `homes`, by their names; `max_open` is how many stay open.
 
-    A process has one of these for a folder, and no other process touches the files: see `OwnerLock`. Opening
-    asserts that the database is the account's and applies the `migrations` it lacks. On a full disk what is
-    there is served with the room of the `reserve`, and nothing new is made.
+    A process has one of these for the accounts that are its own; no other process touches their databases.
+    Opening asserts that a database is the account's and applies the `migrations` it lacks. New accounts go
+    to `new_home`. On a full disk what is there is served with the room of the `reserve`, and nothing new is
+    made.
     """
 
     def __init__(
         self,
-        folder: Path,
-        driver: FileDriver,
+        homes: Mapping[str, Provisioner],
+        registry: Registry,
         migrations: Sequence[Migration],
         max_open: int = 512,
         reserve: Reserve | None = None,
+        new_home: str = FILES,
     ) -> None:
-        self._folder = folder
-        self._driver = driver
+        self._homes = homes
+        self.registry = registry
         self._migrations = migrations
-        self._template = Template(folder, driver, migrations)
-        self._reserve = reserve or Reserve(folder)
+        self._new_home = new_home
+        self._reserve = reserve or Reserve(Path())
         self._opens = OpenDatabases(self._open, max_open, self._reserve)
         self._changes: dict[bytes, asyncio.Task[None]] = {}  # accounts being created or deleted
         self._closed = False
@@ -121,7 +132,7 @@ class UserDatabases:
 
         Returns how many there were. Raises: StorageError.
         """
-        return await self._reserve.spared(lambda: self._driver.run(lambda: user_files.sweep(self._folder)))
+        return sum([await self._reserve.spared(home.sweep) for home in self._homes.values()])
 
     async def close(self) -> None:
         """Refuse everything new, wait for what runs and for the leases, close all databases."""
@@ -131,16 +142,30 @@ class UserDatabases:
         await self._opens.close()
 
     async def _open(self, account: bytes) -> Database:
-        db = await self._driver.open(user_files.user_path(self._folder, account))
+        place = await self.registry.place(account)
+        if place.blocked:
+            raise StorageError(code="database_blocked")
+        if place.failed is not None:
+            raise StorageError(place.failed, code="database_quarantined")
+        db = await self._home(place.home).open(account)
         try:
-            await self._check(account, db)
+            await self._check(account, db, place.version)
         except BaseException:
             await db.close()
             raise
         return db
 
-    async def _check(self, account: bytes, db: Database) -> None:
-        """Assert whose it is and bring it to the last migration; one hop where it is there already."""
+    def _home(self, name: str) -> Provisioner:
+        home = self._homes.get(name)
+        if home is None:
+            raise StorageError(code="home_unknown")
+        return home
+
+    async def _check(self, account: bytes, db: Database, known: int) -> None:
+        """Assert whose it is and bring it to the last migration; one hop where it is there already.
+
+        `known` is the version that the registry knows.
+        """
         try:
             applied, whose = await db.batch([APPLIED, _WHOSE], tx=False)
         except StorageError as error:
@@ -150,6 +175,8 @@ class UserDatabases:
         if whose.rows != [(account,)]:
             raise DatabaseDamaged("another account's database")
         await apply(db, pending(self._migrations, applied.rows))
+        if known != len(self._migrations):
+            await self.registry.migrated(account, len(self._migrations))
 
     async def _change(self, account: bytes, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run one creation or deletion of an account after the other, each to its end."""
@@ -164,24 +191,27 @@ class UserDatabases:
         await asyncio.shield(change)
 
     async def _create(self, account: bytes, statements: Sequence[Statement]) -> None:
-        path = user_files.user_path(self._folder, account)
-        template = await self._template.content()
-        new = await self._driver.run(lambda: user_files.prepare(path))
+        place = await self.registry.put(account, self._new_home)
+        theirs = [*statements, Statement(_ASSERT_OWNER, (account, account))]
         try:
-            await self._driver.copy(
-                template, new, [*statements, Statement(_ASSERT_OWNER, (account, account))]
-            )
-        except StorageError:
-            await self._driver.run(lambda: user_files.clear_remains(path))
+            await self._home(place.home).create(account, theirs)
+        except DatabaseExists:
             raise
-        await self._driver.run(lambda: user_files.publish(path))
+        except StorageError:
+            await self.registry.remove(account)
+            raise
         self._created_total += 1
 
     async def _delete(self, account: bytes) -> None:
-        path = user_files.user_path(self._folder, account)
         try:
             await self._opens.refuse(account)
-            await self._reserve.spared(lambda: self._driver.run(lambda: user_files.remove(path)))
+            place = await self.registry.place(account)
+            for name in filter(None, {place.home, place.moving_to, place.leaving}):
+                remove = partial(self._home(name).delete, account)
+                await self._reserve.spared(remove)
+            await self.registry.remove(account)
+        except DatabaseMissing:
+            pass
         finally:
             self._opens.admit(account)
         self._deleted_total += 1

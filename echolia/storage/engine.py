@@ -102,6 +102,21 @@ class Database(Protocol):
         """
         ...
 
+    async def snapshot(self, path: Path) -> None:
+        """Write all of it as it is at one moment to `path`, a new SQLite file; other batches wait meanwhile.
+
+        The file is on the disk once this returns; where it fails there is none.
+        Raises: `DatabaseExists` (there is such a file), `StorageFull`, `StorageError`.
+        """
+        ...
+
+    async def reclaim(self) -> None:
+        """Give up the room of deleted rows, so that nothing of them stays beside the database either.
+
+        Raises: `StorageError`.
+        """
+        ...
+
     async def close(self) -> None:
         """Finish the running batch, then let go of the database; a second call does nothing."""
         ...

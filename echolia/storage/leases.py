@@ -47,6 +47,10 @@ class OpenDatabase:
         self._reserve.refuse_growth()
         return self.db.batch(statements)
 
+    async def reclaim(self) -> None:
+        """Give up the room of deleted rows; see `engine.Database.reclaim`."""
+        await self.db.reclaim()
+
 
 class _Slot:
     """The place of one account's database from the first wish to open it until it is closed."""

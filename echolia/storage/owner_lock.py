@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from echolia.storage.engine import FolderOwned
-from echolia.storage.faults import storage_error
+from echolia.storage.sqlite.faults import storage_error
 
 
 class OwnerLock:

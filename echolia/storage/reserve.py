@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from echolia.storage.engine import Database, Result, Statement, StorageFull
-from echolia.storage.faults import storage_error
-from echolia.storage.user_files import sync_folder
+from echolia.storage.sqlite.faults import storage_error
+from echolia.storage.sqlite.user_files import sync_folder
 
 T = TypeVar("T")
 _PART_BYTES: Final = 1 << 20
@@ -107,6 +107,14 @@ class SparedDatabase:
     async def batch(self, statements: Sequence[Statement], tx: bool = True) -> list[Result]:
         """One unit of work, if need be with the reserve's room; see `engine.Database.batch`."""
         return await self._reserve.spared(lambda: self._db.batch(statements, tx))
+
+    async def snapshot(self, path: Path) -> None:
+        """See `engine.Database.snapshot`."""
+        await self._db.snapshot(path)
+
+    async def reclaim(self) -> None:
+        """See `engine.Database.reclaim`."""
+        await self._reserve.spared(self._db.reclaim)
 
     async def close(self) -> None:
         """Close the database."""

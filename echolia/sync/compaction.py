@@ -17,7 +17,6 @@ import structlog
 
 from echolia.core.errors import EcholiaError
 from echolia.core.parts import find_parts, with_leaves
-from echolia.storage.reclaim import reclaim
 from echolia.sync import history
 from echolia.sync.checkpoints import found_live, is_void
 from echolia.sync.history import Acked, StoredCheckpoint, base_at
@@ -153,7 +152,7 @@ class Compaction:
             step = await asyncio.to_thread(_judged, live, runs)
             await self._let_go(db, log, step, runs[-1].seq)
         await self._let_go(db, log, _Step([], {}, 0), seq)
-        await reclaim(db)
+        await db.reclaim()
 
     async def _let_go(self, db: OpenAccount, log: OpenLog, step: _Step, compacted_to: int) -> None:
         await history.let_go(db, step.gone, step.shortened, compacted_to, step.dropped_bytes)

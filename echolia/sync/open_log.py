@@ -29,6 +29,10 @@ class OpenAccount(Batches, Protocol):
         """
         ...
 
+    async def reclaim(self) -> None:
+        """Give up the room of deleted rows."""
+        ...
+
 
 class Accounts(Protocol):
     """Where accounts' databases are leased from."""

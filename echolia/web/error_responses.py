@@ -65,6 +65,9 @@ STATUS: Final[dict[str, int]] = {
     "storage_damaged": 500,
     "storage_failed": 500,
     "storage_exists": 500,
+    "database_blocked": 403,
+    "database_quarantined": 503,
+    "home_unknown": 503,
 }
 # Seconds, where nobody knows better; RFC 9110 wants the header on 429 and 503, and 507 heals in time as well.
 RETRY_AFTER_S: Final = {429: 1, 503: 2, 507: 60}

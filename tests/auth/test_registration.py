@@ -13,7 +13,7 @@ from echolia.auth.models import Register
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
 from echolia.storage.engine import Database, Result, Statement
-from echolia.storage.user_files import user_path
+from echolia.storage.sqlite.user_files import user_path
 from tests.support.accounts import Account, Keys, entry_json
 from tests.support.asgi import Asker
 from tests.support.auth_alone import auth_alone
@@ -109,6 +109,14 @@ class CrashingDatabase:
         if self.count == self.at:
             raise Crash
         return results
+
+    async def snapshot(self, path: Path) -> None:
+        """As the real one."""
+        await self.real.snapshot(path)
+
+    async def reclaim(self) -> None:
+        """As the real one."""
+        await self.real.reclaim()
 
     async def close(self) -> None:
         """Close the real one."""

@@ -22,7 +22,7 @@ from echolia.storage.engine import (
     StorageError,
     Value,
 )
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
 
 TABLE: Final = Statement("CREATE TABLE things (id INTEGER PRIMARY KEY, v ANY, u TEXT UNIQUE) STRICT")
 # Runs for hours unless it is interrupted.

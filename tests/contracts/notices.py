@@ -16,7 +16,7 @@ import pytest
 
 from echolia.storage.directory import open_directory
 from echolia.storage.migrate import load_migrations
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.web.notices.database import DatabaseNotices
 from echolia.web.notices.memory import MemoryNotices
 from echolia.web.notices.outgoing import MOST

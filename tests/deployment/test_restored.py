@@ -14,7 +14,7 @@ from echolia.__main__ import cli
 from echolia.core.ids import b64
 from echolia.restoring import restored
 from echolia.storage.owner_lock import OwnerLock
-from echolia.storage.user_files import user_path
+from echolia.storage.sqlite.user_files import user_path
 from tests.support.accounts import Account, Keys, entry_json
 from tests.support.server import Clock, served
 

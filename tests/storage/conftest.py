@@ -10,8 +10,8 @@ import pytest
 
 from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Statement, Value
-from echolia.storage.migrate import load_migrations
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
+from tests.support.file_databases import file_databases
 
 
 def account_id(number: int) -> bytes:
@@ -64,6 +64,6 @@ async def driver() -> AsyncIterator[SqliteDriver]:
 @pytest.fixture
 async def databases(tmp_path: Path, driver: SqliteDriver) -> AsyncIterator[UserDatabases]:
     """The accounts' databases under `tmp_path / "users"`, three of them open at most."""
-    databases = UserDatabases(tmp_path / "users", driver, load_migrations("user"), max_open=3)
+    databases = file_databases(tmp_path / "users", driver, max_open=3)
     yield databases
     await databases.close()

@@ -23,9 +23,10 @@ from echolia.storage.engine import (
     StorageFull,
 )
 from echolia.storage.migrate import load_migrations
-from echolia.storage.sqlite_driver import SqliteDriver
-from echolia.storage.user_files import user_path
+from echolia.storage.sqlite.driver import SqliteDriver
+from echolia.storage.sqlite.user_files import user_path
 from tests.storage.conftest import account_id, belongs_to, files, frames, put, run
+from tests.support.file_databases import file_databases
 
 
 async def test_a_created_database_can_be_leased(databases: UserDatabases, tmp_path: Path) -> None:
@@ -202,7 +203,7 @@ async def test_what_is_refused_at_opening_is_closed_again(tmp_path: Path) -> Non
             return self.opened[-1]
 
     driver = WatchedDriver(threads=1)
-    databases = UserDatabases(tmp_path / "users", driver, load_migrations("user"))
+    databases = file_databases(tmp_path / "users", driver)
     path = user_path(tmp_path / "users", account_id(1))
     await databases.create(account_id(2), [belongs_to(account_id(2))])
     await databases.create(account_id(1), [belongs_to(account_id(1))])
@@ -279,7 +280,7 @@ async def test_a_full_disk_at_creation_is_said_and_leaves_nothing(tmp_path: Path
             await super().copy(template, path, statements)
 
     driver = FullDriver(threads=1)
-    databases = UserDatabases(tmp_path / "users", driver, load_migrations("user"))
+    databases = file_databases(tmp_path / "users", driver)
     with pytest.raises(StorageFull):
         await databases.create(account_id(1), [belongs_to(account_id(1))])
     assert files(tmp_path) == set()

@@ -9,7 +9,7 @@ import pytest
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import Statement, StorageError
 from echolia.storage.migrate import Migration
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
 
 FIRST = Migration(1, "one", (Statement("CREATE TABLE devices (id BLOB PRIMARY KEY)"),))
 SECOND = Migration(2, "two", (Statement("ALTER TABLE devices ADD COLUMN name TEXT"),))

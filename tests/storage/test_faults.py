@@ -9,7 +9,7 @@ import pytest
 
 from echolia.core.errors import CODES
 from echolia.storage.engine import DatabaseBusy, StorageError
-from echolia.storage.faults import storage_error
+from echolia.storage.sqlite.faults import storage_error
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Statement, StorageError
-from echolia.storage.user_files import user_path
+from echolia.storage.sqlite.user_files import user_path
 from tests.storage.conftest import account_id, belongs_to, files, frames, put, run
 
 

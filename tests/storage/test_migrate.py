@@ -9,7 +9,7 @@ import pytest
 
 from echolia.storage.engine import Database, Statement, StorageError
 from echolia.storage.migrate import load_migrations, migrate, read_migrations, split_sql
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from echolia.storage.engine import Database, Result, Statement
-from echolia.storage.reclaim import reclaim
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
+from echolia.storage.sqlite.reclaim import reclaim
 
 ROWS = 400
 

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Result, Statement, StorageError, StorageFull
-from echolia.storage.migrate import load_migrations
 from echolia.storage.reserve import Reserve, SparedDatabase
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
 from tests.storage.conftest import account_id, belongs_to
+from tests.support.file_databases import file_databases
 
 SIZE = 100_000
 
@@ -30,6 +29,12 @@ class FullDatabase:
         if self.hopeless or (self.folder / "reserve").exists():
             raise StorageFull("SQLITE_FULL")
         return []
+
+    async def snapshot(self, path: Path) -> None:
+        raise AssertionError("nobody asks for it")
+
+    async def reclaim(self) -> None:
+        raise AssertionError("nobody asks for it")
 
     async def close(self) -> None:
         """Nothing to close."""
@@ -105,7 +110,7 @@ async def test_what_is_no_lack_of_room_releases_nothing(tmp_path: Path) -> None:
 async def test_while_it_is_released_databases_are_used_but_neither_grow_nor_come(tmp_path: Path) -> None:
     reserve = Reserve(tmp_path, SIZE)
     driver = SqliteDriver(1)
-    databases = UserDatabases(tmp_path / "users", driver, load_migrations("user"), reserve=reserve)
+    databases = file_databases(tmp_path / "users", driver, reserve=reserve)
     await databases.create(account_id(1), [belongs_to(account_id(1))])
     reserve.release()
     async with databases.lease(account_id(1)) as database:

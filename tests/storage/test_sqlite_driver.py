@@ -26,7 +26,7 @@ from echolia.storage.engine import (
     StorageFull,
     Value,
 )
-from echolia.storage.sqlite_driver import SqliteDatabase, SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDatabase, SqliteDriver
 
 TABLE: Final = Statement("CREATE TABLE t (n INTEGER PRIMARY KEY, b BLOB) STRICT")
 
@@ -173,7 +173,7 @@ FILLS_THE_DISK = """
 import asyncio, resource, sys
 from pathlib import Path
 from echolia.storage.engine import Statement, StorageFull
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
 
 async def main():
     driver = SqliteDriver(threads=1)
@@ -221,7 +221,7 @@ ACKNOWLEDGES = """
 import asyncio, sys
 from pathlib import Path
 from echolia.storage.engine import Statement
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
 
 async def main():
     driver = SqliteDriver(threads=2)

@@ -11,7 +11,7 @@ from functools import partial
 
 import pytest
 
-from echolia.storage.threads import Threads, Unit
+from echolia.storage.sqlite.threads import Threads, Unit
 
 
 def square(number: int, _: Unit[int]) -> int:

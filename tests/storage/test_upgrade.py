@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Statement, StorageError
 from echolia.storage.migrate import load_migrations, read_migrations
-from echolia.storage.sqlite_driver import SqliteDriver
-from echolia.storage.user_files import user_path
+from echolia.storage.sqlite.driver import SqliteDriver
+from echolia.storage.sqlite.user_files import user_path
 from tests.storage.conftest import FRAMES, account_id, belongs_to, frames, put
+from tests.support.file_databases import file_databases
 
 
 def migrations_folder(folder: Path, *further: str) -> Path:
@@ -31,7 +31,7 @@ def migrations_folder(folder: Path, *further: str) -> Path:
 
 async def test_an_old_database_is_upgraded_at_its_first_lease(driver: SqliteDriver, tmp_path: Path) -> None:
     users, account = tmp_path / "users", account_id(1)
-    old = UserDatabases(users, driver, read_migrations(migrations_folder(tmp_path / "old")))
+    old = file_databases(users, driver, read_migrations(migrations_folder(tmp_path / "old")))
     await old.create(account, [belongs_to(account)])
     await put(old, account, b"of old")
     await old.close()
@@ -40,7 +40,7 @@ async def test_an_old_database_is_upgraded_at_its_first_lease(driver: SqliteDriv
         "ALTER TABLE acks ADD COLUMN note TEXT;",
         "CREATE TABLE later (a);\nDROP TABLE later;",
     )
-    new = UserDatabases(users, driver, read_migrations(newer))
+    new = file_databases(users, driver, read_migrations(newer))
     assert await asyncio.gather(*(frames(new, account) for _ in range(5))) == [[b"of old"]] * 5
     async with new.lease(account) as database:
         [columns, versions] = await database.batch(
@@ -53,7 +53,7 @@ async def test_an_old_database_is_upgraded_at_its_first_lease(driver: SqliteDriv
         assert versions.rows == [(len(read_migrations(newer)),)]
     await new.close()
     with pytest.raises(StorageError) as caught:
-        await frames(UserDatabases(users, driver, read_migrations(tmp_path / "old")), account)
+        await frames(file_databases(users, driver, read_migrations(tmp_path / "old")), account)
     assert caught.value.code == "migration_ahead"
 
 
@@ -61,7 +61,7 @@ async def test_a_failed_upgrade_harms_one_account_and_leaves_it_whole(
     driver: SqliteDriver, tmp_path: Path
 ) -> None:
     users, sound, odd = tmp_path / "users", account_id(1), account_id(2)
-    old = UserDatabases(users, driver, read_migrations(migrations_folder(tmp_path / "old")))
+    old = file_databases(users, driver, read_migrations(migrations_folder(tmp_path / "old")))
     for account in (sound, odd):
         await old.create(account, [belongs_to(account)])
         await put(old, account, b"kept")
@@ -71,7 +71,7 @@ async def test_a_failed_upgrade_harms_one_account_and_leaves_it_whole(
     newer = read_migrations(
         migrations_folder(tmp_path / "new", "CREATE TABLE fine (a);\nCREATE TABLE surprise (a);")
     )
-    new = UserDatabases(users, driver, newer)
+    new = file_databases(users, driver, newer)
     assert await frames(new, sound) == [b"kept"]
     with pytest.raises(StorageError):
         await frames(new, odd)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from echolia.storage import user_files
 from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import DatabaseExists, DatabaseMissing, StorageError
+from echolia.storage.sqlite import user_files
 from tests.storage.conftest import account_id, belongs_to
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from echolia.storage.databases import UserDatabases, owner
-from echolia.storage.migrate import load_migrations
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.compaction import DAY_MS, Compaction, Patience
 from echolia.sync.quota import Quotas
@@ -19,6 +18,7 @@ from echolia.sync.walk import Walking
 from echolia.web.context import Caller, OnEnd, Quota, Standing
 from echolia.web.limits import Amounts
 from echolia.web.tiers import UNLIMITED
+from tests.support.file_databases import file_databases
 from tests.support.runs import Writer, keys_of
 
 ACCOUNT = bytes(range(16))
@@ -84,7 +84,7 @@ class Log:
 async def open_log(folder: Path, *, new: bool = False) -> Log:
     """The log in this folder, with sync's services introduced to each other as the server does."""
     driver, now_ms = SqliteDriver(2), [1_000_000]
-    databases = UserDatabases(folder, driver, load_migrations("user"))
+    databases = file_databases(folder, driver)
     if new:
         await databases.create(ACCOUNT, [owner(ACCOUNT, EPOCH)])
     laptop, phone = Writer(ACCOUNT, 1), Writer(ACCOUNT, 2)

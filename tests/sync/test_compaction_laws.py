@@ -107,6 +107,10 @@ class _Ending:
         """A push's unit of work; the tests' disks are never full."""
         return await self.batch(statements)
 
+    async def reclaim(self) -> None:
+        """As the real one."""
+        await self.db.reclaim()
+
 
 class Story:
     """A log as it was before anything was let go of, beside the server's."""

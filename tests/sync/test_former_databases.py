@@ -8,11 +8,12 @@ from pathlib import Path
 from echolia.core.ids import b64
 from echolia.core.positions import log_after, log_start
 from echolia.core.runs import read_header
-from echolia.storage.databases import UserDatabases, owner
+from echolia.storage.databases import owner
 from echolia.storage.engine import Statement
 from echolia.storage.migrate import load_migrations
-from echolia.storage.sqlite_driver import SqliteDriver
-from echolia.storage.user_files import user_path
+from echolia.storage.sqlite.driver import SqliteDriver
+from echolia.storage.sqlite.user_files import user_path
+from tests.support.file_databases import file_databases
 from tests.support.runs import Writer
 from tests.sync.conftest import ACCOUNT, EPOCH, Log, open_log
 from tests.sync.test_checkpoints import OBJECTS, STREAM, write
@@ -43,7 +44,7 @@ def stored(writer: Writer) -> list[Statement]:
 async def former(folder: Path) -> Log:
     """A log in a database of the first release, opened by this one."""
     driver, writer = SqliteDriver(1), Writer(ACCOUNT, 1)
-    databases = UserDatabases(folder, driver, load_migrations("user")[:1])
+    databases = file_databases(folder, driver, load_migrations("user")[:1])
     await databases.create(ACCOUNT, [owner(ACCOUNT, EPOCH)])
     async with databases.lease(ACCOUNT) as db:
         await db.batch(stored(writer))

@@ -59,6 +59,10 @@ class _Meddled:
         """A push's unit of work; the tests' disks are never full."""
         return await self.batch(statements)
 
+    async def reclaim(self) -> None:
+        """As the real one."""
+        await self.db.reclaim()
+
 
 async def considered(log: Log, accounts: Meddling) -> Compaction:
     """Compaction over such accounts, once a checkpoint is old enough for it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,7 +53,6 @@ def open_auth(
     databases: AccountDatabases,
     keys: SigningKeys,
     clock_ms: Callable[[], int],
-    purge: Callable[[], Awaitable[None]],
     dice: Dice = secrets.token_bytes,
 ) -> Auth:
     """The services over the directory `db`; call `devices.load`, `accounts.resume_deletions` and
@@ -63,7 +62,7 @@ def open_auth(
     devices = AccountDevices(db, settings.access_token_seconds * 1000, clock_ms)
     sign_ins = SignIns(db, tokens, devices, settings.refresh_token_days * DAY_MS, clock_ms, dice)
     puzzles = Puzzles(settings.register_free_per_minute, settings.proof_of_work_bits, clock_ms, dice)
-    accounts = Accounts(db, databases, devices, sign_ins, puzzles, clock_ms, purge, dice)
+    accounts = Accounts(db, databases, devices, sign_ins, puzzles, clock_ms, dice)
     rights = Rights(db, settings.new_device_hours * HOUR_MS, clock_ms)
     membership = Membership(db, devices, rights, settings.max_devices, clock_ms)
     pairing = Pairing(db, devices, rights, settings.max_devices, clock_ms, dice)

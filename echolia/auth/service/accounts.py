@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -39,7 +39,7 @@ class AccountDatabases(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """Registration and deletion; `purge` empties the directory's write-ahead log of what was deleted."""
+    """Registration and deletion."""
 
     db: Database
     databases: AccountDatabases
@@ -47,7 +47,6 @@ class Accounts:
     sign_ins: SignIns
     puzzles: Puzzles
     clock_ms: Callable[[], int]
-    purge: Callable[[], Awaitable[None]]
     dice: Dice
     _registering: set[bytes] = field(default_factory=set)
 
@@ -127,7 +126,7 @@ class Accounts:
         await self.databases.delete(account)
         await store.delete(self.db, account)
         self.devices.forget(account)
-        await self.purge()
+        await self.db.reclaim()  # until then, what was deleted can still be read beside it
 
     async def keep_recoveries(self) -> None:
         """Learn what the phrases of accounts sign in as that an earlier version made."""

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from echolia.storage.engine import Database, DatabaseMissing, Result, Statement, StorageError, Value
-from echolia.storage.faults import storage_error
-from echolia.storage.threads import Threads, Unit, Workers
+from echolia.storage.sqlite.faults import storage_error
+from echolia.storage.sqlite.reclaim import reclaim
+from echolia.storage.sqlite.threads import Threads, Unit, Workers
+from echolia.storage.sqlite.user_files import sync_file
 
 T = TypeVar("T")
 Batch = list[Result]
@@ -112,6 +114,18 @@ class SqliteDatabase:
                 raise StorageError("closed")
             work = partial(_batch, connection, statements, tx)
             return await self._threads.run(work, connection.interrupt)
+
+    async def snapshot(self, path: Path) -> None:
+        """See `engine.Database.snapshot`; one thread hop, however long."""
+        async with self._lock:
+            connection = self._connection
+            if connection is None:
+                raise StorageError("closed")
+            await self._threads.run(lambda _: _snapshot(connection, path), connection.interrupt)
+
+    async def reclaim(self) -> None:
+        """See `engine.Database.reclaim`; in steps that others come between."""
+        await reclaim(self)
 
     async def close(self) -> None:
         """Move the log into the database file and close; cancelled while it waits its turn, it has not."""
@@ -212,6 +226,24 @@ def _close(connection: sqlite3.Connection) -> None:
     with suppress(sqlite3.Error):
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     connection.close()
+
+
+def _snapshot(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 1)  # VACUUM attaches what it writes
+        try:
+            connection.execute("VACUUM INTO ?", (os.fspath(path.absolute()),))
+            sync_file(path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        finally:
+            connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        return
+    except Exception as error:  # noqa: BLE001  # said anew without its message, and raised below
+        failure = storage_error(error)
+    raise failure
 
 
 def _copy(template: bytes, path: Path, statements: Sequence[Statement]) -> None:

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from echolia.storage import user_files
 from echolia.storage.engine import FileDriver, StorageFull
 from echolia.storage.migrate import Migration, migrate
+from echolia.storage.sqlite import user_files
 
 
 class Template:

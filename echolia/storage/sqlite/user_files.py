@@ -103,6 +103,16 @@ def sweep(folder: Path) -> int:
     return len(left)
 
 
+def sync_file(path: Path) -> None:
+    """Make a finished file and its name survive a crash of the machine. Raises: OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    sync_folder(path.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the folder's entries survive a crash of the machine. Raises: OSError."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

@@ -12,7 +12,7 @@ import pytest
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import Statement
 from echolia.storage.migrate import load_migrations
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.web.notices.database import DatabaseNotices
 from echolia.web.notices.port import Ended, HeadMoved, Notices, Tell
 from echolia.web.notices.redis_channel import RedisNotices

@@ -11,7 +11,7 @@ from echolia.core.ids import b64, unb64
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import Statement
 from echolia.storage.migrate import load_migrations
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.sync.live.tickets import Tickets
 from tests.support.accounts import Account, Keys
 from tests.support.asgi import Answer, Asker

@@ -16,8 +16,7 @@ from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64, unb64
 from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Statement
-from echolia.storage.migrate import load_migrations
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.compaction import Compaction, Patience
 from echolia.sync.quota import Quotas
@@ -28,6 +27,7 @@ from echolia.web.context import Caller, Quota, Refusal, Standing
 from echolia.web.lean import LeanRequest, LeanResponse
 from echolia.web.limits import Amounts
 from echolia.web.tiers import OneTier
+from tests.support.file_databases import file_databases
 from tests.vectors.ends.vector_file import Found, VectorFile, logged_devices, taken
 
 _ACCOUNT = Statement("INSERT INTO account (one, account, epoch) VALUES (1, ?, ?)")
@@ -156,7 +156,7 @@ def serving(folder: Path) -> Iterator[Server]:
     """A server over databases in a folder, for as long as the block lasts."""
     with asyncio.Runner() as runner:
         driver = SqliteDriver(threads=1)
-        databases = UserDatabases(folder, driver, load_migrations("user"))
+        databases = file_databases(folder, driver)
         try:
             yield Server(runner, databases)
         finally:

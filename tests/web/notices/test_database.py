@@ -21,7 +21,7 @@ import asyncio, sys, time
 from pathlib import Path
 from echolia.storage.directory import open_directory
 from echolia.storage.migrate import load_migrations
-from echolia.storage.sqlite_driver import SqliteDriver
+from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.web.notices.database import DatabaseNotices
 from echolia.web.notices.port import Ended
 

@@ -1,0 +1,1 @@
+"""Databases as SQLite files on this machine's disk."""
