@@ -5,6 +5,7 @@ UV_VERSION := 0.13.8
 # Processes that share the tests, a file to one of them; 0 runs all in one, as a debugger wants it.
 JOBS ?= 2
 ARGS ?=
+WORKERS ?=
 # Worlds of the simulator: docs/simulator.md.
 SEEDS ?= 200
 FIRST ?= 1
@@ -12,8 +13,8 @@ FIRST ?= 1
 .DEFAULT_GOAL := help
 .PHONY: serve demo test simulate check mutants bench format lock services clean help
 
-serve: .venv/ready ## start the server on http://127.0.0.1:8000, data in ./data
-	@$(BIN)/echolia serve $(ARGS)
+serve: .venv/ready ## start the server on http://127.0.0.1:8000, data in ./data; WORKERS=4 for more processes
+	@$(BIN)/echolia serve $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
 
 demo: .venv/ready ## two devices, one server and a thief, played out in one terminal
 	@$(BIN)/echolia demo $(ARGS)

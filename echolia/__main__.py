@@ -34,16 +34,21 @@ def cli() -> None:
 @click.option(
     "--data", type=click.Path(file_okay=False), help="Folder of databases and secrets.  [default: ./data]"
 )
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that share the work.  [default: 1]")
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]), help="[default: info]")
 def serve(**given: str | int | None) -> None:
     """Run the server. Without a word of configuration: http://127.0.0.1:8000, data in ./data.
 
     Every other setting is an ECHOLIA_ variable; .env.example lists them.
     """
-    from echolia.serving import serve as run  # noqa: PLC0415 - a device needs none of the server
-    from echolia.settings import Settings  # noqa: PLC0415
+    from echolia.settings import Settings  # noqa: PLC0415 - a device needs none of the server
 
-    run(Settings(**{name: value for name, value in given.items() if value is not None}))
+    settings = Settings(**{name: value for name, value in given.items() if value is not None})
+    if settings.workers == 1:
+        from echolia.serving import serve as run  # noqa: PLC0415
+    else:
+        from echolia.supervising import serve as run  # noqa: PLC0415
+    run(settings)
 
 
 @click.command(epilog="Example: echolia restored --data ./data")

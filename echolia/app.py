@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final, NamedTuple
 
@@ -13,8 +13,8 @@ import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from echolia.auth import routes as auth_routes
-from echolia.auth.service import Auth, open_auth
-from echolia.auth.service.access_tokens import load_keys
+from echolia.auth.service import ALONE, Auth, Others, open_auth
+from echolia.auth.service.access_tokens import SigningKeys, load_keys
 from echolia.core.errors import EcholiaError
 from echolia.settings import Settings
 from echolia.storage.databases import FILES, UserDatabases
@@ -42,15 +42,22 @@ from echolia.web import ledger as ledger_routes
 from echolia.web.admission import Admission
 from echolia.web.api import build_api
 from echolia.web.context import Dice, Keeper
-from echolia.web.gate import Gate, Journal, Rules
+from echolia.web.exchange import Journal
+from echolia.web.gate import Gate, Rules
 from echolia.web.limits import Amounts, Limits, Origins
 from echolia.web.logs import AccessLog
 from echolia.web.metrics import Metrics
 from echolia.web.notices.choice import chosen
+from echolia.web.owners import HERE, REGISTRAR, Owners
 from echolia.web.place_ledger import PlaceLedger
 from echolia.web.tiers import OneTier, default_tier
+from echolia.workers.ledger import PlacementLedger
+from echolia.workers.node import Node
+from echolia.workers.store import slot_of
 
 SWEEP_S: Final = 60.0
+# Where two devices that pair may come to different processes.
+MAILBOX_POLL_S: Final = 0.3
 # Asked by whoever watches the server, as often as they like.
 _UNLIMITED: Final = {("GET", path): None for path in health.PATHS}
 
@@ -72,10 +79,12 @@ async def running(
     *,
     dice: Dice = secrets.token_bytes,
     driver: FileDriver | None = None,
+    directory: Database | None = None,
 ) -> AsyncIterator[Gate]:
     """The server's ASGI application while its databases are open.
 
-    `clock` is in Unix seconds; `driver` opens the databases instead of one with the settings' threads.
+    `clock` is in Unix seconds; `driver` opens the databases instead of one with the settings' threads. With a
+    `directory`, which is open, this is one of several processes of the data folder, and owns some accounts.
     Raises: `storage_owned`, `migration_changed`, `migration_ahead`, `StorageError`.
     """
 
@@ -84,48 +93,93 @@ async def running(
 
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
-        lock = OwnerLock(settings.data)
-        stack.callback(lock.release)
         reserve = Reserve(settings.data, settings.disk_reserve_bytes)
-        reserve.hold()
         if driver is None:
             driver = own = SqliteDriver(settings.threads)
             stack.push_async_callback(own.close)
-        directory = await _directory(settings, driver, reserve)
-        stack.push_async_callback(directory.close)
-        migrations = load_migrations("user")
-        files = Files(settings.data / "users", driver, migrations)
-        registry = DirectoryRegistry(directory)
-        databases = UserDatabases({FILES: files}, registry, migrations, settings.open_databases, reserve)
+        node: Node | None = None
+        if directory is None:
+            directory = await stack.enter_async_context(whole_folder(settings, driver, reserve))
+        else:
+            node = Node(settings.data, directory, settings.workers, clock_ms)
+        fence = node.placement.fence if node else lambda _: None
+        databases = open_databases(settings, driver, directory, reserve, fence)
         stack.push_async_callback(databases.close)
-        swept = await databases.sweep()
+        everywhere = node.all_databases(databases) if node else databases
 
-        keys = load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000, dice)
-        auth = open_auth(settings, directory, databases, keys, clock_ms, dice)
+        def load() -> SigningKeys:
+            return load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000, dice)
+
+        others = Others(node.placement.here, load, MAILBOX_POLL_S) if node else ALONE
+        auth = open_auth(settings, directory, everywhere, load(), clock_ms, dice, others)
         compaction, checkpoints = _history(settings, databases, auth, clock_ms)
         stack.push_async_callback(compaction.close)
-        live = Live(databases.lease, auth.devices, clock_ms)
+        live = Live(everywhere.lease, auth.devices, clock_ms)
         quotas = Quotas(OneTier(default_tier(settings)), Amounts(clock))
         sync = SyncService(databases, auth.devices, clock_ms, live.moved, compaction.consider, quotas)
         auth.devices.on_end(live.ended)
         await auth.devices.load()
         await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
         tickets = Tickets(directory, auth.devices, clock_ms)
-        deletions = await auth.accounts.resume_deletions()
-        await auth.accounts.keep_recoveries()
-        structlog.get_logger().info("swept", files=swept, deletions=deletions)
-
         sweeper = asyncio.create_task(_sweep(auth, tickets, reserve))
         stack.push_async_callback(_stopped, sweeper)
         synced = _Synced(sync, live, tickets, checkpoints)
         ready = _ready(settings, directory, reserve)
-        yield _gate(settings, clock, access_log, auth, synced, databases, ready)
+        owners = node.owners if node else HERE
+        gate = _gate(settings, clock, access_log, auth, synced, databases, ready, owners)
+        if node is None:
+            await _resume(auth, lambda _: True)
+        else:
+            await stack.enter_async_context(node.joined(gate, lambda slots: _gained(auth, slots)))
+        yield gate
 
 
-async def _directory(settings: Settings, driver: FileDriver, reserve: Reserve) -> Database:
-    path, migrations = settings.data / "directory.db", load_migrations("directory")
-    directory = await reserve.spared(lambda: open_directory(path, driver, migrations))
-    return SparedDatabase(directory, reserve)
+@asynccontextmanager
+async def whole_folder(settings: Settings, driver: FileDriver, reserve: Reserve) -> AsyncIterator[Database]:
+    """The directory, while this process owns the data folder, or those that it starts do.
+
+    What a crash left among the accounts' files is finished first, the room for a full disk taken up.
+    """
+    lock = OwnerLock(settings.data)
+    try:
+        reserve.hold()
+        path, migrations = settings.data / "directory.db", load_migrations("directory")
+        directory = await reserve.spared(lambda: open_directory(path, driver, migrations))
+        try:
+            await open_databases(settings, driver, directory, reserve).sweep()
+            yield SparedDatabase(directory, reserve)
+        finally:
+            await directory.close()
+    finally:
+        lock.release()
+
+
+def open_databases(
+    settings: Settings,
+    driver: FileDriver,
+    directory: Database,
+    reserve: Reserve,
+    fence: Callable[[bytes], int | None] = lambda _: None,
+) -> UserDatabases:
+    """The accounts' databases of a data folder."""
+    migrations = load_migrations("user")
+    homes = {FILES: Files(settings.data / "users", driver, migrations)}
+    registry = DirectoryRegistry(directory)
+    return UserDatabases(homes, registry, migrations, settings.open_databases, reserve, fence=fence)
+
+
+async def _gained(auth: Auth, slots: Collection[int]) -> None:
+    """Accounts are ours from now on: what was remembered of them is of before."""
+    await auth.devices.look_again(None)
+    await _resume(auth, lambda account: slot_of(account) in slots)
+
+
+async def _resume(auth: Auth, ours: Callable[[bytes], bool]) -> None:
+    """Finish what a crash interrupted, and learn what an earlier version did not keep."""
+    deletions = await auth.accounts.resume_deletions(ours)
+    if ours(REGISTRAR):
+        await auth.accounts.keep_recoveries()
+    structlog.get_logger().info("swept", deletions=deletions)
 
 
 def _history(
@@ -149,6 +203,7 @@ def _gate(
     synced: _Synced,
     databases: UserDatabases,
     ready: Callable[[], Awaitable[None]],
+    owners: Owners,
 ) -> Gate:
     """HTTP around the features. A new feature brings its router, its lean routes and its open routes here."""
     metrics, waiting = Metrics(), auth.pairing.waiting
@@ -161,6 +216,7 @@ def _gate(
         SyncLedger(databases, synced.live.listeners),
         LiveLedger(synced.tickets.db),
         PlaceLedger(databases.registry),
+        PlacementLedger(synced.tickets.db),
         ledger_routes.RequestLedger(limits),
     ]
     lean = [
@@ -177,8 +233,10 @@ def _gate(
         origins=Origins(settings.trusted_proxies, clock),
         open_routes={**_UNLIMITED, **auth_routes.OPEN},
         body_seconds=settings.body_seconds,
+        one_place=auth_routes.ONE_PLACE,
     )
-    return Gate(api, lean, rules, Journal(metrics, access_log), [waiting.end, synced.live.close], streams)
+    ends = [waiting.end, synced.live.close]
+    return Gate(api, lean, rules, Journal(metrics, access_log), ends, streams, owners)
 
 
 def _limits(settings: Settings) -> dict[str, int]:

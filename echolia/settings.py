@@ -42,6 +42,7 @@ class Settings(BaseSettings):
         (), description="networks whose X-Forwarded-For is believed, comma separated; none by default"
     )
     threads: int = Field(8, ge=1, le=64, description="threads that read and write databases")
+    workers: int = Field(1, ge=1, le=64, description="server processes that share the accounts out")
     open_databases: int = Field(512, ge=1, le=100_000, description="accounts' databases kept open at once")
 
     live: Literal["auto", "memory", "database", "redis"] = Field(

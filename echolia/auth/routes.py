@@ -23,6 +23,8 @@ OPEN: Final[Mapping[tuple[str, str], str]] = {
     ("POST", "/auth/recovery"): "token",
     ("POST", "/auth/recovery/devices"): "token",
 }
+# One process counts these, and sets and takes the puzzles.
+ONE_PLACE: Final = frozenset({("POST", "/auth/register")})
 _SCHEME: Final = "mailbox "
 
 

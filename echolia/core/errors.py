@@ -116,6 +116,7 @@ CODES: Final[dict[str, str]] = {
     "storage_constraint": "A write conflicts with what is stored.",
     "storage_busy": "The database is busy. Try again.",
     "storage_missing": "There is no such database.",
+    "storage_elsewhere": "This account is being handed over to another server process. Try again.",
     "storage_exists": "There is such a database already.",
     "storage_full": "The server's disk is full. Nothing was lost; sync again later.",
     "storage_damaged": "A database file is damaged or not this account's.",

@@ -17,6 +17,7 @@ from echolia.storage.engine import (
     Statement,
     StorageError,
 )
+from echolia.storage.fencing import fenced
 from echolia.storage.leases import Lease, OpenDatabase, OpenDatabases
 from echolia.storage.migrate import APPLIED, Migration, apply, pending
 from echolia.storage.provisioner import Provisioner
@@ -56,8 +57,9 @@ class UserDatabases:
 
     A process has one of these for the accounts that are its own; no other process touches their databases.
     Opening asserts that a database is the account's and applies the `migrations` it lacks. New accounts go
-    to `new_home`. On a full disk what is there is served with the room of the `reserve`, and nothing new is
-    made.
+    to `new_home`. `fence` gives the number by which this process owns an account, or raises
+    `DatabaseElsewhere`; None where there is no other process. On a full disk what is there is served with the
+    room of the `reserve`, and nothing new is made.
     """
 
     def __init__(
@@ -68,11 +70,13 @@ class UserDatabases:
         max_open: int = 512,
         reserve: Reserve | None = None,
         new_home: str = FILES,
+        fence: Callable[[bytes], int | None] = lambda _: None,
     ) -> None:
         self._homes = homes
         self.registry = registry
         self._migrations = migrations
         self._new_home = new_home
+        self._fence = fence
         self._reserve = reserve or Reserve(Path())
         self._opens = OpenDatabases(self._open, max_open, self._reserve)
         self._changes: dict[bytes, asyncio.Task[None]] = {}  # accounts being created or deleted
@@ -123,6 +127,10 @@ class UserDatabases:
         """
         await self._change(account, lambda: self._delete(account))
 
+    async def release(self, theirs: Callable[[bytes], bool]) -> None:
+        """Close the databases of these accounts as soon as nobody leases them, and wait for that."""
+        await asyncio.gather(*(self.drop(account) for account in self._opens.accounts() if theirs(account)))
+
     async def drop(self, account: bytes) -> None:
         """Close the account's database as soon as nobody leases it, and wait for that."""
         await self._opens.drop(account)
@@ -147,9 +155,12 @@ class UserDatabases:
             raise StorageError(code="database_blocked")
         if place.failed is not None:
             raise StorageError(place.failed, code="database_quarantined")
+        fence = self._fence(account)
         db = await self._home(place.home).open(account)
         try:
             await self._check(account, db, place.version)
+            if fence is not None:
+                return await fenced(db, fence)
         except BaseException:
             await db.close()
             raise

@@ -5,6 +5,7 @@ EcholiaError
        ├─ ConstraintViolated   storage_constraint   the data forbids it; nothing was applied
        ├─ DatabaseBusy         storage_busy         somebody else holds the file; try again
        ├─ DatabaseMissing      storage_missing      there is no such database (any more)
+       ├─ DatabaseElsewhere    storage_elsewhere    another process owns it now; ask there
        ├─ DatabaseExists       storage_exists       there is one already
        ├─ StorageFull          storage_full         no room on the disk; nothing was applied
        ├─ DatabaseDamaged      storage_damaged      not a database, a broken one, or another account's
@@ -64,6 +65,12 @@ class DatabaseMissing(StorageError):
     default_code = "storage_missing"
 
 
+class DatabaseElsewhere(StorageError):
+    """Another process owns the database; nothing was applied."""
+
+    default_code = "storage_elsewhere"
+
+
 class DatabaseExists(StorageError):
     """A database was to be created that exists already; the existing one is untouched."""
 
@@ -86,6 +93,14 @@ class FolderOwned(StorageError):
     """Another server process owns the data folder."""
 
     default_code = "storage_owned"
+
+
+class Batches(Protocol):
+    """What most users of a database need of it."""
+
+    async def batch(self, statements: Sequence[Statement], tx: bool = True) -> list[Result]:
+        """One unit of work; see `Database.batch`."""
+        ...
 
 
 class Database(Protocol):

@@ -123,6 +123,10 @@ class OpenDatabases:
         """How many are leased."""
         return sum(1 for slot in self._slots.values() if slot.leases)
 
+    def accounts(self) -> list[bytes]:
+        """Whose databases are open, being opened or being closed."""
+        return list(self._slots)
+
     async def take(self, account: bytes) -> _Slot:
         """Lease an account's database; for `Lease`, which gives it back."""
         slot = self._slots.get(account)

@@ -35,7 +35,7 @@ class Checkpoints:
         One at or before the newest changes nothing. Raises: `checkpoint_invalid`, `unsupported_version`,
         `signature_invalid`, `must_rebase`, `seen_unknown`, `device_log_conflict`.
         """
-        standing = await self.devices.standing(caller.account)
+        standing = await self.devices.standing(caller.account, caller.device)
         point = checkpoints.decode(body)
         message = checkpoint_message(caller.account, caller.device, body)
         if not verify(standing.key_of(caller.device), message, signature):
@@ -51,7 +51,7 @@ class Checkpoints:
             _check_devices(point, standing)
             live = await found_live(db, log, point, standing, self.walking)
             # Meanwhile the device log may have grown, and the base may have moved.
-            standing = await self.devices.standing(caller.account)
+            standing = await self.devices.standing(caller.account, caller.device)
             _check_devices(point, standing)
             if live is None and not await _is_old(db, log, point, standing):
                 raise EcholiaError("checkpoint_invalid", "the log adds up to something else")
@@ -64,7 +64,7 @@ class Checkpoints:
 
     async def listed(self, caller: Caller) -> dict[str, Any]:
         """The newest checkpoint and, if that is another one, the base."""
-        standing = await self.devices.standing(caller.account)
+        standing = await self.devices.standing(caller.account, caller.device)
         async with self.accounts.lease(caller.account) as db:
             base = (await open_log(db)).base.position.seq
             there = await history.kept_checkpoints(db)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from echolia.core.positions import LogPosition, log_after
-from echolia.storage.engine import Statement
+from echolia.storage.engine import Batches, Statement
 from echolia.sync import history
-from echolia.sync.store import Batches
 
 _LINKS = """
 SELECT seq, changes, device, last, chain, received_ms FROM runs WHERE seq > ? ORDER BY seq

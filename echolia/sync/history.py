@@ -9,8 +9,8 @@ from echolia.core import checkpoints
 from echolia.core.checkpoints import Checkpoint
 from echolia.core.ids import ID_BYTES
 from echolia.core.positions import LogPosition, log_base, log_start
-from echolia.storage.engine import Result, Statement
-from echolia.sync.store import MAX_PAGE_RUNS, Batches, DeviceHead, LogState, StoredRun
+from echolia.storage.engine import Batches, Result, Statement
+from echolia.sync.store import MAX_PAGE_RUNS, DeviceHead, LogState, StoredRun
 
 MAX_CHECKPOINTS: Final = 32
 

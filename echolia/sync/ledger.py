@@ -12,11 +12,13 @@ from typing import Any, Final, Protocol
 from echolia.core import runs
 from echolia.core.ids import b64
 from echolia.core.parts import find_parts
+from echolia.storage.engine import Batches
+from echolia.storage.fencing import fence_of
 from echolia.sync import history, store
 from echolia.sync.history import Acked, LogBase, StoredCheckpoint
 from echolia.sync.live.listeners import Listeners
 from echolia.sync.models import Ack
-from echolia.sync.store import Batches, Counts, LogState, StoredRun, Sum
+from echolia.sync.store import Counts, LogState, StoredRun, Sum
 from echolia.web.context import Fact, facts_of
 
 # Beyond so many bytes of runs their headers are not read, beyond so many runs not summed up by device.
@@ -37,6 +39,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "user": ("a database file of your own, named by the account's id", "Deleting it deletes all of it."),
     "user.account.one": ("accounts in that file", _FILE),
     "user.account.account": ("the account's id", _FILE),
+    "user.account.fence": (
+        "how often it passed from one process of the server to another",
+        "Of two processes that think it is theirs only one can write.",
+    ),
     "user.account.epoch": ("the log's epoch, random", "A log that was restored is told from this one."),
     "user.runs.seq": ("positions in the log", _ORDER),
     "user.runs.changes": ("changes, and in how many runs they came", _ORDER),
@@ -122,6 +128,7 @@ class SyncLedger:
         async with self.accounts.lease(account) as db:
             (state, base), counts, acks = await history.load(db), await store.counts(db), await store.acks(db)
             kept, acked = await history.kept_checkpoints(db), await history.acknowledged(db)
+            fence = await fence_of(db)
             sums = await store.sums(db) if counts.runs <= self.most_summed_runs else None
             stored_bytes = state.total_bytes - base.dropped_bytes
             headers = await _headers(db, state) if stored_bytes <= self.most_read_bytes else None
@@ -130,6 +137,7 @@ class SyncLedger:
             "user": {"bytes": counts.file_bytes},
             "user.account.one": 1,
             "user.account.account": b64(account),
+            "user.account.fence": fence,
             "user.account.epoch": state.position.epoch,
             **_runs(state, counts, sums),
             **_changes(headers),

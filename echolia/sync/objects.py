@@ -11,8 +11,9 @@ from typing import Final, Protocol
 
 from echolia.core import runs
 from echolia.core.parts import find_parts
+from echolia.storage.engine import Batches
 from echolia.sync import history
-from echolia.sync.store import Batches, StoredRun
+from echolia.sync.store import StoredRun
 
 _MEMORY: Final = "objects"
 _WALKED_BYTES: Final = 4 << 20

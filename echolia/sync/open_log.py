@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from echolia.core.positions import LogPosition
-from echolia.storage.engine import Result, Statement
+from echolia.storage.engine import Batches, Result, Statement
 from echolia.sync import history, store
 from echolia.sync.history import LogBase
-from echolia.sync.store import Batches, LogState
+from echolia.sync.store import LogState
 
 _REMEMBERED_POSITIONS: Final = 64
 

@@ -49,7 +49,7 @@ class SyncService:
         With `reserve` they may have the room of the quota's reserve. Raises, with nothing stored: what
         `Quotas.admit` raises, `storage_full`.
         """
-        standing = await self.devices.standing(caller.account)
+        standing = await self.devices.standing(caller.account, caller.device)
         if sum(map(len, frames)) > _THREAD_BYTES:
             read = await asyncio.to_thread(_read_all, frames, caller.account, standing)
         else:
@@ -133,7 +133,7 @@ class SyncService:
 
     async def ack(self, caller: Caller, ack: Ack) -> None:
         """Keep a device's signed word of how far it has verified the log."""
-        standing = await self.devices.standing(caller.account)
+        standing = await self.devices.standing(caller.account, caller.device)
         message = ack_message(caller.account, caller.device, ack.verified, ack.devices_n, ack.devices_head)
         if not verify(standing.key_of(caller.device), message, ack.signature):
             raise EcholiaError("signature_invalid")

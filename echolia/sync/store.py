@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from echolia.core import runs
 from echolia.core.parts import find_parts, leaf_of
 from echolia.core.positions import LogPosition
-from echolia.storage.engine import Result, Statement
+from echolia.storage.engine import Batches, Statement
 from echolia.sync.models import Ack
 
 # A page looks at no more runs than this, so that one of tiny runs costs no more than one of large ones.
@@ -53,14 +53,6 @@ _RUNS = "SELECT count(*) FROM runs"
 _FIRST_MS = "SELECT received_ms FROM runs ORDER BY seq LIMIT 1"
 _FILE = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
 _SUMS = "SELECT device, count(*), total(length(frame)), sum(partial) FROM runs GROUP BY device"
-
-
-class Batches(Protocol):
-    """What the log needs of an account's open database."""
-
-    async def batch(self, statements: Sequence[Statement], tx: bool = True) -> list[Result]:
-        """One atomic unit of work."""
-        ...
 
 
 class DeviceHead(NamedTuple):

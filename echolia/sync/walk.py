@@ -10,8 +10,9 @@ from typing import Final, NamedTuple
 from echolia.core.checkpoints import ChainHead, LiveChange, LiveRoot
 from echolia.core.liveness import Liveness
 from echolia.core.parts import find_parts, leaf_of
+from echolia.storage.engine import Batches
 from echolia.sync import history
-from echolia.sync.store import Batches, StoredRun
+from echolia.sync.store import StoredRun
 
 AT_ONCE: Final = 2
 

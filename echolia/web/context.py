@@ -64,8 +64,9 @@ class Devices(Protocol):
         """
         ...
 
-    async def standing(self, account: bytes) -> Standing:
-        """The account's devices, cached; raises `account_unknown`."""
+    async def standing(self, account: bytes, device: bytes = b"") -> Standing:
+        """The account's devices, cached, but read again where `device` is not yet one; raises
+        `account_unknown`."""
         ...
 
     def on_end(self, callback: OnEnd) -> None:

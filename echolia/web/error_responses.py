@@ -64,6 +64,7 @@ STATUS: Final[dict[str, int]] = {
     "storage_full": 507,
     "storage_damaged": 500,
     "storage_failed": 500,
+    "storage_elsewhere": 503,
     "storage_exists": 500,
     "database_blocked": 403,
     "database_quarantined": 503,

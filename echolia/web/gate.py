@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from echolia.core.errors import EcholiaError
 from echolia.web.admission import Admission
@@ -15,10 +13,11 @@ from echolia.web.asked import SCOPE_KEY, Asked
 from echolia.web.bodies import drain, read_body, replayed
 from echolia.web.context import Caller, Refusal
 from echolia.web.error_responses import problem
+from echolia.web.exchange import SECURITY, UNMATCHED, Exchange, Journal, decorated, send_answer
 from echolia.web.lean import JSON_BODY_BYTES, LeanRequest, LeanResponse, LeanRoute
 from echolia.web.limits import Limits, Origins
-from echolia.web.logs import METHODS, AccessLog, log_failure
-from echolia.web.metrics import Metrics
+from echolia.web.logs import log_failure
+from echolia.web.owners import HANDED_OVER, HERE, REGISTRAR, Forwarded, Owners, Place, Question
 from echolia.web.streams import (
     MEDIA_TYPE,
     NOT_ASKED,
@@ -30,54 +29,15 @@ from echolia.web.streams import (
     query_of,
 )
 
-UNMATCHED: Final = "unmatched"
-# Every answer says: believe my type, keep nothing, load nothing, tell nobody.
-SECURITY: Final[list[tuple[bytes, bytes]]] = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"referrer-policy", b"no-referrer"),
-]
-
-
-class Journal:
-    """Where answered requests are noted: the metrics, and the access log if there is one."""
-
-    def __init__(self, metrics: Metrics, access_log: AccessLog | None) -> None:
-        self._metrics = metrics
-        self._access_log = access_log
-
-    def note(self, who: Exchange) -> None:
-        """Note one answered request."""
-        seconds = time.perf_counter() - who.started
-        sizes = (who.bytes_in, who.bytes_out)
-        self._metrics.request(who.route, who.method, who.status, seconds, sizes)
-        if self._access_log is not None:
-            self._access_log.write(who.request_id, who.method, who.route, who.status, seconds * 1000, sizes)
-
-
-class Exchange:
-    """One request and its answer, as far as they may be told."""
-
-    __slots__ = ("bytes_in", "bytes_out", "complete", "method", "request_id", "route", "started", "status")
-
-    def __init__(self, method: str, route: str) -> None:
-        # A name for the log, no secret: need not cost a system call.
-        self.request_id = f"{random.getrandbits(64):016x}"
-        # Any word may arrive as a method where no parser stands before: it is not repeated.
-        self.method = method if method in METHODS else "OTHER"
-        self.route = route
-        self.status = 0
-        self.bytes_in = self.bytes_out = 0
-        self.complete = False
-        self.started = time.perf_counter()
+# Headers that speak of the connection to us, and not of the request.
+_OF_CONNECTION: Final = frozenset({b"connection", b"keep-alive", b"transfer-encoding", b"upgrade", b"expect"})
 
 
 class Rules(NamedTuple):
     """What the gate enforces.
 
     `open_routes` are the routes that need no token, with the limit each is charged to by the client's
-    network, or None for no limit.
+    network, or None for no limit. Of `one_place` are those that one process has to see all of.
     """
 
     admission: Admission
@@ -85,6 +45,19 @@ class Rules(NamedTuple):
     origins: Origins
     open_routes: Mapping[tuple[str, str], str | None]
     body_seconds: float
+    one_place: Collection[tuple[str, str]] = ()
+
+
+class Who(NamedTuple):
+    """Whom a request belongs to: the limit it is charged to, the caller or why there is none.
+
+    `account` is whose owner has to answer it; None where any process can.
+    """
+
+    limit: str | None
+    caller: Caller | None = None
+    refusal: EcholiaError | None = None
+    account: bytes | None = None
 
 
 class Gate:
@@ -98,6 +71,7 @@ class Gate:
         journal: Journal,
         on_ending: Sequence[Callable[[], None]] = (),
         streams: Sequence[StreamRoute] = (),
+        owners: Owners = HERE,
     ) -> None:
         self._api = api
         self._rules = rules
@@ -105,6 +79,7 @@ class Gate:
         self._charge = rules.limits.charge
         self._journal = journal
         self._on_ending = on_ending
+        self._owners = owners
         self._streams = {route.path: route for route in streams}
         self._lean: dict[str, dict[str, LeanRoute]] = {}
         for route in lean:
@@ -130,27 +105,43 @@ class Gate:
             await self._by_api(scope, receive, send)
             return
         route = methods.get(scope["method"])
-        exchange = Exchange(scope["method"], scope["path"])
+        exchange = Exchange(scope["method"], scope["path"], scope.get(HANDED_OVER))
         try:
             if route is None:
-                answer = _not_allowed(exchange, methods)
+                answer: LeanResponse | Forwarded = _not_allowed(exchange, methods)
             else:
                 answer = await self._by_lean(route, scope, receive, exchange)
-            await _send(answer, exchange, send)
+            await send_answer(answer, exchange, send)
         finally:
+            self._note(exchange, scope)
+
+    def _note(self, exchange: Exchange, scope: Scope) -> None:
+        if exchange.route == UNMATCHED:
+            # The route that was found is one that the server declared: its path is a template.
+            exchange.route = getattr(scope.get("route"), "path", UNMATCHED)
+        if HANDED_OVER not in scope:  # else it is noted where it arrived
             self._journal.note(exchange)
 
     async def _by_lean(
         self, route: LeanRoute, scope: Scope, receive: Receive, exchange: Exchange
-    ) -> LeanResponse:
+    ) -> LeanResponse | Forwarded:
         headers, unread = dict(scope["headers"]), True
+        place: Place | None = None
         try:
             caller = self._known(headers.get(b"authorization"), scope)
-            self._charge(route.limit, caller.account.hex())
+            place = self._enter(caller.account, scope)
+            if place is not None:
+                self._charge(route.limit, caller.account.hex())
             body, unread = b"", False
             if route.method != "GET":
                 body = await read_body(receive, headers, route.max_body_bytes, self._rules.body_seconds)
                 exchange.bytes_in = len(body)
+            if place is None:
+                found = await self._elsewhere(caller.account, scope, body, exchange)
+                if isinstance(found, Forwarded):
+                    return found
+                place = found
+                self._charge(route.limit, caller.account.hex())
             return await route.endpoint(LeanRequest(caller, headers, body, scope["query_string"]))
         except EcholiaError as error:
             if unread:
@@ -159,6 +150,31 @@ class Gate:
         except Exception as error:  # noqa: BLE001  # whatever it was, the client gets an answer
             log_failure(exchange.request_id, exchange.route, "internal", error)
             return _refused(EcholiaError("internal"), exchange)
+        finally:
+            if place is not None:
+                place.leave()
+
+    def _enter(self, account: bytes, scope: Scope) -> Place | None:
+        """The account's place here, if it belongs here; who hands a request over has entered already."""
+        return HERE if HANDED_OVER in scope else self._owners.enter(account)
+
+    async def _elsewhere(
+        self, account: bytes, scope: Scope, body: bytes, exchange: Exchange
+    ) -> Forwarded | Place:
+        """The answer of the account's owner, or the account's place here where it has become ours."""
+        peer = scope.get("client")
+        headers = [(name, value) for name, value in scope["headers"] if name not in _OF_CONNECTION]
+        question = Question(
+            exchange.request_id, scope["method"], scope["path"], scope["query_string"], headers, body,
+            peer[0] if peer else "",
+        )  # fmt: skip
+        while True:
+            answer = await self._owners.forward(account, question)
+            if answer is not None:
+                return answer
+            place = self._owners.enter(account)
+            if place is not None:
+                return place
 
     def _known(self, authorization: bytes | None, scope: Scope) -> Caller:
         try:
@@ -173,9 +189,9 @@ class Gate:
         try:
             feed = await self._opened(route, scope, receive, exchange)
             if isinstance(feed, LeanResponse):
-                await _send(feed, exchange, send)
+                await send_answer(feed, exchange, send)
                 return
-            outgoing = _decorated(exchange, send)
+            outgoing = decorated(exchange, send)
             start = {"type": "http.response.start", "status": 200}
             try:
                 await outgoing({**start, "headers": [(b"content-type", MEDIA_TYPE)]})
@@ -243,62 +259,76 @@ class Gate:
         return caller
 
     async def _by_api(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope["method"], UNMATCHED)
-        outgoing = _decorated(exchange, send)
+        exchange = Exchange(scope["method"], UNMATCHED, scope.get(HANDED_OVER))
+        outgoing = decorated(exchange, send)
         headers, unread = dict(scope["headers"]), True
+        place: Place | None = None
         try:
-            scope[SCOPE_KEY] = self._asked(scope, headers, exchange)
-            unread = False
+            who = self._who(scope, headers)
+            place = HERE if who.account is None else self._enter(who.account, scope)
+            if place is not None:
+                self._charge_to(who, scope)
+            unread, body = False, b""
             if b"content-length" in headers or b"transfer-encoding" in headers:
                 body = await read_body(receive, headers, JSON_BODY_BYTES, self._rules.body_seconds)
                 exchange.bytes_in = len(body)
                 receive = replayed(body, receive)
+            if place is None and who.account is not None:
+                found = await self._elsewhere(who.account, scope, body, exchange)
+                if isinstance(found, Forwarded):
+                    scope["route"] = found
+                    return await send_answer(found, exchange, send)
+                place = found
+                self._charge_to(who, scope)
+            scope[SCOPE_KEY] = Asked(exchange.request_id, who.caller, who.refusal)
             await self._api(scope, receive, outgoing)
             if exchange.status and not exchange.complete:  # a stream cut short, by us or by its reader
                 await outgoing({"type": "http.response.body", "body": b"", "more_body": False})
         except EcholiaError as error:
             if unread:
                 await drain(receive, headers)
-            await _send(_refused(error, exchange), exchange, send)
+            await send_answer(_refused(error, exchange), exchange, send)
         except Exception as error:
             log_failure(exchange.request_id, exchange.route, "internal", error)
             if not exchange.status:
-                await _send(_refused(EcholiaError("internal"), exchange), exchange, send)
+                await send_answer(_refused(EcholiaError("internal"), exchange), exchange, send)
             elif not exchange.complete:
                 raise  # half an answer is out: only ending the connection tells
         finally:
-            # The route that was found is one that the server declared: its path is a template.
-            exchange.route = getattr(scope.get("route"), "path", UNMATCHED)
-            self._journal.note(exchange)
+            if place is not None:
+                place.leave()
+            self._note(exchange, scope)
 
-    def _asked(self, scope: Scope, headers: Mapping[bytes, bytes], exchange: Exchange) -> Asked:
-        """Charge the request to whom it belongs, and say who asks."""
+    def _who(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Who:
+        """Whom the request belongs to."""
         rules = self._rules
         place = (scope["method"], scope["path"])
         authorization = headers.get(b"authorization")
         if place in rules.open_routes:
-            limit = rules.open_routes[place]
-        elif authorization is None:
-            limit = "anonymous"
-        elif authorization[:8].lower() == b"mailbox ":
-            limit = "mailbox"
-        else:
-            try:
-                caller = self._known(authorization, scope)
-            except EcholiaError as error:
-                if error.code == "rate_limited":
-                    raise
-                return Asked(exchange.request_id, refusal=error)
-            self._charge("account", caller.account.hex())
-            return Asked(exchange.request_id, caller)
-        if limit is not None:
-            self._charge(limit, rules.origins.pseudonym(scope))
-        return Asked(exchange.request_id)
+            return Who(rules.open_routes[place], account=REGISTRAR if place in rules.one_place else None)
+        if authorization is None:
+            return Who("anonymous")
+        if authorization[:8].lower() == b"mailbox ":
+            return Who("mailbox")
+        try:
+            caller = self._known(authorization, scope)
+        except EcholiaError as error:
+            if error.code == "rate_limited":
+                raise
+            return Who(None, refusal=error)
+        return Who("account", caller, account=caller.account)
+
+    def _charge_to(self, who: Who, scope: Scope) -> None:
+        """Charge the request to whom it belongs."""
+        if who.caller is not None:
+            self._charge("account", who.caller.account.hex())
+        elif who.limit is not None:
+            self._charge(who.limit, self._rules.origins.pseudonym(scope))
 
 
 async def _refuse_socket(answer: LeanResponse, exchange: Exchange, scope: Scope, send: Send) -> None:
     if "websocket.http.response" in (scope.get("extensions") or {}):
-        await _send(answer, exchange, send, "websocket.http.response")
+        await send_answer(answer, exchange, send, "websocket.http.response")
     else:  # a server program that can only say no
         exchange.status = answer.status
         await send({"type": "websocket.close", "code": NOT_ASKED, "reason": ""})
@@ -318,41 +348,3 @@ def _refused(
         log_failure(exchange.request_id, exchange.route, error.code, error)
     (_, media_type), *others = answer.headers
     return LeanResponse(answer.status, media_type, answer.body, [*others, *headers])
-
-
-async def _send(answer: LeanResponse, exchange: Exchange, send: Send, kind: str = "http.response") -> None:
-    body = answer.body
-    size = len(body) if isinstance(body, bytes) else sum(map(len, body))
-    exchange.status, exchange.bytes_out = answer.status, size
-    headers = [
-        *SECURITY,
-        (b"x-request-id", exchange.request_id.encode()),
-        (b"content-type", answer.media_type),
-        (b"content-length", b"%d" % size),
-        *answer.headers,
-    ]
-    if answer.status == 204:  # has no body, so it has no type and no length (RFC 9110, 8.6)
-        del headers[len(SECURITY) + 1 : len(SECURITY) + 3]
-    await send({"type": f"{kind}.start", "status": answer.status, "headers": headers})
-    if isinstance(body, bytes):
-        await send({"type": f"{kind}.body", "body": body})
-        return
-    for part in body:
-        await send({"type": f"{kind}.body", "body": part, "more_body": True})
-    await send({"type": f"{kind}.body", "body": b""})
-
-
-def _decorated(exchange: Exchange, send: Send) -> Callable[[Message], Any]:
-    """A `send` that adds the headers every answer has and notes what goes by."""
-
-    async def outgoing(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            exchange.status = message["status"]
-            own = [(b"x-request-id", exchange.request_id.encode()), *SECURITY]
-            message["headers"] = [*message.get("headers", ()), *own]
-        elif message["type"] == "http.response.body":
-            exchange.bytes_out += len(message.get("body", b""))
-            exchange.complete = not message.get("more_body", False)
-        await send(message)
-
-    return outgoing

@@ -36,7 +36,7 @@ class NamedDevices:
     def admits(self, caller: Caller) -> None:
         """Everybody may act."""
 
-    async def standing(self, account: bytes) -> Standing:
+    async def standing(self, account: bytes, device: bytes = b"") -> Standing:
         """The writers' keys."""
         return Standing(keys_of(self.writers), self.revoked, len(self.writers), bytes(32))
 

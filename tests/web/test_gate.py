@@ -18,7 +18,8 @@ from echolia.web.admission import Admission
 from echolia.web.api import build_api
 from echolia.web.bodies import read_body
 from echolia.web.context import Caller, OnEnd, Refusal, Standing
-from echolia.web.gate import SECURITY, Gate, Journal, Rules
+from echolia.web.exchange import SECURITY, Journal
+from echolia.web.gate import Gate, Rules
 from echolia.web.lean import LeanRequest, LeanResponse, LeanRoute
 from echolia.web.limits import Limits, Origins
 from echolia.web.logs import AccessLog
@@ -40,7 +41,7 @@ class AllDevices:
         if caller.device in self.refused:
             raise EcholiaError("device_revoked")
 
-    async def standing(self, account: bytes) -> Standing:
+    async def standing(self, account: bytes, device: bytes = b"") -> Standing:
         """Nobody."""
         return Standing({}, {}, 0, b"")
 

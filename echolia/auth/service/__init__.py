@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from echolia.auth.service.access_tokens import AccessTokens, SigningKeys
 from echolia.auth.service.accounts import AccountDatabases, Accounts
@@ -47,6 +47,21 @@ class Auth:
         await sign_in.sweep(self.db, self.clock_ms())
 
 
+class Others(NamedTuple):
+    """What there is to know of where other processes serve accounts of the same directory.
+
+    `owns` says which accounts are this process's own, `keys_again` loads the signing keys that another may
+    have made, and whoever waits at a mailbox looks into it every `poll_s` seconds.
+    """
+
+    owns: Callable[[bytes], bool] = lambda _: True
+    keys_again: Callable[[], SigningKeys] | None = None
+    poll_s: float | None = None
+
+
+ALONE: Final = Others()
+
+
 def open_auth(
     settings: Settings,
     db: Database,
@@ -54,18 +69,19 @@ def open_auth(
     keys: SigningKeys,
     clock_ms: Callable[[], int],
     dice: Dice = secrets.token_bytes,
+    others: Others = ALONE,
 ) -> Auth:
     """The services over the directory `db`; call `devices.load`, `accounts.resume_deletions` and
     `accounts.keep_recoveries` before serving.
     """
-    tokens = AccessTokens(keys, settings.access_token_seconds, clock_ms)
-    devices = AccountDevices(db, settings.access_token_seconds * 1000, clock_ms)
+    tokens = AccessTokens(keys, settings.access_token_seconds, clock_ms, others.keys_again)
+    devices = AccountDevices(db, settings.access_token_seconds * 1000, clock_ms, others.owns)
     sign_ins = SignIns(db, tokens, devices, settings.refresh_token_days * DAY_MS, clock_ms, dice)
     puzzles = Puzzles(settings.register_free_per_minute, settings.proof_of_work_bits, clock_ms, dice)
     accounts = Accounts(db, databases, devices, sign_ins, puzzles, clock_ms, dice)
     rights = Rights(db, settings.new_device_hours * HOUR_MS, clock_ms)
     membership = Membership(db, devices, rights, settings.max_devices, clock_ms)
-    pairing = Pairing(db, devices, rights, settings.max_devices, clock_ms, dice)
+    pairing = Pairing(db, devices, rights, settings.max_devices, clock_ms, dice, others.poll_s)
     ledger = AuthLedger(db, devices, pairing.waiting)
     recovery = Recovery(membership)
     return Auth(db, tokens, devices, sign_ins, accounts, membership, pairing, recovery, ledger, clock_ms)

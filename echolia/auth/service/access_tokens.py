@@ -26,6 +26,7 @@ NAME: Final = "echolia"
 ROTATION_MS: Final = 30 * 86_400_000
 # Clocks of two starts may differ a little: an old key stays that much longer than it must.
 LEEWAY_MS: Final = 60_000
+LOOK_AGAIN_MS: Final = 1000
 _CLAIMS: Final = ["iss", "aud", "sub", "dev", "iat", "exp"]
 
 
@@ -84,10 +85,21 @@ def _read(path: Path) -> Ed25519PrivateKey:
 
 
 class AccessTokens:
-    """Makes and reads access tokens of `lifetime_s` seconds; `clock_ms` is the server's time."""
+    """Makes and reads access tokens of `lifetime_s` seconds; `clock_ms` is the server's time.
 
-    def __init__(self, keys: SigningKeys, lifetime_s: int, clock_ms: Callable[[], int]) -> None:
+    `again` loads the keys again, once a second at most: another process may have made one that is not known.
+    """
+
+    def __init__(
+        self,
+        keys: SigningKeys,
+        lifetime_s: int,
+        clock_ms: Callable[[], int],
+        again: Callable[[], SigningKeys] | None = None,
+    ) -> None:
         self._keys = keys
+        self._again = again
+        self._looked_ms = 0
         self._clock_ms = clock_ms
         self.lifetime_s = lifetime_s
 
@@ -108,7 +120,7 @@ class AccessTokens:
         looked at.
         """
         try:
-            key = self._keys.verifying[jwt.get_unverified_header(token)["kid"]]
+            key = self._key(jwt.get_unverified_header(token)["kid"])
             claims = jwt.decode(
                 token,
                 key,
@@ -123,6 +135,13 @@ class AccessTokens:
             return _caller(claims)
         except (jwt.PyJWTError, KeyError, TypeError, ValueError, EcholiaError):
             raise EcholiaError("unauthorized") from None
+
+    def _key(self, name: str) -> Ed25519PublicKey:
+        now_ms = self._clock_ms()
+        if name not in self._keys.verifying and self._again and now_ms - self._looked_ms >= LOOK_AGAIN_MS:
+            self._looked_ms = now_ms
+            self._keys = self._again()
+        return self._keys.verifying[name]
 
 
 def _caller(claims: Mapping[str, Any]) -> Caller:

@@ -133,9 +133,9 @@ class Accounts:
         for account in await store.without_recovery(self.db):
             await store.keep_recovery(self.db, await self.devices.log(account))
 
-    async def resume_deletions(self) -> int:
-        """Finish the deletions that a crash interrupted; returns how many there were."""
-        begun = await store.deletions(self.db)
+    async def resume_deletions(self, ours: Callable[[bytes], bool] = lambda _: True) -> int:
+        """Finish the deletions of `ours` that a crash interrupted; returns how many there were."""
+        begun = [account for account in await store.deletions(self.db) if ours(account)]
         for account in begun:
             await self._finish_deletion(account)
         return len(begun)

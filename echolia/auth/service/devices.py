@@ -22,10 +22,20 @@ _ALL: Final = 1_000_000
 
 
 class AccountDevices:
-    """Implements `web.context.Devices` over the directory; access tokens live `token_life_ms`."""
+    """Implements `web.context.Devices` over the directory; access tokens live `token_life_ms`.
 
-    def __init__(self, db: Database, token_life_ms: int, clock_ms: Callable[[], int]) -> None:
+    Logs are cached of accounts that this process `owns`: of others it does not hear when they grow.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        token_life_ms: int,
+        clock_ms: Callable[[], int],
+        owns: Callable[[bytes], bool] = lambda _: True,
+    ) -> None:
         self._db = db
+        self._owns = owns
         self._token_life_ms = token_life_ms
         self._clock_ms = clock_ms
         self._logs: LRUCache[bytes, tuple[DeviceLog, Standing]] = LRUCache(REMEMBERED_ACCOUNTS)
@@ -67,15 +77,21 @@ class AccountDevices:
         if self._signed_out and caller.issued_ms <= self._signed_out.get(caller.device, -1):
             raise EcholiaError("token_expired")
 
-    async def standing(self, account: bytes) -> Standing:
+    async def standing(self, account: bytes, device: bytes = b"") -> Standing:
         """See `web.context.Devices.standing`."""
-        known = self._logs.get(account)
-        return known[1] if known else (await self._load(account))[1]
+        known = self._known(account)
+        # Recovery adds devices wherever it is asked for, which may be another process.
+        if known is None or (device and device not in known[1].keys):
+            known = await self._load(account)
+        return known[1]
 
     async def log(self, account: bytes) -> DeviceLog:
         """The account's device log; raises `account_unknown`."""
-        known = self._logs.get(account)
+        known = self._known(account)
         return known[0] if known else (await self._load(account))[0]
+
+    def _known(self, account: bytes) -> tuple[DeviceLog, Standing] | None:
+        return self._logs.get(account) if self._owns(account) else None
 
     async def _load(self, account: bytes) -> tuple[DeviceLog, Standing]:
         entries = await accounts.entries(self._db, account, 0, _ALL)
@@ -86,11 +102,11 @@ class AccountDevices:
         else:
             log = DeviceLog.replay(entries)
         self.grown(log)
-        return self._logs.get(account, (log, _standing(log)))
+        return self._known(account) or (log, _standing(log))
 
     def grown(self, log: DeviceLog) -> None:
         """The account's log is this now, unless a longer one is known: a reader may come late."""
-        known = self._logs.get(log.account)
+        known = self._known(log.account)
         if known is None or known[0].length < log.length:
             self._logs[log.account] = (log, _standing(log))
 

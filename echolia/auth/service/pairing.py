@@ -74,7 +74,10 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """Mailboxes and the appending of the device that came through one."""
+    """Mailboxes and the appending of the device that came through one.
+
+    The other side may come to another process: then a mailbox is looked into every `poll_s` seconds.
+    """
 
     db: Database
     devices: AccountDevices
@@ -82,6 +85,7 @@ class Pairing:
     max_devices: int
     clock_ms: Callable[[], int]
     dice: Dice
+    poll_s: float | None = None
     waiting: Waiting = field(default_factory=Waiting)
 
     async def open(self, caller: Caller, token_hash: bytes) -> Mailbox:
@@ -138,7 +142,9 @@ class Pairing:
                 if left <= 0 or self.waiting.ended:
                     return None
                 try:
-                    await asyncio.wait_for(news.wait(), left)
+                    await asyncio.wait_for(
+                        news.wait(), left if self.poll_s is None else min(left, self.poll_s)
+                    )
                 except TimeoutError:
                     continue
 

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from echolia.storage.engine import Result, Statement
+from echolia.storage.engine import Batches, Statement
 
 # Pages of 4 KiB: a step moves no more than this many, and whoever waits for the database comes in between.
 STEP_PAGES: Final = 256
 # Python's sqlite3 steps a statement without columns once, which is one page however many are asked for.
 _A_PAGE: Final = Statement("PRAGMA incremental_vacuum(1)")
-
-
-class Batches(Protocol):
-    """What this needs of an open database."""
-
-    async def batch(self, statements: Sequence[Statement], tx: bool = True) -> list[Result]:
-        """One unit of work."""
-        ...
 
 
 async def reclaim(db: Batches) -> None:

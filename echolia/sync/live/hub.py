@@ -12,9 +12,9 @@ import structlog
 
 from echolia.core.errors import EcholiaError
 from echolia.core.positions import LogPosition
+from echolia.storage.engine import Batches
 from echolia.sync.history import load
 from echolia.sync.live.listeners import Head, Listener, Listeners
-from echolia.sync.store import Batches
 from echolia.web.context import Caller
 from echolia.web.notices.port import Ended, HeadMoved, Missed, Notice, Notices, Tell
 from echolia.web.streams import Event

@@ -47,7 +47,7 @@ class VectorDevices:
     def admits(self, caller: Caller) -> None:
         """Everybody may act."""
 
-    async def standing(self, account: bytes) -> Standing:
+    async def standing(self, account: bytes, device: bytes = b"") -> Standing:
         """The vector's devices, whatever the account."""
         return self._standing
 

@@ -1,0 +1,71 @@
+"""A database that only its present owner writes to: each unit of work asserts the owner's number.
+
+Where accounts belong to one of several processes, each gets a number with an account that is greater than
+those before it, and writes it into the database when it opens that. A process that no longer owns the account
+and has not noticed (it was suspended, its network was away) changes nothing any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from echolia.storage.engine import Batches, ConstraintViolated, Database, DatabaseElsewhere, Result, Statement
+
+_TAKE: Final = "UPDATE account SET fence = ?1 WHERE fence < ?1"
+_FENCE: Final = Statement("SELECT fence FROM account WHERE one = 1")
+# Breaks CHECK (one = 1) unless the number is the owner's.
+_ASSERT: Final = (
+    "INSERT INTO account (one, account, epoch) SELECT 2, x'', 0"
+    " WHERE NOT EXISTS (SELECT 1 FROM account WHERE one = 1 AND fence = ?)"
+)
+
+
+async def fence_of(db: Batches) -> int:
+    """The number by which the database was last taken over. Raises: `StorageError`."""
+    (held,) = await db.batch([_FENCE], tx=False)
+    rows: list[Any] = held.rows
+    return int(rows[0][0])
+
+
+async def fenced(db: Database, fence: int) -> FencedDatabase:
+    """Take the database over by this number. Raises: `DatabaseElsewhere` where a later owner has it."""
+    if await fence_of(db) < fence:
+        await db.batch([Statement(_TAKE, (fence,))])
+    if await fence_of(db) != fence:
+        raise DatabaseElsewhere
+    return FencedDatabase(db, fence)
+
+
+class FencedDatabase:
+    """A database whose units of work apply only while `fence` is its owner's number."""
+
+    def __init__(self, db: Database, fence: int) -> None:
+        self._db = db
+        self._assertion = Statement(_ASSERT, (fence,))
+        self._fence = fence
+
+    async def batch(self, statements: Sequence[Statement], tx: bool = True) -> list[Result]:
+        """See `engine.Database.batch`; raises `DatabaseElsewhere` where a later owner has it."""
+        if not tx:
+            return await self._db.batch(statements, tx=False)
+        try:
+            _, *results = await self._db.batch([self._assertion, *statements])
+            return results
+        except ConstraintViolated:
+            if await fence_of(self._db) != self._fence:
+                raise DatabaseElsewhere from None
+            raise
+
+    async def snapshot(self, path: Path) -> None:
+        """See `engine.Database.snapshot`."""
+        await self._db.snapshot(path)
+
+    async def reclaim(self) -> None:
+        """See `engine.Database.reclaim`."""
+        await self._db.reclaim()
+
+    async def close(self) -> None:
+        """See `engine.Database.close`."""
+        await self._db.close()

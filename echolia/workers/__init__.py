@@ -1,0 +1,1 @@
+"""Several server processes for the same accounts: who owns which, and how the others hand requests over."""

@@ -1,0 +1,94 @@
+"""One server process among several: its lock, its socket, what it owns, and how it reaches the others."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from starlette.types import ASGIApp
+
+from echolia.core.errors import EcholiaError
+from echolia.storage.databases import UserDatabases
+from echolia.storage.engine import Database
+from echolia.workers.census import Locks, host_of
+from echolia.workers.channel import Hearing, Peer
+from echolia.workers.handing_over import AllDatabases, HandingOver, answering
+from echolia.workers.peers import Peers
+from echolia.workers.placement import Placement
+from echolia.workers.sockets import connect, listen
+from echolia.workers.store import Worker
+
+WORKER_BYTES: Final = 16
+Gained = Callable[[Collection[int]], Awaitable[None]]
+
+
+def folder_of(data: Path) -> Path:
+    """Where the processes of a data folder have their locks and sockets."""
+    return data / "workers"
+
+
+class Node:
+    """A process of the data folder `data`, of `expected` at least; `clock_ms` is the host's time."""
+
+    def __init__(self, data: Path, directory: Database, expected: int, clock_ms: Callable[[], int]) -> None:
+        self._folder = folder_of(data)
+        host = host_of(data)
+        self._locks = Locks(self._folder, host, clock_ms)
+        me = Worker(secrets.token_bytes(WORKER_BYTES), host)
+        self._gained: Gained | None = None
+        self._databases: UserDatabases | None = None
+        self.placement = Placement(
+            directory, me, self._locks, clock_ms, expected, self._on_gained, self._on_released
+        )
+        self._peers = Peers(self._connect)
+        self.owners = HandingOver(self.placement, self._peers)
+
+    def all_databases(self, databases: UserDatabases) -> AllDatabases:
+        """The databases of all accounts, where `databases` are those of ours."""
+        self._databases = databases
+        return AllDatabases(databases, self.placement, self.owners)
+
+    @asynccontextmanager
+    async def joined(self, gate: ASGIApp, gained: Gained) -> AsyncIterator[None]:
+        """Own a share of the accounts while the block lasts; `gained` prepares new ones for being served."""
+        assert self._databases is not None
+        self._gained = gained
+        me = self.placement.me.id
+        lock = self._locks.hold(me)
+        hearing = Hearing(answering(self.placement, self._databases, gate))
+        server = await listen(self._folder, _socket(me), hearing)
+        try:
+            await self.placement.join()
+            sharing = asyncio.create_task(self.placement.run())
+            try:
+                yield
+            finally:
+                sharing.cancel()
+                await asyncio.gather(sharing, return_exceptions=True)
+                with suppress(EcholiaError):  # where the directory is gone, others see that the lock is free
+                    await self.placement.end()
+        finally:
+            server.close()
+            await hearing.close()
+            await self._peers.close()
+            (self._folder / _socket(me)).unlink(missing_ok=True)
+            lock.release()
+
+    async def _connect(self, worker: Worker) -> Peer:
+        return await connect(self._folder, _socket(worker.id))
+
+    async def _on_gained(self, slots: Collection[int]) -> None:
+        assert self._gained is not None
+        await self._gained(slots)
+
+    async def _on_released(self, slot: int) -> None:
+        assert self._databases is not None
+        await self._databases.release(lambda account: account[0] == slot)
+
+
+def _socket(worker: bytes) -> str:
+    return f"{worker.hex()}.sock"
