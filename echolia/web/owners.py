@@ -24,6 +24,10 @@ class Question(NamedTuple):
     body: bytes
     client: str
 
+    def __repr__(self) -> str:
+        """Nothing of what was asked."""
+        return f"Question({self.request_id})"
+
 
 class Forwarded(NamedTuple):
     """An answer of another process, complete with all its headers; `path` is the template of its route."""
@@ -32,6 +36,10 @@ class Forwarded(NamedTuple):
     headers: Headers
     body: bytes
     path: str
+
+    def __repr__(self) -> str:
+        """Nothing of what was answered."""
+        return f"Forwarded({self.status})"
 
 
 class Place(Protocol):

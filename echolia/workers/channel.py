@@ -114,25 +114,23 @@ class Peer:
         try:
             self._stream.send(cbor2.dumps([number, verb, words]))
             await self._stream.drain()
-            return await answer
+            return await asyncio.shield(answer)
         except asyncio.CancelledError:
-            await self._give_up(number)
+            await self._give_up(number, answer)
             raise
         finally:
             del self._waiting[number]
 
-    async def _give_up(self, number: int) -> None:
+    async def _give_up(self, number: int, answer: asyncio.Future[Any]) -> None:
         """Return once what was asked runs no more."""
-        ended = asyncio.get_running_loop().create_future()
-        self._waiting[number] = ended
-        if not self.gone:
+        if not answer.done():
             self._stream.send(cbor2.dumps([number, None, []]))
-        while not (self.gone or ended.done()):
+        while not answer.done():
             # A further cancellation changes nothing: what was asked has to end first.
             with suppress(asyncio.CancelledError):
-                await asyncio.wait([ended, self._reading], return_when=asyncio.FIRST_COMPLETED)
-        if ended.done() and not ended.cancelled():
-            ended.exception()
+                await asyncio.wait([answer])
+        if not answer.cancelled():
+            answer.exception()
 
     async def _read(self) -> None:
         try:
@@ -162,13 +160,13 @@ class Hearing:
 
     def __init__(self, verbs: Mapping[str, Handler]) -> None:
         self._verbs = verbs
-        self._streams: set[asyncio.Task[None]] = set()
+        self._heard: dict[asyncio.Task[None], Stream] = {}
 
     async def hear(self, stream: Stream) -> None:
         """Answer all questions of one stream until it ends; then those being answered are given up."""
         task = asyncio.current_task()
         assert task is not None
-        self._streams.add(task)
+        self._heard[task] = stream
         answering: dict[int, asyncio.Task[None]] = {}
         try:
             while (message := await stream.receive()) is not None:
@@ -181,7 +179,7 @@ class Hearing:
                 answering[number] = answer
                 answer.add_done_callback(partial(_ended, stream, answering, number))
         finally:
-            self._streams.discard(task)
+            del self._heard[task]
             stream.close()
             for answer in tuple(answering.values()):
                 answer.cancel()
@@ -199,9 +197,10 @@ class Hearing:
 
     async def close(self) -> None:
         """Hang up on all."""
-        for task in tuple(self._streams):
-            task.cancel()
-        await asyncio.gather(*self._streams, return_exceptions=True)
+        tasks = list(self._heard)
+        for stream in list(self._heard.values()):
+            stream.close()  # not cancelled: asyncio's streams would report that as a failure
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _ended(

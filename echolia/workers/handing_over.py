@@ -21,7 +21,7 @@ from echolia.workers.remote_database import RemoteDatabase, batched, said_again
 
 # How long it is tried, seconds between the tries: an account is handed over within milliseconds, or within as
 # long as it takes to see that a process has died.
-PAUSES_S: Final = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0, 2.0, 3.0, 3.0)
+PAUSES_S: Final = (0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.2, 1.6, 1.6, 2.0)
 # What may be asked a second time where nobody knows whether it was heard: it is made for that (spec/sync.md).
 _REPEATABLE: Final = "/sync/"
 _MOVED: Final = DatabaseElsewhere.default_code

@@ -35,7 +35,7 @@ async def test_a_created_database_can_be_leased(databases: UserDatabases, tmp_pa
     assert files(tmp_path) == {f"users/ab/{'ab' * 16}.db"}
     async with databases.lease(account) as database:
         assert database.account == account
-        assert (await database.batch([Statement("SELECT * FROM account")]))[0].rows == [(1, account, 99)]
+        assert (await database.batch([Statement("SELECT * FROM account")]))[0].rows == [(1, account, 99, 0)]
     assert databases.open_count == 1
 
 

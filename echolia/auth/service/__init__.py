@@ -50,12 +50,12 @@ class Auth:
 class Others(NamedTuple):
     """What there is to know of where other processes serve accounts of the same directory.
 
-    `owns` says which accounts are this process's own, `keys_again` loads the signing keys that another may
-    have made, and whoever waits at a mailbox looks into it every `poll_s` seconds.
+    `owns` says which accounts are this process's own, `reload` reads the signing keys that another may have
+    made, and whoever waits at a mailbox looks into it every `poll_s` seconds.
     """
 
     owns: Callable[[bytes], bool] = lambda _: True
-    keys_again: Callable[[], SigningKeys] | None = None
+    reload: Callable[[], SigningKeys] | None = None
     poll_s: float | None = None
 
 
@@ -74,7 +74,7 @@ def open_auth(
     """The services over the directory `db`; call `devices.load`, `accounts.resume_deletions` and
     `accounts.keep_recoveries` before serving.
     """
-    tokens = AccessTokens(keys, settings.access_token_seconds, clock_ms, others.keys_again)
+    tokens = AccessTokens(keys, settings.access_token_seconds, clock_ms, others.reload)
     devices = AccountDevices(db, settings.access_token_seconds * 1000, clock_ms, others.owns)
     sign_ins = SignIns(db, tokens, devices, settings.refresh_token_days * DAY_MS, clock_ms, dice)
     puzzles = Puzzles(settings.register_free_per_minute, settings.proof_of_work_bits, clock_ms, dice)

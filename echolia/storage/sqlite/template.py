@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,8 @@ class Template:
     """Makes the template when it is first needed, in `folder`, and keeps its bytes (some 24 KiB)."""
 
     def __init__(self, folder: Path, driver: FileDriver, migrations: Sequence[Migration]) -> None:
-        self._path = folder / "template.db"
+        # Of its own name: other processes may make theirs in the same folder.
+        self._path = folder / f"template-{secrets.token_hex(4)}.db"
         self._driver = driver
         self._migrations = migrations
         self._lock = asyncio.Lock()

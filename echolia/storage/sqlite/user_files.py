@@ -93,6 +93,8 @@ def sweep(folder: Path) -> int:
 
     Only while nothing is created or deleted. Raises: OSError.
     """
+    for file in folder.glob("template-*"):
+        file.unlink(missing_ok=True)
     left = [file for suffix in ("new", "gone") for file in folder.glob(f"??/*.{suffix}")]
     for file in left:
         path = file.with_suffix(".db")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from echolia.storage.owner_lock import OwnerLock
 from tests.journeys.canary.flock import BODY, BOX
 from tests.journeys.canary.person import Person
 from tests.journeys.canary.watched import Watched
@@ -92,6 +93,41 @@ def _full(server: Watched, person: Person) -> None:
         resource.prlimit(process, resource.RLIMIT_FSIZE, before)
 
 
+def _registered(server: Watched, person: Person, change: str) -> None:
+    with _opened(server.data / "directory.db") as directory:
+        directory.execute(f"UPDATE databases SET {change} WHERE account = ?", (person.account.id,))
+    _use(person)
+
+
+def _blocked(server: Watched, person: Person) -> None:
+    _registered(server, person, "blocked = 1")
+
+
+def _quarantined(server: Watched, person: Person) -> None:
+    _registered(server, person, "failed = 'storage_failed'")
+
+
+def _nowhere(server: Watched, person: Person) -> None:
+    _registered(server, person, "home = 'nowhere'")
+
+
+def elsewhere(server: Watched, person: Person) -> None:
+    """A process that lives has the account, and does not answer."""
+    worker, slot = bytes(range(16)), person.account.id[0]
+    lock = OwnerLock(server.data / "workers", f"{worker.hex()}.lock")
+    try:
+        with _opened(server.data / "directory.db") as directory:
+            host = (server.data / "host").read_bytes()
+            directory.execute("INSERT INTO workers VALUES (?, ?, '', 0)", (worker, host))
+            directory.execute("UPDATE slots SET owner = ?, fence = fence + 1 WHERE slot = ?", (worker, slot))
+        # Who had it notices at its next look.
+        while person.ask("GET", "/sync/status").status == 200:
+            pass
+        _use(person)
+    finally:
+        lock.release()
+
+
 def _unforeseen(server: Watched, person: Person) -> None:
     """What no line of the server expects: an epoch of no log, and a key box that no answer may hold."""
     with _opened(database_of(server, person)) as database:
@@ -113,5 +149,8 @@ BREAK: Final[Mapping[str, Break]] = {
     "storage_failed": _failing,
     "storage_busy": _busy,
     "storage_full": _full,
+    "database_blocked": _blocked,
+    "database_quarantined": _quarantined,
+    "home_unknown": _nowhere,
     "internal": _unforeseen,
 }

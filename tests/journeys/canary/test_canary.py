@@ -13,7 +13,7 @@ import pytest
 
 from echolia.core.ids import b64
 from echolia.web.error_responses import STATUS
-from tests.journeys.canary.breakage import BREAK, NOT_BROUGHT
+from tests.journeys.canary.breakage import BREAK, NOT_BROUGHT, elsewhere
 from tests.journeys.canary.encodings import Searcher
 from tests.journeys.canary.failures import BRING, BRING_NARROW, NARROW, solved
 from tests.journeys.canary.flock import Flock
@@ -102,6 +102,14 @@ def drive_narrow(driven: Driven, server: Watched) -> None:
         driven.note(code, server.wire, partial(bring, person))
 
 
+def drive_several(driven: Driven, server: Watched) -> None:
+    """Processes that hand requests over to each other, and one of which seems to live and does not answer."""
+    for name in ("sven", "sara", "sofie", "sam"):
+        person = driven.know(live_well(server.wire, name))
+        plant_everywhere(person)
+    driven.note("storage_elsewhere", server.wire, partial(elsewhere, server, person))
+
+
 @pytest.fixture(scope="module")
 def driven(tmp_path_factory: pytest.TempPathFactory) -> Driven:
     """Both servers, driven and searched: while they run, their databases open, and after they ended."""
@@ -110,6 +118,7 @@ def driven(tmp_path_factory: pytest.TempPathFactory) -> Driven:
     runs: Mapping[str, tuple[Callable[[Driven, Watched], None], dict[str, str]]] = {
         "generous": (drive, {}),
         "narrow": (drive_narrow, NARROW),
+        "several": (drive_several, {"workers": "3"}),
     }
     for name, (go, settings) in runs.items():
         with watched(folder / name, flock, settings=settings) as server:
