@@ -110,7 +110,7 @@ async def running(
         def load() -> SigningKeys:
             return load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000, dice)
 
-        others = Others(node.placement.here, load, MAILBOX_POLL_S) if node else ALONE
+        others = Others(node.placement.here, node.tell_grown, load, MAILBOX_POLL_S) if node else ALONE
         auth = open_auth(settings, directory, everywhere, load(), clock_ms, dice, others)
         compaction, checkpoints = _history(settings, databases, auth, clock_ms)
         stack.push_async_callback(compaction.close)
@@ -130,7 +130,8 @@ async def running(
         if node is None:
             await _resume(auth, lambda _: True)
         else:
-            await stack.enter_async_context(node.joined(gate, lambda slots: _gained(auth, slots)))
+            forget = auth.devices.forget
+            await stack.enter_async_context(node.joined(gate, lambda slots: _gained(auth, slots), forget))
         yield gate
 
 

@@ -132,8 +132,10 @@ class AllDatabases:
             raise failure
 
 
-def answering(placement: Placement, databases: UserDatabases, gate: ASGIApp) -> dict[str, Handler]:
-    """The verbs by which others ask for what is ours; `gate` answers requests."""
+def answering(
+    placement: Placement, databases: UserDatabases, gate: ASGIApp, forget: Callable[[bytes], None]
+) -> dict[str, Handler]:
+    """The verbs by which others ask for what is ours; `gate` answers requests, `forget` drops what is cached."""
 
     def placed(work: Callable[..., Awaitable[Any]]) -> Handler:
         async def answer(account: bytes, *words: Any) -> Any:
@@ -157,11 +159,15 @@ def answering(placement: Placement, databases: UserDatabases, gate: ASGIApp) -> 
     async def create(account: bytes, asked: list[Any]) -> None:
         await databases.create(account, [Statement(sql, tuple(params)) for sql, params in asked])
 
+    async def grown(account: bytes) -> None:
+        forget(account)
+
     verbs: dict[str, Callable[..., Awaitable[Any]]] = {
         "request": request,
         "account batch": batch,
         "account create": create,
         "account delete": databases.delete,
+        "account grown": grown,
     }
     return {verb: placed(work) for verb, work in verbs.items()}
 

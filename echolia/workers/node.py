@@ -16,7 +16,7 @@ from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Database
 from echolia.workers.census import Locks, host_of
 from echolia.workers.channel import Hearing, Peer
-from echolia.workers.handing_over import AllDatabases, HandingOver, answering
+from echolia.workers.handing_over import AllDatabases, HandingOver, Ours, answering
 from echolia.workers.peers import Peers
 from echolia.workers.placement import Placement
 from echolia.workers.sockets import connect, listen
@@ -52,14 +52,24 @@ class Node:
         self._databases = databases
         return AllDatabases(databases, self.placement, self.owners)
 
+    async def tell_grown(self, account: bytes) -> None:
+        """Have the account's owner forget what it has cached of it. Raises: `storage_elsewhere`."""
+        with suppress(Ours):  # who has just got it has cached nothing
+            await self.owners.ask(account, "account grown", repeatable=True)
+
     @asynccontextmanager
-    async def joined(self, gate: ASGIApp, gained: Gained) -> AsyncIterator[None]:
-        """Own a share of the accounts while the block lasts; `gained` prepares new ones for being served."""
+    async def joined(
+        self, gate: ASGIApp, gained: Gained, forget: Callable[[bytes], None]
+    ) -> AsyncIterator[None]:
+        """Own a share of the accounts while the block lasts.
+
+        `gained` prepares new ones for being served, `forget` what is cached of an account.
+        """
         assert self._databases is not None
         self._gained = gained
         me = self.placement.me.id
         lock = self._locks.hold(me)
-        hearing = Hearing(answering(self.placement, self._databases, gate))
+        hearing = Hearing(answering(self.placement, self._databases, gate, forget))
         server = await listen(self._folder, _socket(me), hearing)
         try:
             await self.placement.join()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -50,11 +50,13 @@ class Auth:
 class Others(NamedTuple):
     """What there is to know of where other processes serve accounts of the same directory.
 
-    `owns` says which accounts are this process's own, `reload` reads the signing keys that another may have
+    `owns` says which accounts are this process's own, `tell_owner` that the device log of another has grown,
+    `reload` reads the signing keys that another may have
     made, and whoever waits at a mailbox looks into it every `poll_s` seconds.
     """
 
     owns: Callable[[bytes], bool] = lambda _: True
+    tell_owner: Callable[[bytes], Awaitable[None]] | None = None
     reload: Callable[[], SigningKeys] | None = None
     poll_s: float | None = None
 
@@ -75,7 +77,9 @@ def open_auth(
     `accounts.keep_recoveries` before serving.
     """
     tokens = AccessTokens(keys, settings.access_token_seconds, clock_ms, others.reload)
-    devices = AccountDevices(db, settings.access_token_seconds * 1000, clock_ms, others.owns)
+    devices = AccountDevices(
+        db, settings.access_token_seconds * 1000, clock_ms, others.owns, others.tell_owner
+    )
     sign_ins = SignIns(db, tokens, devices, settings.refresh_token_days * DAY_MS, clock_ms, dice)
     puzzles = Puzzles(settings.register_free_per_minute, settings.proof_of_work_bits, clock_ms, dice)
     accounts = Accounts(db, databases, devices, sign_ins, puzzles, clock_ms, dice)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
@@ -24,7 +24,8 @@ _ALL: Final = 1_000_000
 class AccountDevices:
     """Implements `web.context.Devices` over the directory; access tokens live `token_life_ms`.
 
-    Logs are cached of accounts that this process `owns`: of others it does not hear when they grow.
+    Logs are cached of accounts that this process `owns`: of others it does not hear when they grow. Where it
+    makes one of those grow, it has to `tell_owner`, who forgets what it has cached.
     """
 
     def __init__(
@@ -33,9 +34,11 @@ class AccountDevices:
         token_life_ms: int,
         clock_ms: Callable[[], int],
         owns: Callable[[bytes], bool] = lambda _: True,
+        tell_owner: Callable[[bytes], Awaitable[None]] | None = None,
     ) -> None:
         self._db = db
         self._owns = owns
+        self._tell_owner = tell_owner
         self._token_life_ms = token_life_ms
         self._clock_ms = clock_ms
         self._logs: LRUCache[bytes, tuple[DeviceLog, Standing]] = LRUCache(REMEMBERED_ACCOUNTS)
@@ -109,6 +112,11 @@ class AccountDevices:
         known = self._known(log.account)
         if known is None or known[0].length < log.length:
             self._logs[log.account] = (log, _standing(log))
+
+    async def grown_elsewhere(self, account: bytes) -> None:
+        """The log has grown by this process; its owner is to know before anybody asks it."""
+        if self._tell_owner is not None and not self._owns(account):
+            await self._tell_owner(account)
 
     def forget(self, account: bytes) -> None:
         """The log on disk may be longer than the one remembered."""

@@ -67,6 +67,7 @@ class Membership:
         log = await self.devices.log(account)
         if not await store.has_entry(self.db, account, signed.entry):
             await self._add(log, signed, boxes, None, self.max_devices + _FOR_RECOVERY)
+        await self.devices.grown_elsewhere(account)
 
     async def _add(
         self,
