@@ -1,0 +1,148 @@
+"""kill -9 of workers at random under load: nothing acknowledged is missing, nobody has two owners."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sqlite3
+import statistics
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import psutil
+import pytest
+
+from echolia.core.push import PUSH_TYPE, write_push
+from tests.support.accounts import Account
+from tests.support.process import ServerProcess
+from tests.support.runs import Writer
+
+KILLS = int(os.environ.get("ECHOLIA_WORKER_KILLS", "4"))
+WORKERS, PEOPLE = 4, 12
+# Notes by which owner each run was written: a trigger of the test's own in each database.
+WRITTEN_BY = """
+CREATE TABLE written_by (seq INTEGER PRIMARY KEY, fence INTEGER NOT NULL);
+CREATE TRIGGER note_owner AFTER INSERT ON runs
+BEGIN INSERT INTO written_by SELECT NEW.seq, fence FROM account; END;
+"""
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass
+class Person:
+    """An account that pushes one change after the other, each until it is acknowledged."""
+
+    url: str
+    client: aiohttp.ClientSession
+    account: Account
+    token: str = ""
+    acknowledged: int = 0
+    at: list[float] = field(default_factory=list)
+
+    async def register(self) -> None:
+        """Make the account."""
+        async with self.client.post(f"{self.url}/auth/register", json=self.account.registration()) as answer:
+            assert answer.status == 201, await answer.text()
+            self.token = (await answer.json())["tokens"]["access"]
+
+    async def push_until(self, end: asyncio.Event) -> None:
+        """Push, as fast as it goes."""
+        writer, first = Writer(self.account.id), self.account.first
+        writer.secret, writer.public, writer.device = bytes(first.signing), first.sign, first.id
+        while not end.is_set():
+            writer.write(1)
+            await self._acknowledged(write_push([writer.run(first=len(writer.changes))]))
+            self.acknowledged += 1
+            self.at.append(time.monotonic())
+
+    async def _acknowledged(self, body: bytes) -> None:
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": PUSH_TYPE}
+        while True:
+            try:
+                async with self.client.post(f"{self.url}/sync/push", data=body, headers=headers) as answer:
+                    told = await answer.read()
+                if answer.status == 200:
+                    return
+                assert answer.status == 503, told
+            except aiohttp.ClientError:
+                pass  # the worker that had the connection is dead
+            await asyncio.sleep(0.01)
+
+    async def head(self) -> int:
+        """How many changes the log has."""
+        headers = {"Authorization": f"Bearer {self.token}"}
+        async with self.client.get(f"{self.url}/sync/status", headers=headers) as answer:
+            return int((await answer.json())["head"]["seq"])
+
+
+@asynccontextmanager
+async def people_of(url: str) -> AsyncIterator[list[Person]]:
+    """Accounts, and connections of theirs to whichever worker takes them."""
+    connector = aiohttp.TCPConnector(limit=PEOPLE)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(30)) as client:
+        yield [Person(url, client, Account(f"person {n}")) for n in range(PEOPLE)]
+
+
+def owners_of(data: Path) -> dict[int, str]:
+    """The owner of each slot."""
+    with closing(sqlite3.connect(f"file:{data / 'directory.db'}?mode=ro", uri=True)) as directory:
+        return dict(directory.execute("SELECT slot, hex(owner) FROM slots"))
+
+
+async def test_nothing_acknowledged_is_lost_and_nobody_has_two_owners(tmp_path: Path) -> None:
+    dice, end = random.Random(11), asyncio.Event()
+    killed: list[tuple[float, dict[int, str]]] = []
+    with ServerProcess(tmp_path / "data", workers=str(WORKERS)) as server:
+        async with people_of(server.url) as people:
+            for person in people:
+                await person.register()
+                with closing(sqlite3.connect(database_of(server, person))) as database:
+                    database.executescript(WRITTEN_BY)
+            pushing = [asyncio.create_task(person.push_until(end)) for person in people]
+            for _ in range(KILLS):
+                await asyncio.wait(pushing, timeout=0.5 + dice.random())
+                workers = psutil.Process(server.pid).children()
+                killed.append((time.monotonic(), owners_of(server.folder)))
+                dice.choice(workers).kill()
+            await asyncio.wait(pushing, timeout=2)
+            end.set()
+            await asyncio.gather(*pushing)
+            assert [await person.head() for person in people] == [one.acknowledged for one in people]
+        assert "internal" not in server.log.read_text()
+    for person in people:
+        check_owners(database_of(server, person), person.acknowledged)
+    tell(people, [at for at, _ in killed])
+
+
+def database_of(server: ServerProcess, person: Person) -> Path:
+    """The file of a person's database."""
+    name = person.account.id.hex()
+    return server.folder / "users" / name[:2] / f"{name}.db"
+
+
+def check_owners(path: Path, acknowledged: int) -> None:
+    """Each run was written by the owner of before or a later one, all that was acknowledged is there once."""
+    with closing(sqlite3.connect(path)) as database:
+        fences = [fence for (fence,) in database.execute("SELECT fence FROM written_by ORDER BY seq")]
+        (count,) = database.execute("SELECT count(*) FROM runs").fetchone()
+    assert count == len(fences) == acknowledged
+    assert fences == sorted(fences)
+
+
+def tell(people: list[Person], killed_at: list[float]) -> None:
+    """Print how long those had to wait who waited longest after each kill."""
+    waits = []
+    for kill in killed_at:
+        gaps = [next((at for at in one.at if at > kill), kill) - kill for one in people]
+        waits.append(max(gaps))
+    total = sum(one.acknowledged for one in people)
+    print(
+        f"{total} pushes acknowledged, {len(killed_at)} workers killed; the longest wait after a kill: "
+        f"median {statistics.median(waits):.2f} s, most {max(waits):.2f} s"
+    )
