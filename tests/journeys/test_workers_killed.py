@@ -142,7 +142,7 @@ def tell(people: list[Person], killed_at: list[float]) -> None:
         gaps = [next((at for at in one.at if at > kill), kill) - kill for one in people]
         waits.append(max(gaps))
     total = sum(one.acknowledged for one in people)
-    print(
+    print(  # noqa: T201  # figures for whoever asks for them
         f"{total} pushes acknowledged, {len(killed_at)} workers killed; the longest wait after a kill: "
         f"median {statistics.median(waits):.2f} s, most {max(waits):.2f} s"
     )
