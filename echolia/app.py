@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final, NamedTuple
 
@@ -17,6 +17,7 @@ from echolia.auth.service import Auth, open_auth
 from echolia.auth.service.access_tokens import load_keys
 from echolia.core.errors import EcholiaError
 from echolia.settings import Settings
+from echolia.storage.budget import files_allowed, open_at_once
 from echolia.storage.databases import FILES, UserDatabases
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
@@ -26,6 +27,7 @@ from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.reserve import Reserve, SparedDatabase, free_disk_bytes
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.storage.sqlite.provisioner import Files
+from echolia.storage.sweeping import Pace, Sweep
 from echolia.sync import routes as sync_routes
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.compaction import DAY_MS, Compaction, Patience
@@ -96,7 +98,8 @@ async def running(
         migrations = load_migrations("user")
         files = Files(settings.data / "users", driver, migrations)
         registry = DirectoryRegistry(directory)
-        databases = UserDatabases({FILES: files}, registry, migrations, settings.open_databases, reserve)
+        most = open_at_once(settings.open_databases, settings.open_memory_bytes, files_allowed())
+        databases = UserDatabases({FILES: files}, registry, migrations, most, reserve)
         stack.push_async_callback(databases.close)
         swept = await databases.sweep()
 
@@ -115,11 +118,13 @@ async def running(
         await auth.accounts.keep_recoveries()
         structlog.get_logger().info("swept", files=swept, deletions=deletions)
 
-        sweeper = asyncio.create_task(_sweep(auth, tickets, reserve))
-        stack.push_async_callback(_stopped, sweeper)
+        upgrading = Sweep(databases, Pace(settings.migrate_per_second))
+        _beside(stack, _sweep(auth, tickets, reserve))
+        if settings.migrate_per_second:
+            _beside(stack, upgrading.run())
         synced = _Synced(sync, live, tickets, checkpoints)
         ready = _ready(settings, directory, reserve)
-        yield _gate(settings, clock, access_log, auth, synced, databases, ready)
+        yield _gate(settings, clock, access_log, auth, synced, databases, upgrading, ready)
 
 
 async def _directory(settings: Settings, driver: FileDriver, reserve: Reserve) -> Database:
@@ -148,11 +153,13 @@ def _gate(
     auth: Auth,
     synced: _Synced,
     databases: UserDatabases,
+    upgrading: Sweep,
     ready: Callable[[], Awaitable[None]],
 ) -> Gate:
     """HTTP around the features. A new feature brings its router, its lean routes and its open routes here."""
     metrics, waiting = Metrics(), auth.pairing.waiting
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
+    _count_upgrades(metrics, databases, upgrading)
     metrics.gauge("live_streams", "Devices that listen", lambda: synced.live.listeners.count)
     metrics.gauge("mailbox_waits", "Devices that wait for the other in pairing", lambda: waiting.count)
     limits = Limits(_limits(settings), clock)
@@ -179,6 +186,19 @@ def _gate(
         body_seconds=settings.body_seconds,
     )
     return Gate(api, lean, rules, Journal(metrics, access_log), [waiting.end, synced.live.close], streams)
+
+
+def _count_upgrades(metrics: Metrics, databases: UserDatabases, upgrading: Sweep) -> None:
+    upgrades = databases.upgrades
+    metrics.gauge("databases_behind", "Databases still to be migrated", lambda: upgrading.behind)
+    metrics.gauge("databases_quarantined", "Databases whose migration failed", lambda: upgrading.quarantined)
+    metrics.gauge(
+        "migrations_paused", "Whether migrations of databases are paused", lambda: bool(upgrades.state.paused)
+    )
+    metrics.counter("databases_migrated", "Databases migrated", lambda: upgrades.migrated_total)
+    metrics.counter(
+        "migrations_failed", "Migrations that ended in quarantine", lambda: upgrades.quarantined_total
+    )
 
 
 def _limits(settings: Settings) -> dict[str, int]:
@@ -218,6 +238,11 @@ async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve) -> None:
         except EcholiaError:
             # Nobody waits for this, and what was not swept today is swept in a minute.
             structlog.get_logger().warning("sweep_failed")
+
+
+def _beside(stack: AsyncExitStack, work: Coroutine[None, None, None]) -> None:
+    """Do it in the background until the server stops."""
+    stack.push_async_callback(_stopped, asyncio.create_task(work))
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:

@@ -128,6 +128,7 @@ CODES: Final[dict[str, str]] = {
     "migration_ahead": "The database was written by a newer version. Update the code.",
     # settings
     "settings_invalid": "A setting has a value it cannot have.",
+    "open_files_limited": "The server needs more open files than this process may have.",
 }
 
 # What only the side that finds it can say: an answer with one of these says nothing.
@@ -148,6 +149,7 @@ NEVER_ANSWERED: Final = frozenset(
         "pairing_code_invalid", "pairing_expired", "pairing_taken", "pairing_failed", "pairing_check_failed",
         "usage", "disk_full",
         "storage_owned", "migration_changed", "migration_ahead", "settings_invalid",
+        "open_files_limited",
     }
 )  # fmt: skip
 

@@ -18,10 +18,11 @@ from echolia.storage.engine import (
     StorageError,
 )
 from echolia.storage.leases import Lease, OpenDatabase, OpenDatabases
-from echolia.storage.migrate import APPLIED, Migration, apply, pending
+from echolia.storage.migrate import APPLIED, Migration
 from echolia.storage.provisioner import Provisioner
 from echolia.storage.registry import Registry
 from echolia.storage.reserve import Reserve
+from echolia.storage.upgrades import Upgrades
 
 __all__ = ["OpenDatabase", "Stats", "UserDatabases"]
 
@@ -55,9 +56,9 @@ class UserDatabases:
     """The accounts' databases in the `homes`, by their names; `max_open` is how many stay open.
 
     A process has one of these for the accounts that are its own; no other process touches their databases.
-    Opening asserts that a database is the account's and applies the `migrations` it lacks. New accounts go
-    to `new_home`. On a full disk what is there is served with the room of the `reserve`, and nothing new is
-    made.
+    Opening asserts that a database is the account's and applies the `migrations` it lacks, unless they are
+    paused. New accounts go to `new_home`. On a full disk what is there is served with the room of the
+    `reserve`, and nothing new is made.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class UserDatabases:
     ) -> None:
         self._homes = homes
         self.registry = registry
-        self._migrations = migrations
+        self.upgrades = Upgrades(registry, migrations)
         self._new_home = new_home
         self._reserve = reserve or Reserve(Path())
         self._opens = OpenDatabases(self._open, max_open, self._reserve)
@@ -102,9 +103,34 @@ class UserDatabases:
 
         Do not `drop` or `delete` an account inside a lease of it: both wait for the lease.
         Raises (on entering): `DatabaseMissing`, `DatabaseDamaged` (also: another account's database),
-        `migration_ahead` and `migration_changed`, `StorageError`.
+        `database_blocked`, `database_quarantined` (a migration failed), `migration_ahead` and
+        `migration_changed`, `StorageError`.
         """
         return Lease(self._opens, account)
+
+    async def upgrade(self, account: bytes, *, forced: bool = False) -> None:
+        """Bring the account's database to the last version as a lease would, and keep it open for nobody.
+
+        Where migrations are paused it stays as it is, unless `forced`.
+        Raises: as `lease`, and why it stays behind.
+        """
+        self._reserve.refuse_growth()
+        try:
+            async with Lease(self._opens, account, passing=True) as database:
+                upgrading = database.memory.setdefault("upgrading", asyncio.Lock())
+                assert isinstance(upgrading, asyncio.Lock)
+                async with upgrading:  # two at once would apply a step twice
+                    (applied,) = await database.db.batch([APPLIED], tx=False)
+                    place = await self.registry.place(account)
+                    failure = await self.upgrades.bring(
+                        account, database.db, applied.rows, place.version, forced=forced
+                    )
+        except StorageError as error:
+            if error.code == "database_quarantined":
+                self._opens.retire(account)
+            raise
+        if failure is not None:
+            raise failure
 
     async def create(self, account: bytes, statements: Sequence[Statement] = ()) -> None:
         """Make the account's database from the template and the statements, which insert its `account` row.
@@ -128,10 +154,11 @@ class UserDatabases:
         await self._opens.drop(account)
 
     async def sweep(self) -> int:
-        """Finish creations and deletions that a crash interrupted; call it before the first of either.
+        """Finish what a crash interrupted and take up how migrations stand; call it before all else.
 
-        Returns how many there were. Raises: StorageError.
+        Returns how many creations and deletions there were. Raises: StorageError.
         """
+        await self.upgrades.begin()
         return sum([await self._reserve.spared(home.sweep) for home in self._homes.values()])
 
     async def close(self) -> None:
@@ -162,7 +189,7 @@ class UserDatabases:
         return home
 
     async def _check(self, account: bytes, db: Database, known: int) -> None:
-        """Assert whose it is and bring it to the last migration; one hop where it is there already.
+        """Assert whose it is and apply the migrations it lacks; one hop where there are none.
 
         `known` is the version that the registry knows.
         """
@@ -174,9 +201,7 @@ class UserDatabases:
             raise
         if whose.rows != [(account,)]:
             raise DatabaseDamaged("another account's database")
-        await apply(db, pending(self._migrations, applied.rows))
-        if known != len(self._migrations):
-            await self.registry.migrated(account, len(self._migrations))
+        await self.upgrades.bring(account, db, applied.rows, known)
 
     async def _change(self, account: bytes, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run one creation or deletion of an account after the other, each to its end."""
@@ -191,7 +216,7 @@ class UserDatabases:
         await asyncio.shield(change)
 
     async def _create(self, account: bytes, statements: Sequence[Statement]) -> None:
-        place = await self.registry.put(account, self._new_home)
+        place = await self.registry.put(account, self._new_home, self.upgrades.latest)
         theirs = [*statements, Statement(_ASSERT_OWNER, (account, account))]
         try:
             await self._home(place.home).create(account, theirs)

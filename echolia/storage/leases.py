@@ -55,10 +55,13 @@ class OpenDatabase:
 class _Slot:
     """The place of one account's database from the first wish to open it until it is closed."""
 
-    __slots__ = ("account", "closing", "ended", "failure", "leases", "open", "opening", "ready", "retired")
+    __slots__ = (
+        "account", "closing", "ended", "failure", "leases", "open", "opening", "passing", "ready", "retired",
+    )  # fmt: skip
 
-    def __init__(self, account: bytes) -> None:
+    def __init__(self, account: bytes, passing: bool) -> None:
         self.account = account
+        self.passing = passing  # only passers-by wanted it: it takes nobody's room and is not kept
         self.leases = 0
         self.open: OpenDatabase | None = None
         self.opening: asyncio.Task[OpenDatabase]
@@ -70,18 +73,22 @@ class _Slot:
 
 
 class Lease:
-    """`async with databases.lease(account) as database`: it stays open meanwhile."""
+    """`async with databases.lease(account) as database`: it stays open meanwhile.
 
-    __slots__ = ("_account", "_databases", "_slot")
+    A `passing` one evicts no other, and leaves its database open only for those who lease it besides.
+    """
 
-    def __init__(self, databases: OpenDatabases, account: bytes) -> None:
+    __slots__ = ("_account", "_databases", "_passing", "_slot")
+
+    def __init__(self, databases: OpenDatabases, account: bytes, passing: bool = False) -> None:
         self._databases = databases
         self._account = account
+        self._passing = passing
         self._slot: _Slot | None = None
 
     async def __aenter__(self) -> OpenDatabase:
         """Raises: `DatabaseMissing` where refused, `StorageError` once closed, what the opening raised."""
-        self._slot = slot = await self._databases.take(self._account)
+        self._slot = slot = await self._databases.take(self._account, self._passing)
         assert slot.open is not None
         return slot.open
 
@@ -110,6 +117,7 @@ class OpenDatabases:
         self._closers: set[asyncio.Task[None]] = set()
         self._refused: set[bytes] = set()
         self._closed = False
+        self._passing = 0  # of the slots, those that are open for passers-by alone
         self.opened_total = 0
         self.evicted_total = 0
 
@@ -123,11 +131,11 @@ class OpenDatabases:
         """How many are leased."""
         return sum(1 for slot in self._slots.values() if slot.leases)
 
-    async def take(self, account: bytes) -> _Slot:
+    async def take(self, account: bytes, passing: bool = False) -> _Slot:
         """Lease an account's database; for `Lease`, which gives it back."""
         slot = self._slots.get(account)
         if slot is None or not slot.ready:
-            return await self._take_slowly(account)
+            return await self._take_slowly(account, passing)
         if not slot.leases:
             self._idle.pop(account, None)
         slot.leases += 1
@@ -144,12 +152,18 @@ class OpenDatabases:
 
         Raises: StorageError where closing failed.
         """
-        slot = self._slots.get(account)
+        slot = self.retire(account)
         if slot is not None:
-            self._retire(slot)
             await slot.ended.wait()
             if slot.failure is not None:
                 raise slot.failure
+
+    def retire(self, account: bytes) -> _Slot | None:
+        """Close the account's database as soon as nobody leases it, without waiting for that."""
+        slot = self._slots.get(account)
+        if slot is not None:
+            self._retire(slot)
+        return slot
 
     async def refuse(self, account: bytes) -> None:
         """Grant no lease until `admit`; wait until those there are have ended and the database is closed."""
@@ -172,18 +186,20 @@ class OpenDatabases:
         for slot in slots:
             await slot.ended.wait()
 
-    async def _take_slowly(self, account: bytes) -> _Slot:
+    async def _take_slowly(self, account: bytes, passing: bool) -> _Slot:
         while True:
             if self._closed:
                 raise StorageError("closed")
             if account in self._refused:
                 raise DatabaseMissing
-            slot = self._slots.get(account) or self._start_opening(account)
+            slot = self._slots.get(account) or self._start_opening(account, passing)
             if not slot.closing:
                 break
             await slot.ended.wait()
         self._idle.pop(account, None)
         slot.leases += 1
+        if slot.passing and not passing:
+            self._settle(slot)
         try:
             await asyncio.shield(slot.opening)  # others wait for it too
         except BaseException:
@@ -191,17 +207,28 @@ class OpenDatabases:
             raise
         return slot
 
+    def _settle(self, slot: _Slot) -> None:
+        """Keep open for who came what was open for passers-by alone."""
+        self._count(slot)
+        slot.ready = slot.open is not None and not (self._closed or slot.account in self._refused)
+        self._evict()
+
+    def _count(self, slot: _Slot) -> None:
+        """It is open for itself from now on, or not at all any more."""
+        self._passing -= slot.passing
+        slot.passing = False
+
     def _unleased(self, slot: _Slot) -> None:
         if slot.open is None or slot.closing:
             return
-        if slot.retired:
+        if slot.retired or slot.passing:
             self._start_closing(slot)
         else:
             self._idle[slot.account] = slot
             self._evict()
 
     def _evict(self) -> None:
-        while self._idle and len(self._slots) - len(self._closers) > self._max_open:
+        while self._idle and len(self._slots) - len(self._closers) - self._passing > self._max_open:
             _, slot = self._idle.popitem()
             self.evicted_total += 1
             self._start_closing(slot)
@@ -212,8 +239,9 @@ class OpenDatabases:
             self._idle.pop(slot.account, None)
             self._start_closing(slot)
 
-    def _start_opening(self, account: bytes) -> _Slot:
-        self._slots[account] = slot = _Slot(account)
+    def _start_opening(self, account: bytes, passing: bool) -> _Slot:
+        self._slots[account] = slot = _Slot(account, passing)
+        self._passing += passing
         self._evict()
         slot.opening = asyncio.create_task(self._open(slot))
         slot.opening.add_done_callback(_notice)
@@ -225,17 +253,19 @@ class OpenDatabases:
                 await asyncio.wait(self._closers, return_when=asyncio.FIRST_COMPLETED)
             db = await self._reserve.spared(lambda: self._opener(slot.account))
         except BaseException:
+            self._count(slot)
             self._slots.pop(slot.account, None)
             slot.ended.set()
             raise
         self.opened_total += 1
         slot.open = OpenDatabase(slot.account, db, self._reserve)
-        slot.ready = not (self._closed or slot.account in self._refused)
+        slot.ready = not (slot.passing or self._closed or slot.account in self._refused)
         if not slot.leases:  # whoever wanted it was cancelled
             self._unleased(slot)
         return slot.open
 
     def _start_closing(self, slot: _Slot) -> None:
+        self._count(slot)
         slot.ready, slot.closing = False, True
         closer = asyncio.create_task(self._close(slot))
         self._closers.add(closer)
