@@ -118,10 +118,8 @@ async def running(
         await auth.accounts.keep_recoveries()
         structlog.get_logger().info("swept", files=swept, deletions=deletions)
 
-        upgrading = Sweep(databases, Pace(settings.migrate_per_second))
         _beside(stack, _sweep(auth, tickets, reserve))
-        if settings.migrate_per_second:
-            _beside(stack, upgrading.run())
+        upgrading = _upgrading(settings, databases, stack)
         synced = _Synced(sync, live, tickets, checkpoints)
         ready = _ready(settings, directory, reserve)
         yield _gate(settings, clock, access_log, auth, synced, databases, upgrading, ready)
@@ -186,6 +184,14 @@ def _gate(
         body_seconds=settings.body_seconds,
     )
     return Gate(api, lean, rules, Journal(metrics, access_log), [waiting.end, synced.live.close], streams)
+
+
+def _upgrading(settings: Settings, databases: UserDatabases, stack: AsyncExitStack) -> Sweep:
+    """What migrates the databases of accounts; in the background, unless only when they are used."""
+    upgrading = Sweep(databases, Pace(settings.migrate_per_second))
+    if settings.migrate_per_second:
+        _beside(stack, upgrading.run())
+    return upgrading
 
 
 def _count_upgrades(metrics: Metrics, databases: UserDatabases, upgrading: Sweep) -> None:

@@ -190,7 +190,7 @@ class Sweep:
             await self._databases.upgrade(account)
         except StorageError as error:
             if error.code == "database_quarantined":
-                structlog.get_logger().error("upgrade_failed", code=error.detail)
+                structlog.get_logger().error("upgrade_failed", code=error.code)
                 self.quarantined += 1
                 self.behind -= 1
                 return True
