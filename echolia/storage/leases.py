@@ -75,7 +75,8 @@ class _Slot:
 class Lease:
     """`async with databases.lease(account) as database`: it stays open meanwhile.
 
-    A `passing` one evicts no other, and leaves its database open only for those who lease it besides.
+    A `passing` one evicts no other, and leaves its database open only for those who lease it besides; else it
+    ends when that is closed.
     """
 
     __slots__ = ("_account", "_databases", "_passing", "_slot")
@@ -95,9 +96,11 @@ class Lease:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._slot is not None:
-            self._databases.give_back(self._slot)
-            self._slot = None
+        slot, self._slot = self._slot, None
+        if slot is not None:
+            self._databases.give_back(slot)
+            if self._passing and slot.closing:
+                await slot.ended.wait()
 
 
 class OpenDatabases:
