@@ -118,8 +118,8 @@ async def running(
         await auth.accounts.keep_recoveries()
         structlog.get_logger().info("swept", files=swept, deletions=deletions)
 
-        _beside(stack, _sweep(auth, tickets, reserve))
         upgrading = _upgrading(settings, databases, stack)
+        _beside(stack, _sweep(auth, tickets, reserve, upgrading))
         synced = _Synced(sync, live, tickets, checkpoints)
         ready = _ready(settings, directory, reserve)
         yield _gate(settings, clock, access_log, auth, synced, databases, upgrading, ready)
@@ -234,13 +234,14 @@ def _ready(settings: Settings, directory: Database, reserve: Reserve) -> Callabl
     return ready
 
 
-async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve) -> None:
+async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve, upgrading: Sweep) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         try:
             await asyncio.to_thread(reserve.hold)
             await auth.sweep()
             await tickets.sweep()
+            await upgrading.count()
         except EcholiaError:
             # Nobody waits for this, and what was not swept today is swept in a minute.
             structlog.get_logger().warning("sweep_failed")

@@ -107,9 +107,9 @@ class Sweep:
         """
         self._waiting.clear()
         try:
-            await self._count()
+            await self.count()
             await self._pass()
-            await self._count()
+            await self.count()
         finally:
             self._passes += 1
             self._tell()
@@ -118,7 +118,7 @@ class Sweep:
     async def status(self) -> Progress:
         """How it stands. Raises: `StorageError`."""
         await self._upgrades.look()
-        await self._count()
+        await self.count()
         return self._progress()
 
     async def watch(self) -> AsyncIterator[Progress]:
@@ -161,6 +161,11 @@ class Sweep:
         """The quarantined, by account, at most so many of them. Raises: `StorageError`."""
         return await self._registry.quarantined(most, after)
 
+    async def count(self) -> None:
+        """Count what is behind and what is quarantined. Raises: `StorageError`."""
+        tally = await self._registry.tally(self._upgrades.latest)
+        self.behind, self.quarantined = tally.behind - tally.quarantined, tally.quarantined
+
     async def _pass(self) -> None:
         after, in_a_row = FIRST, 0
         while in_a_row < IN_A_ROW and await self._may_go_on():
@@ -200,10 +205,6 @@ class Sweep:
             return error.code in _OTHER_CODE
         self.behind -= 1
         return True
-
-    async def _count(self) -> None:
-        tally = await self._registry.tally(self._upgrades.latest)
-        self.behind, self.quarantined = tally.behind - tally.quarantined, tally.quarantined
 
     def _progress(self) -> Progress:
         state = self._upgrades.state
