@@ -16,11 +16,22 @@ from typing import Any, Final
 
 from cachetools import LRUCache
 
-from echolia.storage.engine import Database, DatabaseMissing, Result, Statement, StorageError
+from echolia.storage.engine import (
+    Database,
+    DatabaseBusy,
+    DatabaseDamaged,
+    DatabaseMissing,
+    Result,
+    Statement,
+    StorageError,
+)
 from echolia.storage.reserve import Reserve
 
 # Evictions that may wait to be closed before an opening waits for them: bounds the open files in a storm.
 CLOSING_AT_ONCE: Final = 16
+# How long whoever wants a lease waits while an account is paused, and a pause for the leases there are.
+PAUSE_S: Final = 10.0
+DRAIN_S: Final = 2.0
 
 
 class OpenDatabase:
@@ -83,6 +94,9 @@ class Lease:
         """Raises: `DatabaseMissing` where refused, `StorageError` once closed, what the opening raised."""
         self._slot = slot = await self._databases.take(self._account)
         assert slot.open is not None
+        if slot.open.account != self._account:
+            await self.__aexit__(None, None, None)
+            raise DatabaseDamaged("another account's database")
         return slot.open
 
     async def __aexit__(
@@ -109,6 +123,7 @@ class OpenDatabases:
         self._idle: LRUCache[bytes, _Slot] = LRUCache(math.inf)
         self._closers: set[asyncio.Task[None]] = set()
         self._refused: set[bytes] = set()
+        self._paused: dict[bytes, asyncio.Event] = {}
         self._closed = False
         self.opened_total = 0
         self.evicted_total = 0
@@ -162,6 +177,31 @@ class OpenDatabases:
         """Grant leases of the account again."""
         self._refused.discard(account)
 
+    async def pause(self, account: bytes, drain_s: float = DRAIN_S) -> None:
+        """Let whoever wants a lease wait until `resume`; return once those there are have ended.
+
+        Raises: `DatabaseBusy` where they do not end in `drain_s` seconds; nothing is paused then.
+        """
+        self._paused[account] = asyncio.Event()
+        slot = self._slots.get(account)
+        if slot is not None:
+            slot.ready = False
+        try:
+            async with asyncio.timeout(drain_s):
+                await self.drop(account)
+        except BaseException as error:
+            self.resume(account)
+            if slot is not None and slot.open is not None and not slot.closing:
+                slot.retired, slot.ready = False, not self._closed
+            if isinstance(error, TimeoutError):
+                raise DatabaseBusy("in use") from None
+            raise
+
+    def resume(self, account: bytes) -> None:
+        """Grant those leases that wait."""
+        if (paused := self._paused.pop(account, None)) is not None:
+            paused.set()
+
     async def close(self) -> None:
         """Grant nothing any more, wait for the leases, close all."""
         self._closed = True
@@ -178,6 +218,9 @@ class OpenDatabases:
                 raise StorageError("closed")
             if account in self._refused:
                 raise DatabaseMissing
+            if (paused := self._paused.get(account)) is not None:
+                await _ended(paused)
+                continue
             slot = self._slots.get(account) or self._start_opening(account)
             if not slot.closing:
                 break
@@ -230,7 +273,7 @@ class OpenDatabases:
             raise
         self.opened_total += 1
         slot.open = OpenDatabase(slot.account, db, self._reserve)
-        slot.ready = not (self._closed or slot.account in self._refused)
+        slot.ready = not (self._closed or slot.account in self._refused or slot.account in self._paused)
         if not slot.leases:  # whoever wanted it was cancelled
             self._unleased(slot)
         return slot.open
@@ -251,6 +294,14 @@ class OpenDatabases:
             slot.open.memory.clear()
             self._slots.pop(slot.account, None)
             slot.ended.set()
+
+
+async def _ended(paused: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(PAUSE_S):
+            await paused.wait()
+    except TimeoutError:
+        raise DatabaseBusy("paused") from None
 
 
 def _notice(opening: asyncio.Task[OpenDatabase]) -> None:

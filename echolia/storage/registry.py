@@ -14,6 +14,19 @@ _MIGRATED: Final = (
 )
 
 
+_MOVING: Final = (
+    "UPDATE databases SET moving_to = ?3"
+    " WHERE account = ?1 AND home = ?2 AND leaving IS NULL AND (moving_to IS NULL OR ?3 IS NULL)"
+)
+_SWITCH: Final = (
+    "UPDATE databases SET home = moving_to, leaving = home, moving_to = NULL"
+    " WHERE account = ?1 AND home = ?2 AND moving_to = ?3 AND leaving IS NULL"
+)
+_LEFT: Final = "UPDATE databases SET leaving = NULL WHERE account = ? AND leaving = ?"
+_LEAVING: Final = "SELECT account, leaving FROM databases WHERE leaving IS NOT NULL"
+_BLOCK: Final = "UPDATE databases SET blocked = ?2 WHERE account = ?1"
+
+
 class Place(NamedTuple):
     """Where a database is, by the place's name, and how it stands.
 
@@ -75,6 +88,32 @@ class DirectoryRegistry:
     async def remove(self, account: bytes) -> None:
         """See `Registry.remove`."""
         await self._db.batch([Statement("DELETE FROM databases WHERE account = ?", (account,))])
+
+    # --- moving, blocking: what operators do ---
+
+    async def moving(self, account: bytes, home: str, to: str | None) -> bool:
+        """It is being copied from `home` to that place from now on (None: it is not); False if it cannot."""
+        (done,) = await self._db.batch([Statement(_MOVING, (account, home, to))])
+        return bool(done.changed)
+
+    async def switch(self, account: bytes, home: str, to: str) -> bool:
+        """From now on it is at the place that it was being copied to; False if it was not being."""
+        (done,) = await self._db.batch([Statement(_SWITCH, (account, home, to))])
+        return bool(done.changed)
+
+    async def left(self, account: bytes, place: str) -> None:
+        """It is removed from the place that it was leaving."""
+        await self._db.batch([Statement(_LEFT, (account, place))])
+
+    async def leaving(self) -> dict[bytes, str]:
+        """What is still to be removed, and from where."""
+        (found,) = await self._db.batch([Statement(_LEAVING)], tx=False)
+        rows: list[Any] = found.rows
+        return dict(rows)
+
+    async def block(self, account: bytes, blocked: bool) -> None:
+        """Refuse everybody the database, or do not any more."""
+        await self._db.batch([Statement(_BLOCK, (account, int(blocked)))])
 
 
 class OneHome:
