@@ -21,11 +21,14 @@ from echolia.storage.databases import FILES, UserDatabases
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
 from echolia.storage.migrate import load_migrations
+from echolia.storage.operating.opening import opened
+from echolia.storage.operating.service import Operator
 from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.reserve import Reserve, SparedDatabase, free_disk_bytes
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.storage.sqlite.provisioner import Files
+from echolia.sync import epochs
 from echolia.sync import routes as sync_routes
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.compaction import DAY_MS, Compaction, Patience
@@ -98,7 +101,11 @@ async def running(
         registry = DirectoryRegistry(directory)
         databases = UserDatabases({FILES: files}, registry, migrations, settings.open_databases, reserve)
         stack.push_async_callback(databases.close)
+        operator = opened(
+            settings.data, databases, registry, directory, driver, clock_ms, epochs.begin_anew(dice), dice
+        )
         swept = await databases.sweep()
+        await operator.sweep()
 
         keys = load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000, dice)
         auth = open_auth(settings, directory, databases, keys, clock_ms, dice)
@@ -115,11 +122,11 @@ async def running(
         await auth.accounts.keep_recoveries()
         structlog.get_logger().info("swept", files=swept, deletions=deletions)
 
-        sweeper = asyncio.create_task(_sweep(auth, tickets, reserve))
+        sweeper = asyncio.create_task(_sweep(auth, tickets, reserve, operator))
         stack.push_async_callback(_stopped, sweeper)
         synced = _Synced(sync, live, tickets, checkpoints)
         ready = _ready(settings, directory, reserve)
-        yield _gate(settings, clock, access_log, auth, synced, databases, ready)
+        yield _gate(settings, clock, access_log, auth, synced, operator, ready)
 
 
 async def _directory(settings: Settings, driver: FileDriver, reserve: Reserve) -> Database:
@@ -147,11 +154,11 @@ def _gate(
     access_log: AccessLog | None,
     auth: Auth,
     synced: _Synced,
-    databases: UserDatabases,
+    operator: Operator,
     ready: Callable[[], Awaitable[None]],
 ) -> Gate:
     """HTTP around the features. A new feature brings its router, its lean routes and its open routes here."""
-    metrics, waiting = Metrics(), auth.pairing.waiting
+    metrics, waiting, databases = Metrics(), auth.pairing.waiting, operator.databases
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
     metrics.gauge("live_streams", "Devices that listen", lambda: synced.live.listeners.count)
     metrics.gauge("mailbox_waits", "Devices that wait for the other in pairing", lambda: waiting.count)
@@ -160,7 +167,7 @@ def _gate(
         auth.ledger,
         SyncLedger(databases, synced.live.listeners),
         LiveLedger(synced.tickets.db),
-        PlaceLedger(databases.registry),
+        PlaceLedger(databases.registry, operator.snapshots),
         ledger_routes.RequestLedger(limits),
     ]
     lean = [
@@ -208,13 +215,14 @@ def _ready(settings: Settings, directory: Database, reserve: Reserve) -> Callabl
     return ready
 
 
-async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve) -> None:
+async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve, operator: Operator) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         try:
             await asyncio.to_thread(reserve.hold)
             await auth.sweep()
             await tickets.sweep()
+            await operator.moves.sweep()
         except EcholiaError:
             # Nobody waits for this, and what was not swept today is swept in a minute.
             structlog.get_logger().warning("sweep_failed")

@@ -124,7 +124,7 @@ CODES: Final[dict[str, str]] = {
     "database_quarantined": "This account's database could not be upgraded and is left as it is.",
     "account_ambiguous": "More than one account's id starts so. Give more of it.",
     "move_unverified": "What was copied is not what is there, so nothing was moved. Run it again.",
-    "snapshot_invalid": "This is no snapshot of this account, or it is damaged, cut short or its key is gone.",
+    "snapshot_invalid": "This is no snapshot of this account, or it is damaged, or its key is gone.",
     "home_unknown": "The server does not know the place where this account's database lives.",
     "storage_owned": "Another server process owns this data folder.",
     "migration_changed": "A migration that was applied before has been altered.",

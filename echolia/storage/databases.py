@@ -166,6 +166,39 @@ class UserDatabases:
         finally:
             self._opens.resume(account)
 
+    @asynccontextmanager
+    async def alone(self, account: bytes, place: Place) -> AsyncIterator[Database]:
+        """The account's database where it is, though it may be blocked, for whoever has it `paused`.
+
+        Raises: as a lease does.
+        """
+        home = self.home(place.home)
+        if place.blocked:
+            await home.block(account, False)
+        try:
+            db = await self._open_at(account, place)
+            try:
+                yield db
+            finally:
+                await db.close()
+        finally:
+            if place.blocked:
+                await home.block(account, True)
+
+    @asynccontextmanager
+    async def reading(self, account: bytes) -> AsyncIterator[Database]:
+        """The account's database for whoever runs the server, though it may be blocked; for `work` alone.
+
+        Raises: as a lease does, and `DatabaseBusy`.
+        """
+        place = await self.registry.place(account)
+        if not place.blocked:
+            async with self.lease(account) as leased:
+                yield leased.db
+            return
+        async with self.paused(account), self.alone(account, place) as db:
+            yield db
+
     async def drop(self, account: bytes) -> None:
         """Close the account's database as soon as nobody leases it, and wait for that."""
         await self._opens.drop(account)
@@ -190,10 +223,16 @@ class UserDatabases:
         place = await self.registry.place(account)
         if place.blocked:
             raise StorageError(code="database_blocked")
-        return await self.open_at(account, place)
+        return await self._open_at(account, place)
 
-    async def open_at(self, account: bytes, place: Place) -> Database:
-        """Open it where it is, though it may be blocked; while it is `paused`. Raises: as a lease does."""
+    def home(self, name: str) -> Provisioner:
+        """The place of this name. Raises: `home_unknown`."""
+        home = self.homes.get(name)
+        if home is None:
+            raise StorageError(code="home_unknown")
+        return home
+
+    async def _open_at(self, account: bytes, place: Place) -> Database:
         if place.failed is not None:
             raise StorageError(place.failed, code="database_quarantined")
         db = await self.home(place.home).open(account)
@@ -203,13 +242,6 @@ class UserDatabases:
             await db.close()
             raise
         return db
-
-    def home(self, name: str) -> Provisioner:
-        """The place of this name. Raises: `home_unknown`."""
-        home = self.homes.get(name)
-        if home is None:
-            raise StorageError(code="home_unknown")
-        return home
 
     async def _check(self, account: bytes, db: Database, known: int) -> None:
         """Assert whose it is and bring it to the last migration; one hop where it is there already.

@@ -182,13 +182,8 @@ class Moves:
         async with self._databases.paused(account):
             started = asyncio.get_running_loop().time()
             place = await self._registry.place(account)
-            source = await self._opened_source(account, place)
-            try:
+            async with self._databases.alone(account, place) as source:
                 state = await self._finish(source, copy, begun)
-            finally:
-                await source.close()
-                if place.blocked:
-                    await self._databases.home(place.home).block(account, True)
             if state is None:
                 await copy.close()
                 await self.give_up(account)
@@ -200,11 +195,6 @@ class Moves:
                 raise DatabaseBusy("its place has changed")
             paused_s = asyncio.get_running_loop().time() - started
         return Moved(place.home, to, sum(state.counts.values()), state.root, paused_s)
-
-    async def _opened_source(self, account: bytes, place: Place) -> Database:
-        if place.blocked:
-            await self._databases.home(place.home).block(account, False)
-        return await self._databases.open_at(account, place)
 
     async def _finish(self, source: Database, copy: Database, begun: tuple[Sum, Sum] | None) -> State | None:
         """Copy what is still to be copied, the owner's row last; None if the two are not alike then."""

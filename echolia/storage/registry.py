@@ -74,12 +74,12 @@ class DirectoryRegistry:
         (found,) = await self._db.batch([Statement(_PLACE, (account,))], tx=False)
         if not found.rows:
             raise DatabaseMissing
-        return _place(found.rows[0])
+        return place_of(found.rows[0])
 
     async def put(self, account: bytes, home: str) -> Place:
         """See `Registry.put`."""
         _, found = await self._db.batch([Statement(_PUT, (account, home)), Statement(_PLACE, (account,))])
-        return _place(found.rows[0])
+        return place_of(found.rows[0])
 
     async def migrated(self, account: bytes, version: int, failed: str | None = None) -> None:
         """See `Registry.migrated`."""
@@ -137,6 +137,7 @@ class OneHome:
         """See `Registry.remove`."""
 
 
-def _place(row: tuple[Any, ...]) -> Place:
+def place_of(row: tuple[Any, ...]) -> Place:
+    """The place that a row of `databases` says, in the order of `Place`."""
     home, moving_to, leaving, version, failed, blocked = row
     return Place(home, moving_to, leaving, version, failed, bool(blocked))
