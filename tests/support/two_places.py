@@ -16,13 +16,18 @@ from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database, DatabaseMissing, Result, Statement
 from echolia.storage.migrate import Migration, load_migrations
 from echolia.storage.moving import Moves
+from echolia.storage.operating.checking import OwnDisk
+from echolia.storage.operating.opening import opened
+from echolia.storage.operating.service import Operator
 from echolia.storage.provisioner import Provisioner, Usage
 from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.storage.sqlite.provisioner import Files
+from echolia.sync import epochs
 from tests.simulator.crashes import Crashed
 
 OTHER: Final = "other"
+NOW_MS: Final = 1_795_000_000_123
 Make = Callable[[Path, SqliteDriver, Sequence[Migration]], Provisioner]
 
 
@@ -143,6 +148,21 @@ class EndingPlace:
 
 
 @dataclass
+class EndingFolder(EndingPlace):
+    """A place of this machine, of a process that ends."""
+
+    async def accounts(self) -> list[bytes]:
+        """As the real one."""
+        assert isinstance(self.real, OwnDisk)
+        return await self.real.accounts()
+
+
+def ending(real: Provisioner, until: End) -> EndingPlace:
+    """A place that ends with its process."""
+    return (EndingFolder if isinstance(real, OwnDisk) else EndingPlace)(real, until)
+
+
+@dataclass
 class Process:
     """A server's storage while it runs."""
 
@@ -150,8 +170,13 @@ class Process:
     directory: Database
     registry: DirectoryRegistry
     databases: UserDatabases
-    moves: Moves
+    operator: Operator
     driver: SqliteDriver
+
+    @property
+    def moves(self) -> Moves:
+        """What moves databases here."""
+        return self.operator.moves
 
     async def is_at(self, name: str, account: bytes) -> bool:
         """Whether a place has a database of the account."""
@@ -176,14 +201,15 @@ async def two_places(
     real = await open_directory(data / "directory.db", driver, load_migrations("directory"))
     directory = EndingDatabase(real, until)
     homes = {
-        FILES: EndingPlace(Files(data / "users", driver, migrations), until),
-        OTHER: EndingPlace(PLACES[kind](data, driver, migrations), until),
+        FILES: ending(Files(data / "users", driver, migrations), until),
+        OTHER: ending(PLACES[kind](data, driver, migrations), until),
     }
     registry = DirectoryRegistry(directory)
     databases = UserDatabases(homes, registry, migrations, max_open)
-    moves = Moves(databases, registry)
+    new_epoch = epochs.begin_anew(lambda count: bytes(range(7, 7 + count)))
+    operator = opened(data, databases, registry, directory, driver, lambda: NOW_MS, new_epoch)
     try:
-        yield Process(homes, directory, registry, databases, moves, driver)
+        yield Process(homes, directory, registry, databases, operator, driver)
     finally:
         if not until.dead:
             await databases.close()

@@ -18,8 +18,8 @@ _QUICK_CHECK: Final = Statement("PRAGMA quick_check(1)")
 
 
 @runtime_checkable
-class Listing(Protocol):
-    """A place that knows which databases it has: files do, remote places may not."""
+class OwnDisk(Protocol):
+    """A place of this machine: it knows which databases it has, and looking through one costs nobody else."""
 
     async def accounts(self) -> list[bytes]:
         """Whose databases there are."""
@@ -49,7 +49,7 @@ class Checking:
             found.append("move_unfinished")
         try:
             async with self.databases.reading(account) as db:
-                if isinstance(self.databases.home(place.home), Listing):
+                if isinstance(self.databases.home(place.home), OwnDisk):
                     (looked,) = await db.batch([_QUICK_CHECK], tx=False)
                     if looked.rows != [("ok",)]:
                         found.append("storage_damaged")
@@ -91,7 +91,7 @@ class Checking:
         there = [(account, "snapshots") for account in await self.snapshots.accounts()]
         lost = [Finding(account, name, "orphan") for account, name in there if account not in places]
         for name, home in self.databases.homes.items():
-            ids = await home.accounts() if isinstance(home, Listing) else []
+            ids = await home.accounts() if isinstance(home, OwnDisk) else []
             lost += [
                 Finding(each, name, "orphan") for each in ids if not await self._belongs(each, name, places)
             ]
