@@ -22,12 +22,16 @@ from echolia.storage.databases import FILES, UserDatabases
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
 from echolia.storage.migrate import load_migrations
+from echolia.storage.operating.opening import opened
+from echolia.storage.operating.service import Operator
 from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.reserve import Reserve, SparedDatabase, free_disk_bytes
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.storage.sqlite.provisioner import Files
-from echolia.storage.sweeping import Pace, Sweep
+from echolia.storage.sweeping import Pace
+from echolia.storage.upgrades import Trouble
+from echolia.sync import epochs
 from echolia.sync import routes as sync_routes
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.compaction import DAY_MS, Compaction, Patience
@@ -101,7 +105,11 @@ async def running(
         most = open_at_once(settings.open_databases, settings.open_memory_bytes, files_allowed())
         databases = UserDatabases({FILES: files}, registry, migrations, most, reserve)
         stack.push_async_callback(databases.close)
+        operator = opened(
+            settings.data, databases, registry, directory, driver, clock_ms, epochs.begin_anew(dice), dice
+        )
         swept = await databases.sweep()
+        await operator.sweep()
 
         keys = load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000, dice)
         auth = open_auth(settings, directory, databases, keys, clock_ms, dice)
@@ -118,11 +126,10 @@ async def running(
         await auth.accounts.keep_recoveries()
         structlog.get_logger().info("swept", files=swept, deletions=deletions)
 
-        upgrading = _upgrading(settings, databases, stack)
-        _beside(stack, _sweep(auth, tickets, reserve, upgrading))
+        _beside(stack, _sweep(auth, tickets, reserve, operator), _upgrade(settings, operator))
         synced = _Synced(sync, live, tickets, checkpoints)
         ready = _ready(settings, directory, reserve)
-        yield _gate(settings, clock, access_log, auth, synced, databases, upgrading, ready)
+        yield _gate(settings, clock, access_log, auth, synced, operator, ready)
 
 
 async def _directory(settings: Settings, driver: FileDriver, reserve: Reserve) -> Database:
@@ -150,14 +157,13 @@ def _gate(
     access_log: AccessLog | None,
     auth: Auth,
     synced: _Synced,
-    databases: UserDatabases,
-    upgrading: Sweep,
+    operator: Operator,
     ready: Callable[[], Awaitable[None]],
 ) -> Gate:
     """HTTP around the features. A new feature brings its router, its lean routes and its open routes here."""
-    metrics, waiting = Metrics(), auth.pairing.waiting
+    metrics, waiting, databases = Metrics(), auth.pairing.waiting, operator.databases
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
-    _count_upgrades(metrics, databases, upgrading)
+    _count_upgrades(metrics, operator)
     metrics.gauge("live_streams", "Devices that listen", lambda: synced.live.listeners.count)
     metrics.gauge("mailbox_waits", "Devices that wait for the other in pairing", lambda: waiting.count)
     limits = Limits(_limits(settings), clock)
@@ -165,7 +171,7 @@ def _gate(
         auth.ledger,
         SyncLedger(databases, synced.live.listeners),
         LiveLedger(synced.tickets.db),
-        PlaceLedger(databases.registry),
+        PlaceLedger(databases.registry, operator.snapshots),
         ledger_routes.RequestLedger(limits),
     ]
     lean = [
@@ -186,16 +192,8 @@ def _gate(
     return Gate(api, lean, rules, Journal(metrics, access_log), [waiting.end, synced.live.close], streams)
 
 
-def _upgrading(settings: Settings, databases: UserDatabases, stack: AsyncExitStack) -> Sweep:
-    """What migrates the databases of accounts; in the background, unless only when they are used."""
-    upgrading = Sweep(databases, Pace(settings.migrate_per_second))
-    if settings.migrate_per_second:
-        _beside(stack, upgrading.run())
-    return upgrading
-
-
-def _count_upgrades(metrics: Metrics, databases: UserDatabases, upgrading: Sweep) -> None:
-    upgrades = databases.upgrades
+def _count_upgrades(metrics: Metrics, operator: Operator) -> None:
+    upgrades, upgrading = operator.databases.upgrades, operator.upgrading
     metrics.gauge("databases_behind", "Databases still to be migrated", lambda: upgrading.behind)
     metrics.gauge("databases_quarantined", "Databases whose migration failed", lambda: upgrading.quarantined)
     metrics.gauge(
@@ -234,22 +232,38 @@ def _ready(settings: Settings, directory: Database, reserve: Reserve) -> Callabl
     return ready
 
 
-async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve, upgrading: Sweep) -> None:
+async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve, operator: Operator) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         try:
             await asyncio.to_thread(reserve.hold)
             await auth.sweep()
             await tickets.sweep()
-            await upgrading.count()
+            await operator.upgrading.count()
+            await operator.moves.sweep()
         except EcholiaError:
             # Nobody waits for this, and what was not swept today is swept in a minute.
             structlog.get_logger().warning("sweep_failed")
 
 
-def _beside(stack: AsyncExitStack, work: Coroutine[None, None, None]) -> None:
-    """Do it in the background until the server stops."""
-    stack.push_async_callback(_stopped, asyncio.create_task(work))
+def _log_trouble(trouble: Trouble) -> None:
+    log, state = structlog.get_logger(), trouble.state
+    if trouble.code is not None:
+        log.error("upgrade_failed", code=trouble.code)
+    else:
+        log.error("upgrades_paused", version=state.version, tried=state.tried, failed=state.failed)
+
+
+async def _upgrade(settings: Settings, operator: Operator) -> None:
+    operator.databases.upgrades.on_trouble(_log_trouble)
+    if settings.migrate_per_second:
+        await operator.upgrading.run(Pace(settings.migrate_per_second))
+
+
+def _beside(stack: AsyncExitStack, *works: Coroutine[None, None, None]) -> None:
+    """Do this in the background until the server stops."""
+    for work in works:
+        stack.push_async_callback(_stopped, asyncio.create_task(work))
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:

@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from echolia.auth.store import accounts
 from echolia.core.errors import EcholiaError
@@ -21,7 +21,6 @@ from echolia.storage.sqlite.provisioner import Files
 from echolia.sync import epochs
 from echolia.web.context import Dice
 
-_EPOCHS: Final = 2**53 - 1
 # Tells of how many accounts, out of how many, are done.
 Tell = Callable[[int, int], None]
 
@@ -88,7 +87,7 @@ async def _all(databases: UserDatabases, there: list[bytes], tell: Tell, dice: D
 
 async def _one(databases: UserDatabases, account: bytes, dice: Dice) -> bool:
     """A new epoch for one log; True if it had no database and begins empty."""
-    epoch = 1 + int.from_bytes(dice(8), "big") % _EPOCHS
+    epoch = 1 + int.from_bytes(dice(8), "big") % epochs.EPOCHS
     try:
         async with databases.lease(account) as db:
             await epochs.begin(db, epoch)

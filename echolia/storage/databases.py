@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from echolia.storage.engine import (
     Database,
+    DatabaseBusy,
     DatabaseDamaged,
     DatabaseExists,
     DatabaseMissing,
@@ -20,12 +22,13 @@ from echolia.storage.engine import (
 from echolia.storage.leases import Lease, OpenDatabase, OpenDatabases
 from echolia.storage.migrate import APPLIED, Migration
 from echolia.storage.provisioner import Provisioner
-from echolia.storage.registry import Registry
+from echolia.storage.registry import Place, Registry
 from echolia.storage.reserve import Reserve
 from echolia.storage.upgrades import Upgrades
 
 __all__ = ["OpenDatabase", "Stats", "UserDatabases"]
 
+T = TypeVar("T")
 FILES: Final = "files"
 _WHOSE: Final = Statement("SELECT account FROM account WHERE one = 1")
 # Breaks CHECK (one = 1) unless the account's row is there: a database never gets its name without its owner.
@@ -70,13 +73,16 @@ class UserDatabases:
         reserve: Reserve | None = None,
         new_home: str = FILES,
     ) -> None:
-        self._homes = homes
+        self.homes = homes
         self.registry = registry
+        self.migrations = migrations
         self.upgrades = Upgrades(registry, migrations)
-        self._new_home = new_home
+        self.new_home = new_home
         self._reserve = reserve or Reserve(Path())
         self._opens = OpenDatabases(self._open, max_open, self._reserve)
         self._changes: dict[bytes, asyncio.Task[None]] = {}  # accounts being created or deleted
+        self._works: dict[bytes, asyncio.Task[Any]] = {}
+        self._forgetting: list[Callable[[bytes], Awaitable[None]]] = []
         self._closed = False
         self._created_total = 0
         self._deleted_total = 0
@@ -143,11 +149,82 @@ class UserDatabases:
         await self._change(account, lambda: self._create(account, statements))
 
     async def delete(self, account: bytes) -> None:
-        """Remove the account's database for good: refuse leases, wait for those there are, close, unlink.
+        """Remove the account's database for good, wherever there is something of it, and what else is of it.
 
-        Whether or not there is one. Once begun it goes on though cancelled. Raises: StorageError.
+        Long work on it ends, leases are refused, those there are waited for. Whether or not there is one.
+        Once begun it goes on though cancelled. Raises: StorageError.
         """
         await self._change(account, lambda: self._delete(account))
+
+    def on_delete(self, forget: Callable[[bytes], Awaitable[None]]) -> None:
+        """Whatever else is kept of an account is removed by `forget` before its database is."""
+        self._forgetting.append(forget)
+
+    async def work(self, account: bytes, job: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do long work on an account's database (a move, a snapshot) to its end, one at a time.
+
+        A deletion of the account ends it. Raises: `DatabaseBusy` (something else is being done),
+        `DatabaseMissing` (the account was deleted meanwhile), what the job raises.
+        """
+        if self._closed:
+            raise StorageError("closed")
+        if account in self._works or account in self._changes:
+            raise DatabaseBusy("something else is being done with it")
+        task = asyncio.create_task(job())
+        self._works[account] = task
+        task.add_done_callback(lambda _: self._works.pop(account))
+        caller = asyncio.current_task()
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if caller is not None and caller.cancelling():
+                raise
+            raise DatabaseMissing("deleted meanwhile") from None
+
+    @asynccontextmanager
+    async def paused(self, account: bytes) -> AsyncIterator[None]:
+        """The account's database is closed meanwhile; whoever wants a lease waits for some seconds.
+
+        For `work` alone. Raises: `DatabaseBusy` where leases do not end.
+        """
+        await self._opens.pause(account)
+        try:
+            yield
+        finally:
+            self._opens.resume(account)
+
+    @asynccontextmanager
+    async def alone(self, account: bytes, place: Place) -> AsyncIterator[Database]:
+        """The account's database where it is, though it may be blocked, for whoever has it `paused`.
+
+        Raises: as a lease does.
+        """
+        home = self.home(place.home)
+        if place.blocked:
+            await home.block(account, False)
+        try:
+            db = await self._open_at(account, place)
+            try:
+                yield db
+            finally:
+                await db.close()
+        finally:
+            if place.blocked:
+                await home.block(account, True)
+
+    @asynccontextmanager
+    async def reading(self, account: bytes) -> AsyncIterator[Database]:
+        """The account's database for whoever runs the server, though it may be blocked; for `work` alone.
+
+        Raises: as a lease does, and `DatabaseBusy`.
+        """
+        place = await self.registry.place(account)
+        if not place.blocked:
+            async with self.lease(account) as leased:
+                yield leased.db
+            return
+        async with self.paused(account), self.alone(account, place) as db:
+            yield db
 
     async def drop(self, account: bytes) -> None:
         """Close the account's database as soon as nobody leases it, and wait for that."""
@@ -159,34 +236,40 @@ class UserDatabases:
         Returns how many creations and deletions there were. Raises: StorageError.
         """
         await self.upgrades.begin()
-        return sum([await self._reserve.spared(home.sweep) for home in self._homes.values()])
+        return sum([await self._reserve.spared(home.sweep) for home in self.homes.values()])
 
     async def close(self) -> None:
         """Refuse everything new, wait for what runs and for the leases, close all databases."""
         self._closed = True
-        while self._changes:
-            await asyncio.wait(set(self._changes.values()))
+        for task in self._works.values():
+            task.cancel()
+        while busy := {*self._changes.values(), *self._works.values()}:
+            await asyncio.wait(busy)
         await self._opens.close()
 
     async def _open(self, account: bytes) -> Database:
         place = await self.registry.place(account)
         if place.blocked:
             raise StorageError(code="database_blocked")
+        return await self._open_at(account, place)
+
+    def home(self, name: str) -> Provisioner:
+        """The place of this name. Raises: `home_unknown`."""
+        home = self.homes.get(name)
+        if home is None:
+            raise StorageError(code="home_unknown")
+        return home
+
+    async def _open_at(self, account: bytes, place: Place) -> Database:
         if place.failed is not None:
             raise StorageError(place.failed, code="database_quarantined")
-        db = await self._home(place.home).open(account)
+        db = await self.home(place.home).open(account)
         try:
             await self._check(account, db, place.version)
         except BaseException:
             await db.close()
             raise
         return db
-
-    def _home(self, name: str) -> Provisioner:
-        home = self._homes.get(name)
-        if home is None:
-            raise StorageError(code="home_unknown")
-        return home
 
     async def _check(self, account: bytes, db: Database, known: int) -> None:
         """Assert whose it is and apply the migrations it lacks; one hop where there are none.
@@ -216,10 +299,10 @@ class UserDatabases:
         await asyncio.shield(change)
 
     async def _create(self, account: bytes, statements: Sequence[Statement]) -> None:
-        place = await self.registry.put(account, self._new_home, self.upgrades.latest)
+        place = await self.registry.put(account, self.new_home, self.upgrades.latest)
         theirs = [*statements, Statement(_ASSERT_OWNER, (account, account))]
         try:
-            await self._home(place.home).create(account, theirs)
+            await self.home(place.home).create(account, theirs)
         except DatabaseExists:
             raise
         except StorageError:
@@ -228,11 +311,17 @@ class UserDatabases:
         self._created_total += 1
 
     async def _delete(self, account: bytes) -> None:
+        if (work := self._works.get(account)) is not None:
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({work})
         try:
             await self._opens.refuse(account)
+            for forget in self._forgetting:
+                await forget(account)
             place = await self.registry.place(account)
             for name in filter(None, {place.home, place.moving_to, place.leaving}):
-                remove = partial(self._home(name).delete, account)
+                remove = partial(self.home(name).delete, account)
                 await self._reserve.spared(remove)
             await self.registry.remove(account)
         except DatabaseMissing:

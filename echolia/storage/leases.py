@@ -16,11 +16,22 @@ from typing import Any, Final
 
 from cachetools import LRUCache
 
-from echolia.storage.engine import Database, DatabaseMissing, Result, Statement, StorageError
+from echolia.storage.engine import (
+    Database,
+    DatabaseBusy,
+    DatabaseDamaged,
+    DatabaseMissing,
+    Result,
+    Statement,
+    StorageError,
+)
 from echolia.storage.reserve import Reserve
 
 # Evictions that may wait to be closed before an opening waits for them: bounds the open files in a storm.
 CLOSING_AT_ONCE: Final = 16
+# How long whoever wants a lease waits while an account is paused, and a pause for the leases there are.
+PAUSE_S: Final = 10.0
+DRAIN_S: Final = 2.0
 
 
 class OpenDatabase:
@@ -91,6 +102,9 @@ class Lease:
         """Raises: `DatabaseMissing` where refused, `StorageError` once closed, what the opening raised."""
         self._slot = slot = await self._databases.take(self._account, self._passing)
         assert slot.open is not None
+        if slot.open.account != self._account:
+            await self.__aexit__(None, None, None)
+            raise DatabaseDamaged("another account's database")
         return slot.open
 
     async def __aexit__(
@@ -119,6 +133,7 @@ class OpenDatabases:
         self._idle: LRUCache[bytes, _Slot] = LRUCache(math.inf)
         self._closers: set[asyncio.Task[None]] = set()
         self._refused: set[bytes] = set()
+        self._paused: dict[bytes, asyncio.Event] = {}
         self._closed = False
         self._passing = 0  # of the slots, those that are open for passers-by alone
         self.opened_total = 0
@@ -179,6 +194,31 @@ class OpenDatabases:
         """Grant leases of the account again."""
         self._refused.discard(account)
 
+    async def pause(self, account: bytes, drain_s: float = DRAIN_S) -> None:
+        """Let whoever wants a lease wait until `resume`; return once those there are have ended.
+
+        Raises: `DatabaseBusy` where they do not end in `drain_s` seconds; nothing is paused then.
+        """
+        self._paused[account] = asyncio.Event()
+        slot = self._slots.get(account)
+        if slot is not None:
+            slot.ready = False
+        try:
+            async with asyncio.timeout(drain_s):
+                await self.drop(account)
+        except BaseException as error:
+            self.resume(account)
+            if slot is not None and slot.open is not None and not slot.closing:
+                slot.retired, slot.ready = False, self._may_be_ready(slot)
+            if isinstance(error, TimeoutError):
+                raise DatabaseBusy("in use") from None
+            raise
+
+    def resume(self, account: bytes) -> None:
+        """Grant those leases that wait."""
+        if (paused := self._paused.pop(account, None)) is not None:
+            paused.set()
+
     async def close(self) -> None:
         """Grant nothing any more, wait for the leases, close all."""
         self._closed = True
@@ -195,6 +235,9 @@ class OpenDatabases:
                 raise StorageError("closed")
             if account in self._refused:
                 raise DatabaseMissing
+            if (paused := self._paused.get(account)) is not None:
+                await _ended(paused)
+                continue
             slot = self._slots.get(account) or self._start_opening(account, passing)
             if not slot.closing:
                 break
@@ -213,8 +256,12 @@ class OpenDatabases:
     def _settle(self, slot: _Slot) -> None:
         """Keep open for who came what was open for passers-by alone."""
         self._count(slot)
-        slot.ready = slot.open is not None and not (self._closed or slot.account in self._refused)
+        slot.ready = self._may_be_ready(slot)
         self._evict()
+
+    def _may_be_ready(self, slot: _Slot) -> bool:
+        held_back = slot.passing or slot.account in self._refused or slot.account in self._paused
+        return slot.open is not None and not (self._closed or held_back)
 
     def _count(self, slot: _Slot) -> None:
         """It is open for itself from now on, or not at all any more."""
@@ -262,7 +309,7 @@ class OpenDatabases:
             raise
         self.opened_total += 1
         slot.open = OpenDatabase(slot.account, db, self._reserve)
-        slot.ready = not (slot.passing or self._closed or slot.account in self._refused)
+        slot.ready = self._may_be_ready(slot)
         if not slot.leases:  # whoever wanted it was cancelled
             self._unleased(slot)
         return slot.open
@@ -284,6 +331,14 @@ class OpenDatabases:
             slot.open.memory.clear()
             self._slots.pop(slot.account, None)
             slot.ended.set()
+
+
+async def _ended(paused: asyncio.Event) -> None:
+    try:
+        async with asyncio.timeout(PAUSE_S):
+            await paused.wait()
+    except TimeoutError:
+        raise DatabaseBusy("paused") from None
 
 
 def _notice(opening: asyncio.Task[OpenDatabase]) -> None:

@@ -40,6 +40,18 @@ _COUNT_SWEEP: Final = (
     "UPDATE migration_sweep SET tried = tried + ?2, failed = failed + ?3 WHERE one = 1 AND version = ?1"
 )
 
+_MOVING: Final = (
+    "UPDATE databases SET moving_to = ?3"
+    " WHERE account = ?1 AND home = ?2 AND leaving IS NULL AND (moving_to IS NULL OR ?3 IS NULL)"
+)
+_SWITCH: Final = (
+    "UPDATE databases SET home = moving_to, leaving = home, moving_to = NULL"
+    " WHERE account = ?1 AND home = ?2 AND moving_to = ?3 AND leaving IS NULL"
+)
+_LEFT: Final = "UPDATE databases SET leaving = NULL WHERE account = ? AND leaving = ?"
+_LEAVING: Final = "SELECT account, leaving FROM databases WHERE leaving IS NOT NULL"
+_BLOCK: Final = "UPDATE databases SET blocked = ?2 WHERE account = ?1"
+
 
 class Place(NamedTuple):
     """Where a database is, by the place's name, and how it stands.
@@ -163,13 +175,13 @@ class DirectoryRegistry:
         found = await self._rows(_PLACE, account)
         if not found:
             raise DatabaseMissing
-        return _place(found[0])
+        return place_of(found[0])
 
     async def put(self, account: bytes, home: str, version: int = 0) -> Place:
         """See `Registry.put`."""
         putting, asking = Statement(_PUT, (account, home, version)), Statement(_PLACE, (account,))
         _, found = await self._db.batch([putting, asking])
-        return _place(found.rows[0])
+        return place_of(found.rows[0])
 
     async def migrated(self, account: bytes, version: int, failed: str | None = None) -> None:
         """See `Registry.migrated`."""
@@ -178,6 +190,34 @@ class DirectoryRegistry:
     async def remove(self, account: bytes) -> None:
         """See `Registry.remove`."""
         await self._db.batch([Statement("DELETE FROM databases WHERE account = ?", (account,))])
+
+    # --- moving, blocking: what operators do ---
+
+    async def moving(self, account: bytes, home: str, to: str | None) -> bool:
+        """It is being copied from `home` to that place from now on (None: it is not); False if it cannot."""
+        (done,) = await self._db.batch([Statement(_MOVING, (account, home, to))])
+        return bool(done.changed)
+
+    async def switch(self, account: bytes, home: str, to: str) -> bool:
+        """From now on it is at the place that it was being copied to; False if it was not being."""
+        (done,) = await self._db.batch([Statement(_SWITCH, (account, home, to))])
+        return bool(done.changed)
+
+    async def left(self, account: bytes, place: str) -> None:
+        """It is removed from the place that it was leaving."""
+        await self._db.batch([Statement(_LEFT, (account, place))])
+
+    async def leaving(self) -> dict[bytes, str]:
+        """What is still to be removed, and from where."""
+        (found,) = await self._db.batch([Statement(_LEAVING)], tx=False)
+        rows: list[Any] = found.rows
+        return dict(rows)
+
+    async def block(self, account: bytes, blocked: bool) -> None:
+        """Refuse everybody the database, or do not any more."""
+        await self._db.batch([Statement(_BLOCK, (account, int(blocked)))])
+
+    # --- migrating ---
 
     async def behind(self, version: int, most: int, after: Behind = FIRST) -> list[Behind]:
         """See `Registry.behind`."""
@@ -277,6 +317,7 @@ class OneHome:
         return self._sweep
 
 
-def _place(row: tuple[Any, ...]) -> Place:
+def place_of(row: tuple[Any, ...]) -> Place:
+    """The place that a row of `databases` says, in the order of `Place`."""
     home, moving_to, leaving, version, failed, blocked = row
     return Place(home, moving_to, leaving, version, failed, bool(blocked))

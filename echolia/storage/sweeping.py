@@ -9,8 +9,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Final, NamedTuple
 
-import structlog
-
 from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import StorageError
 from echolia.storage.registry import FIRST, Quarantined
@@ -74,46 +72,47 @@ class Pace:
 class Sweep:
     """Goes through the databases that are behind, by the registry; what clients lease migrates on its own."""
 
-    def __init__(self, databases: UserDatabases, pace: Pace | None = None) -> None:
+    def __init__(self, databases: UserDatabases) -> None:
         self._databases = databases
         self._upgrades = databases.upgrades
         self._registry = databases.registry
-        self._pace = pace or Pace()
+        self._pace = Pace()
         self._wanted = asyncio.Event()
         self._moved = asyncio.Event()
+        self._passing = asyncio.Lock()
+        self._runs = False
         self._passes = 0
         self._waiting: Counter[str] = Counter()
         self.behind = self.quarantined = 0
 
-    async def run(self) -> None:
-        """Sweep whenever there is something to do, until cancelled."""
-        rest_s = REST_S
-        while True:
-            self._wanted.clear()
-            try:
-                left = await self.once()
-            except StorageError as error:  # of the directory: nobody waits for this
-                structlog.get_logger().warning("upgrade_failed", code=error.code)
-                left = 1
-            rest_s = min(2 * rest_s, LONGEST_REST_S) if left else REST_S
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wanted.wait(), rest_s)
-                rest_s = REST_S
+    async def run(self, pace: Pace) -> None:
+        """Sweep at this pace whenever there is something to do, until cancelled."""
+        self._runs, self._pace, rest_s = True, pace, REST_S
+        try:
+            while True:
+                self._wanted.clear()
+                rest_s = min(2 * rest_s, LONGEST_REST_S) if await self._left() else REST_S
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wanted.wait(), rest_s)
+                    rest_s = REST_S
+        finally:
+            self._runs, self._pace = False, Pace()
 
     async def once(self) -> int:
         """One pass through all that are behind; returns how many could not be reached and stay so.
 
         Raises: `StorageError` of the directory.
         """
-        self._waiting.clear()
-        try:
-            await self.count()
-            await self._pass()
-            await self.count()
-        finally:
-            self._passes += 1
-            self._tell()
-        return sum(self._waiting.values())
+        async with self._passing:
+            self._waiting.clear()
+            try:
+                await self.count()
+                await self._pass()
+                await self.count()
+            finally:
+                self._passes += 1
+                self._tell()
+            return sum(self._waiting.values())
 
     async def status(self) -> Progress:
         """How it stands. Raises: `StorageError`."""
@@ -128,11 +127,19 @@ class Sweep:
         """
         ended = self._passes + 1
         self._wanted.set()
-        yield await self.status()
-        while self._passes < ended:
-            moved = self._moved
-            await moved.wait()
-            yield self._progress()
+        own = None if self._runs else asyncio.create_task(self.once())
+        try:
+            yield await self.status()
+            while self._passes < ended:
+                moved = self._moved
+                await moved.wait()
+                yield self._progress()
+            if own is not None:
+                await own
+        finally:
+            if own is not None:
+                own.cancel()
+                await asyncio.wait({own})
 
     async def pause(self) -> None:
         """Migrate nothing any more that can wait, in no server of this directory. Raises: `StorageError`."""
@@ -166,6 +173,14 @@ class Sweep:
         tally = await self._registry.tally(self._upgrades.latest)
         self.behind, self.quarantined = tally.behind - tally.quarantined, tally.quarantined
 
+    async def _left(self) -> bool:
+        """Whether a pass left something that is to be tried again."""
+        try:
+            return await self.once() > 0
+        except StorageError as error:  # of the directory: nobody waits for this
+            self._upgrades.trouble(error.code)
+            return True
+
     async def _pass(self) -> None:
         after, in_a_row = FIRST, 0
         while in_a_row < IN_A_ROW and await self._may_go_on():
@@ -195,7 +210,6 @@ class Sweep:
             await self._databases.upgrade(account)
         except StorageError as error:
             if error.code == "database_quarantined":
-                structlog.get_logger().error("upgrade_failed", code=error.code)
                 self.quarantined += 1
                 self.behind -= 1
                 return True
@@ -203,7 +217,7 @@ class Sweep:
                 await self._upgrades.disown()
             self._waiting[error.code] += 1
             return error.code in _OTHER_CODE
-        self.behind -= 1
+        self.behind -= self._upgrades.state.paused is None
         return True
 
     def _progress(self) -> Progress:

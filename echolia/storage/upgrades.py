@@ -6,10 +6,8 @@ behind ──a lease, the sweep──▶ at the last version
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
-
-import structlog
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 from echolia.storage.engine import Database, StorageError, Value
 from echolia.storage.migrate import Migration, apply, pending
@@ -50,6 +48,15 @@ def canary_size(behind: int) -> int:
     return min(behind, max(CANARY_LEAST, min(CANARY_MOST, behind // CANARY_SHARE)))
 
 
+class Trouble(NamedTuple):
+    """What whoever runs the server should hear of: a migration failed with this code, or (None) all of them
+    are paused for it, as the state says.
+    """
+
+    code: str | None
+    state: SweepState
+
+
 class Upgrades:
     """The migrations of the accounts' databases as they stand in this process.
 
@@ -63,6 +70,7 @@ class Upgrades:
         self._serves = min(SERVED_SINCE, len(migrations))
         self._state = SweepState(len(migrations))
         self._unremembered = 0
+        self._hears: Callable[[Trouble], None] = lambda _: None
         self.migrated_total = 0
         self.quarantined_total = 0
 
@@ -85,6 +93,14 @@ class Upgrades:
     def in_canary(self) -> bool:
         """Whether its first ones are still to show that the migration works."""
         return self._state.tried < self._state.size
+
+    def on_trouble(self, hears: Callable[[Trouble], None]) -> None:
+        """Tell this one from now on."""
+        self._hears = hears
+
+    def trouble(self, code: str | None) -> None:
+        """Tell of it."""
+        self._hears(Trouble(code, self._state))
 
     async def begin(self) -> None:
         """Take up what was remembered; a migration to another version begins anew, with a canary of its own.
@@ -161,6 +177,7 @@ class Upgrades:
     async def _quarantine(self, account: bytes, version: int, failure: StorageError) -> None:
         await self.registry.migrated(account, version, failure.code)
         self.quarantined_total += 1
+        self.trouble(failure.code)
         await self._count(failed=True)
         raise StorageError(failure.code, code="database_quarantined")
 
@@ -176,6 +193,5 @@ class Upgrades:
             return  # servers of another version share the directory, and go by their own
         self._state = state
         if state.paused is None and state.failed * FAILING_SHARE > max(state.size, state.tried):
-            log = structlog.get_logger()
-            log.error("upgrades_paused", version=state.version, tried=state.tried, failed=state.failed)
+            self.trouble(None)
             await self.pause(CANARY)

@@ -18,7 +18,8 @@ RELEASED: Final = {
     "directory/0002_live.sql": "1a7ae951062e5594",
     "directory/0003_recovery.sql": "712782dee0922763",
     "directory/0004_databases.sql": "1fd66c93a285fcf3",
-    "directory/0005_upgrades.sql": "0ca3c9a09c0bd1dc",
+    "directory/0005_data_keys.sql": "0f4295aded729561",
+    "directory/0006_upgrades.sql": "0ca3c9a09c0bd1dc",
     "user/0001_log.sql": "af18b6679fed129f",
     "user/0002_checkpoints.sql": "78391ac76fcee2f2",
 }

@@ -31,9 +31,7 @@ async def main(folder):
     directory = await open_directory(folder / "directory.db", driver, load_migrations("directory"))
     databases = file_databases(folder / "users", driver, steps_with(EXPANDING), directory=directory)
     await databases.sweep()
-    sweep = Sweep(databases)
-    running = asyncio.create_task(sweep.run())
-    async for progress in sweep.watch():
+    async for progress in Sweep(databases).watch():
         print(progress.behind, flush=True)
 
 asyncio.run(main(Path(sys.argv[1])))

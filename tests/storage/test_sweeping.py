@@ -242,7 +242,7 @@ async def test_it_leaves_out_what_is_blocked_or_being_moved(tmp_path: Path) -> N
 async def test_pausing_ends_a_pass_and_resuming_finishes_it(tmp_path: Path) -> None:
     async with swept(tmp_path, 40, EXPANDING) as (fleet, databases, _):
         sweep, running = Sweep(databases), Sweep(databases)
-        task = asyncio.create_task(running.run())
+        task = asyncio.create_task(running.run(Pace()))
         async for progress in running.watch():
             if progress.tried >= CANARY_LEAST and progress.paused is None:
                 await sweep.pause()
@@ -282,7 +282,7 @@ async def test_a_directory_that_fails_is_asked_again(tmp_path: Path) -> None:
     async with swept(tmp_path, 3, EXPANDING) as (fleet, databases, _):
         await fleet.directory.batch([Statement("ALTER TABLE databases RENAME TO away")])
         sweep = Sweep(databases)
-        task = asyncio.create_task(sweep.run())
+        task = asyncio.create_task(sweep.run(Pace()))
         with pytest.raises(StorageError):
             [progress async for progress in sweep.watch()]
         await fleet.directory.batch([Statement("ALTER TABLE away RENAME TO databases")])

@@ -1,0 +1,63 @@
+"""A stopped server's databases, opened by the command itself."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from echolia.storage.databases import FILES, UserDatabases
+from echolia.storage.directory import open_directory
+from echolia.storage.engine import DatabaseMissing, FileDriver, FolderOwned
+from echolia.storage.migrate import Migration, load_migrations
+from echolia.storage.operating.opening import opened
+from echolia.storage.operating.service import Operator
+from echolia.storage.owner_lock import OwnerLock
+from echolia.storage.provisioner import Provisioner
+from echolia.storage.registry import DirectoryRegistry
+from echolia.storage.sqlite.driver import SqliteDriver
+from echolia.storage.sqlite.provisioner import Files
+from echolia.sync import epochs
+
+Homes = Callable[[Path, FileDriver, Sequence[Migration]], Mapping[str, Provisioner]]
+
+
+def files_alone(data: Path, driver: FileDriver, migrations: Sequence[Migration]) -> Mapping[str, Provisioner]:
+    """The places of a server that was told of no others."""
+    return {FILES: Files(data / "users", driver, migrations)}
+
+
+@asynccontextmanager
+async def operating(data: Path, homes: Homes = files_alone) -> AsyncIterator[Operator]:
+    """An `Operator` on the data folder of a server that does not run.
+
+    Raises: `storage_missing` (there is no server's data), `storage_owned`, `StorageError`.
+    """
+    if not (data / "directory.db").is_file():
+        raise DatabaseMissing("no server has kept its data here")
+    async with AsyncExitStack() as stack:
+        try:
+            lock = OwnerLock(data)
+        except FolderOwned:
+            raise FolderOwned("stop the server, then run this again") from None
+        stack.callback(lock.release)
+        driver = SqliteDriver(threads=2)
+        stack.push_async_callback(driver.close)
+        directory = await open_directory(data / "directory.db", driver, load_migrations("directory"))
+        stack.push_async_callback(directory.close)
+        migrations = load_migrations("user")
+        registry = DirectoryRegistry(directory)
+        databases = UserDatabases(homes(data, driver, migrations), registry, migrations, max_open=8)
+        stack.push_async_callback(databases.close)
+        await databases.sweep()
+        operator = opened(
+            data, databases, registry, directory, driver, _now_ms, epochs.begin_anew(secrets.token_bytes)
+        )
+        await operator.sweep()
+        yield operator
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
