@@ -1,4 +1,4 @@
-"""Many accounts: made, written and read, a fifth of them open at a time; does it grow with their number?
+"""Many accounts: made, written and read, a fifth of them open at a time; and how it grows with their number.
 
     .venv/bin/python -m bench.many_users                        # 1,000 and 10,000 accounts in files
     .venv/bin/python -m bench.many_users --home files --accounts 500 5000

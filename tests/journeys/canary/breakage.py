@@ -6,6 +6,7 @@ import contextlib
 import resource
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -92,6 +93,20 @@ def _full(server: Watched, person: Person) -> None:
         resource.prlimit(process, resource.RLIMIT_FSIZE, before)
 
 
+def _quarantined(server: Watched, person: Person) -> None:
+    """Its last migration seems to be still to come, and does not fit what is there."""
+    with _opened(database_of(server, person)) as database:
+        database.execute("DELETE FROM schema_migrations WHERE version > 1")
+    _use(person)
+
+
+def _placed(server: Watched, person: Person, change: str) -> None:
+    with _opened(server.data / "directory.db") as database:
+        change = f"UPDATE databases SET {change} WHERE account = ?"
+        database.execute(change, (person.account.id,))
+    _use(person)
+
+
 def _unforeseen(server: Watched, person: Person) -> None:
     """What no line of the server expects: an epoch of no log, and a key box that no answer may hold."""
     with _opened(database_of(server, person)) as database:
@@ -113,5 +128,8 @@ BREAK: Final[Mapping[str, Break]] = {
     "storage_failed": _failing,
     "storage_busy": _busy,
     "storage_full": _full,
+    "database_quarantined": _quarantined,
+    "database_blocked": partial(_placed, change="blocked = 1"),
+    "home_unknown": partial(_placed, change="home = 'nowhere'"),
     "internal": _unforeseen,
 }
