@@ -106,8 +106,7 @@ async def running(
         operator = opened(
             settings.data, databases, registry, directory, driver, clock_ms, epochs.begin_anew(dice), dice
         )
-        swept = await databases.sweep()
-        await operator.sweep()
+        swept = await operator.sweep()
 
         keys = load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000, dice)
         auth = open_auth(settings, directory, databases, keys, clock_ms, dice)

@@ -43,7 +43,6 @@ async def operating(data: Path, homes: Homes = files_alone) -> AsyncIterator[Ope
         registry = DirectoryRegistry(directory)
         databases = UserDatabases(homes(data, driver, migrations), registry, migrations, max_open=8)
         stack.push_async_callback(databases.close)
-        await databases.sweep()
         operator = opened(
             data, databases, registry, directory, driver, _now_ms, epochs.begin_anew(secrets.token_bytes)
         )
