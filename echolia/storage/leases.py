@@ -32,6 +32,7 @@ CLOSING_AT_ONCE: Final = 16
 # How long whoever wants a lease waits while an account is paused, and a pause for the leases there are.
 PAUSE_S: Final = 10.0
 DRAIN_S: Final = 2.0
+IN_USE: Final = "in use"
 
 
 class OpenDatabase:
@@ -194,7 +195,7 @@ class OpenDatabases:
             if slot is not None and slot.open is not None and not slot.closing:
                 slot.retired, slot.ready = False, not self._closed
             if isinstance(error, TimeoutError):
-                raise DatabaseBusy("in use") from None
+                raise DatabaseBusy(IN_USE) from None
             raise
 
     def resume(self, account: bytes) -> None:

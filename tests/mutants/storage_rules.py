@@ -10,7 +10,7 @@ _MOVING: Final = "echolia/storage/moving.py"
 _COPYING: Final = "echolia/storage/copying.py"
 _DATABASES: Final = "echolia/storage/databases.py"
 _LEASES: Final = "echolia/storage/leases.py"
-_MOVES: Final = ("tests/storage/test_moving.py",)
+_MOVES: Final = "tests/storage/test_moving.py"
 _COPIES: Final = ("tests/storage/test_copying.py",)
 _PROOF: Final = ("tests/journeys/test_deletion_proof.py",)
 _SNAPSHOTS: Final = ("tests/storage/test_snapshots.py",)
@@ -21,35 +21,38 @@ STORAGE: Final = (
         _MOVING,
         "            await copy.batch([_NO_OWNER])\n",
         "",
-        _MOVES,
+        (f"{_MOVES}::test_a_copy_that_had_its_owner_already_is_nobody_s_again",),
     ),
     Mutant(
         "what changed behind a copy is not looked for",
         _MOVING,
         "        if await mend(source, copy, self._log) or begun is None:\n",
         "        if begun is None:\n",
-        _MOVES,
+        (f"{_MOVES}::test_a_compaction_meanwhile_is_moved_too",),
     ),
     Mutant(
         "leases go on while the rest is copied",
         _LEASES,
         "            if (paused := self._paused.get(account)) is not None:\n",
         "            if (paused := self._paused.get(b'')) is not None:\n",
-        _MOVES,
+        (f"{_MOVES}::test_whoever_wants_it_during_the_switch_waits_and_is_served",),
     ),
     Mutant(
         "a move takes over what is at its target",
         _MOVING,
         "            if await _is_there(target, account):\n",
         "            if await _is_there(target, b'n' * 16):\n",
-        _MOVES,
+        (f"{_MOVES}::test_what_cannot_be_is_named_and_changes_nothing",),
     ),
     Mutant(
         "a print says nothing of small values",
         _COPYING,
         '        f"CASE WHEN length({name}) > {_PRINTED_BYTES} THEN length({name}) ELSE {name} END"\n',
         '        f"length({name})"\n',
-        (*_COPIES, *_MOVES),
+        (
+            *_COPIES,
+            f"{_MOVES}::test_a_log_with_new_hashes_is_not_taken_for_the_copied_one",
+        ),
     ),
     Mutant(
         "a page has no bound of bytes",
@@ -63,7 +66,7 @@ STORAGE: Final = (
         _DATABASES,
         "filter(None, {place.home, place.moving_to, place.leaving})",
         "filter(None, {place.home, place.leaving})",
-        (*_PROOF, *_MOVES),
+        (*_PROOF,),
     ),
     Mutant(
         "a deletion forgets where an account came from",
