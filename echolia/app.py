@@ -20,6 +20,7 @@ from echolia.settings import Settings
 from echolia.storage.databases import UserDatabases
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
+from echolia.storage.file_homes import Homes, files_alone
 from echolia.storage.migrate import load_migrations
 from echolia.storage.operating.opening import opened
 from echolia.storage.operating.service import Operator
@@ -27,7 +28,6 @@ from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.reserve import Reserve, SparedDatabase, free_disk_bytes
 from echolia.storage.sqlite.driver import SqliteDriver
-from echolia.storage.sqlite.provisioner import Homes, files_alone
 from echolia.sync import epochs
 from echolia.sync import routes as sync_routes
 from echolia.sync.checkpoints import Checkpoints

@@ -13,11 +13,11 @@ from echolia.core.errors import EcholiaError
 from echolia.storage.databases import UserDatabases, owner
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import DatabaseMissing, FileDriver, StorageError
+from echolia.storage.file_homes import files_alone
 from echolia.storage.migrate import load_migrations
 from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.sqlite.driver import SqliteDriver
-from echolia.storage.sqlite.provisioner import files_alone
 from echolia.sync import epochs
 from echolia.web.context import Dice
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from echolia.storage.databases import UserDatabases
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import DatabaseMissing, FolderOwned
+from echolia.storage.file_homes import Homes, files_alone
 from echolia.storage.migrate import load_migrations
 from echolia.storage.operating.opening import opened
 from echolia.storage.operating.service import Operator
 from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.sqlite.driver import SqliteDriver
-from echolia.storage.sqlite.provisioner import Homes, files_alone
 from echolia.sync import epochs
 
 

@@ -21,10 +21,10 @@ from echolia.core.push import PUSH_TYPE, write_push
 from echolia.storage.data_keys import data_key
 from echolia.storage.databases import FILES
 from echolia.storage.engine import FileDriver
+from echolia.storage.file_homes import files_alone
 from echolia.storage.migrate import Migration
 from echolia.storage.provisioner import Provisioner
 from echolia.storage.sqlite.driver import SqliteDriver
-from echolia.storage.sqlite.provisioner import files_alone
 from tests.journeys.canary.person import writer_of
 from tests.simulator.crashes import Crashed
 from tests.support.accounts import Account, Keys

@@ -377,6 +377,23 @@ async def test_a_move_waits_for_who_uses_the_database_and_keeps_nobody_else(proc
     assert (await moving).rows == 11 + 40
 
 
+async def test_a_compaction_right_before_the_pause_is_moved_too(process: Process) -> None:
+    """All that was to be copied meanwhile is copied and compared: then old runs are dropped and shortened."""
+    moves = Moves(process.databases, process.registry, Patience(drain_s=0, tries=10**6, between_s=0))
+    async with process.databases.lease(ANNA) as db:
+        moving = asyncio.create_task(moves.move(ANNA, OTHER))
+        while ANNA not in process.databases._opens._paused:
+            await asyncio.sleep(0)
+        await db.batch(
+            [
+                Statement("DELETE FROM runs WHERE seq = 1"),
+                Statement("UPDATE runs SET frame = ?, partial = 1 WHERE seq = 2", (b"shorter",)),
+            ]
+        )
+    assert (await moving).rows == 10
+    assert (await frames(process.databases, ANNA))[0] == b"shorter"
+
+
 async def test_a_move_that_finds_no_moment_is_given_up_and_can_go_on(process: Process) -> None:
     moves = Moves(process.databases, process.registry, Patience(drain_s=0, tries=3, between_s=0))
     async with process.databases.lease(ANNA):

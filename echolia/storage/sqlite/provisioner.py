@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from echolia.storage.databases import FILES
 from echolia.storage.engine import Database, FileDriver, Statement, StorageError
 from echolia.storage.migrate import Migration
-from echolia.storage.provisioner import Provisioner, Usage
+from echolia.storage.provisioner import Usage
 from echolia.storage.sqlite import user_files
 from echolia.storage.sqlite.template import Template
-
-# The places of the server with a data folder, by their names.
-Homes = Callable[[Path, FileDriver, Sequence[Migration]], Mapping[str, Provisioner]]
 
 
 class Files:
@@ -63,8 +59,3 @@ class Files:
 
     async def close(self) -> None:
         """The driver belongs to who made it."""
-
-
-def files_alone(data: Path, driver: FileDriver, migrations: Sequence[Migration]) -> Mapping[str, Provisioner]:
-    """The places of a server that was told of no others."""
-    return {FILES: Files(data / "users", driver, migrations)}
