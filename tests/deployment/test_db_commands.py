@@ -16,10 +16,11 @@ from echolia.__main__ import cli
 from echolia.operator.local import operating
 from echolia.storage.databases import FILES
 from echolia.storage.engine import FileDriver
+from echolia.storage.file_homes import files_alone
 from echolia.storage.migrate import Migration
 from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.provisioner import Provisioner
-from echolia.storage.sqlite.provisioner import Files, files_alone
+from echolia.storage.sqlite.provisioner import Files
 from echolia.storage.sqlite.user_files import user_path
 from tests.support.accounts import Account
 from tests.support.server import served

@@ -241,9 +241,13 @@ async def test_a_log_with_new_hashes_is_not_taken_for_the_copied_one(tmp_path: P
     until = End()
     async with two_places(tmp_path, kind, until) as process:
         await begin(process)
-        until.at = until.steps + 9
+
+        def tell(_what: str, done: int, _total: int | None) -> None:
+            if done == 7:
+                until.at = until.steps + 2
+
         with pytest.raises(Crashed):
-            await process.moves.move(ANNA, OTHER)
+            await process.moves.move(ANNA, OTHER, tell)
     async with two_places(tmp_path, kind) as process:
         async with process.databases.lease(ANNA) as db:
             await db.batch([Statement("UPDATE runs SET log = ?", (b"h" * 32,))])
@@ -383,7 +387,7 @@ async def test_a_compaction_right_before_the_pause_is_moved_too(process: Process
     async with process.databases.lease(ANNA) as db:
         moving = asyncio.create_task(moves.move(ANNA, OTHER))
         while ANNA not in process.databases._opens._paused:
-            await asyncio.sleep(0)
+            await db.batch([Statement("SELECT 1")])
         await db.batch(
             [
                 Statement("DELETE FROM runs WHERE seq = 1"),
