@@ -38,6 +38,7 @@ bench: .venv/ready ## measure this machine, print markdown tables (needs `make s
 	@$(BIN)/python bench/run.py $(ARGS)
 	@$(BIN)/python bench/device_memory.py
 	@$(BIN)/python bench/databases.py
+	@$(BIN)/python -m bench.moves
 	@$(BIN)/python -m bench.migrating
 	@$(BIN)/python -m bench.many_users
 	@$(BIN)/python -m bench.long_text

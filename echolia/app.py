@@ -18,9 +18,10 @@ from echolia.auth.service.access_tokens import load_keys
 from echolia.core.errors import EcholiaError
 from echolia.settings import Settings
 from echolia.storage.budget import files_allowed, open_at_once
-from echolia.storage.databases import FILES, UserDatabases
+from echolia.storage.databases import UserDatabases
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
+from echolia.storage.file_homes import Homes, files_alone
 from echolia.storage.migrate import load_migrations
 from echolia.storage.operating.opening import opened
 from echolia.storage.operating.service import Operator
@@ -28,7 +29,6 @@ from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.reserve import Reserve, SparedDatabase, free_disk_bytes
 from echolia.storage.sqlite.driver import SqliteDriver
-from echolia.storage.sqlite.provisioner import Files
 from echolia.storage.sweeping import Pace
 from echolia.storage.upgrades import Trouble
 from echolia.sync import epochs
@@ -78,10 +78,12 @@ async def running(
     *,
     dice: Dice = secrets.token_bytes,
     driver: FileDriver | None = None,
+    homes: Homes = files_alone,
 ) -> AsyncIterator[Gate]:
     """The server's ASGI application while its databases are open.
 
-    `clock` is in Unix seconds; `driver` opens the databases instead of one with the settings' threads.
+    `clock` is in Unix seconds; `driver` opens the databases instead of one with the settings' threads;
+    `homes` are the places of accounts' databases.
     Raises: `storage_owned`, `migration_changed`, `migration_ahead`, `StorageError`.
     """
 
@@ -100,16 +102,15 @@ async def running(
         directory = await _directory(settings, driver, reserve)
         stack.push_async_callback(directory.close)
         migrations = load_migrations("user")
-        files = Files(settings.data / "users", driver, migrations)
+        places = homes(settings.data, driver, migrations)
         registry = DirectoryRegistry(directory)
         most = open_at_once(settings.open_databases, settings.open_memory_bytes, files_allowed())
-        databases = UserDatabases({FILES: files}, registry, migrations, most, reserve)
+        databases = UserDatabases(places, registry, migrations, most, reserve)
         stack.push_async_callback(databases.close)
         operator = opened(
             settings.data, databases, registry, directory, driver, clock_ms, epochs.begin_anew(dice), dice
         )
-        swept = await databases.sweep()
-        await operator.sweep()
+        swept = await operator.sweep()
 
         keys = load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000, dice)
         auth = open_auth(settings, directory, databases, keys, clock_ms, dice)

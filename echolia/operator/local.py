@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from echolia.storage.databases import FILES, UserDatabases
+from echolia.storage.databases import UserDatabases
 from echolia.storage.directory import open_directory
-from echolia.storage.engine import DatabaseMissing, FileDriver, FolderOwned
-from echolia.storage.migrate import Migration, load_migrations
+from echolia.storage.engine import DatabaseMissing, FolderOwned
+from echolia.storage.file_homes import Homes, files_alone
+from echolia.storage.migrate import load_migrations
 from echolia.storage.operating.opening import opened
 from echolia.storage.operating.service import Operator
 from echolia.storage.owner_lock import OwnerLock
-from echolia.storage.provisioner import Provisioner
 from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.sqlite.driver import SqliteDriver
-from echolia.storage.sqlite.provisioner import Files
 from echolia.sync import epochs
-
-Homes = Callable[[Path, FileDriver, Sequence[Migration]], Mapping[str, Provisioner]]
-
-
-def files_alone(data: Path, driver: FileDriver, migrations: Sequence[Migration]) -> Mapping[str, Provisioner]:
-    """The places of a server that was told of no others."""
-    return {FILES: Files(data / "users", driver, migrations)}
 
 
 @asynccontextmanager
@@ -51,7 +43,6 @@ async def operating(data: Path, homes: Homes = files_alone) -> AsyncIterator[Ope
         registry = DirectoryRegistry(directory)
         databases = UserDatabases(homes(data, driver, migrations), registry, migrations, max_open=8)
         stack.push_async_callback(databases.close)
-        await databases.sweep()
         operator = opened(
             data, databases, registry, directory, driver, _now_ms, epochs.begin_anew(secrets.token_bytes)
         )

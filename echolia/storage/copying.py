@@ -188,7 +188,7 @@ async def mend(source: Batches, target: Batches, table: Table) -> int:
     """
     mended, after, end = 0, None, await last_key(target, table)
     while end is not None:
-        theirs, ours = await _prints(source, table, after, end), await _prints(target, table, after, end)
+        theirs, ours = await asyncio.gather(*(_prints(db, table, after, end) for db in (source, target)))
         # Of a page that is cut, nothing is known behind its last row.
         cut = [max(prints) for prints in (theirs, ours) if len(prints) == PRINTS]
         upto = min(cut, default=end)

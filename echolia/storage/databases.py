@@ -19,7 +19,7 @@ from echolia.storage.engine import (
     Statement,
     StorageError,
 )
-from echolia.storage.leases import Lease, OpenDatabase, OpenDatabases
+from echolia.storage.leases import DRAIN_S, Lease, OpenDatabase, OpenDatabases
 from echolia.storage.migrate import APPLIED, Migration
 from echolia.storage.provisioner import Provisioner
 from echolia.storage.registry import Place, Registry
@@ -182,12 +182,12 @@ class UserDatabases:
             raise DatabaseMissing("deleted meanwhile") from None
 
     @asynccontextmanager
-    async def paused(self, account: bytes) -> AsyncIterator[None]:
+    async def paused(self, account: bytes, drain_s: float = DRAIN_S) -> AsyncIterator[None]:
         """The account's database is closed meanwhile; whoever wants a lease waits for some seconds.
 
-        For `work` alone. Raises: `DatabaseBusy` where leases do not end.
+        For `work` alone. Raises: `DatabaseBusy` (`IN_USE`) where leases do not end in `drain_s` seconds.
         """
-        await self._opens.pause(account)
+        await self._opens.pause(account, drain_s)
         try:
             yield
         finally:

@@ -32,6 +32,7 @@ CLOSING_AT_ONCE: Final = 16
 # How long whoever wants a lease waits while an account is paused, and a pause for the leases there are.
 PAUSE_S: Final = 10.0
 DRAIN_S: Final = 2.0
+IN_USE: Final = "in use"
 
 
 class OpenDatabase:
@@ -211,7 +212,7 @@ class OpenDatabases:
             if slot is not None and slot.open is not None and not slot.closing:
                 slot.retired, slot.ready = False, self._may_be_ready(slot)
             if isinstance(error, TimeoutError):
-                raise DatabaseBusy("in use") from None
+                raise DatabaseBusy(IN_USE) from None
             raise
 
     def resume(self, account: bytes) -> None:

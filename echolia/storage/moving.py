@@ -30,6 +30,7 @@ from echolia.storage.copying import (
 )
 from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Database, DatabaseBusy, DatabaseExists, DatabaseMissing, Result, Statement
+from echolia.storage.leases import IN_USE
 from echolia.storage.migrate import migrate
 from echolia.storage.provisioner import Provisioner
 from echolia.storage.registry import DirectoryRegistry, Place
@@ -41,9 +42,17 @@ _NO_OWNER: Final = Statement("DELETE FROM account")
 # As long as more than this comes while it is being copied, the rest is not yet worth a pause.
 _FEW_ROWS: Final = PAGE_ROWS
 _ROUNDS: Final = 8
-# Somebody may use the database for long (a compaction does): wait for it beside the others, not before them.
-_PAUSES: Final = 30
-_BETWEEN_PAUSES_S: Final = 1.0
+
+
+class Patience(NamedTuple):
+    """How long a pause waits for who uses the database, how often it is tried, and how far apart at first.
+
+    Somebody may use it for long (a compaction does): others are not kept waiting behind that.
+    """
+
+    drain_s: float = 2.0
+    tries: int = 12
+    between_s: float = 1.0
 
 
 class Moved(NamedTuple):
@@ -56,12 +65,18 @@ class Moved(NamedTuple):
     paused_s: float
 
 
+USUAL: Final = Patience()
+
+
 class Moves:
     """Moves the databases that `registry` knows; one account's are moved one after the other."""
 
-    def __init__(self, databases: UserDatabases, registry: DirectoryRegistry) -> None:
+    def __init__(
+        self, databases: UserDatabases, registry: DirectoryRegistry, patience: Patience = USUAL
+    ) -> None:
         self._databases = databases
         self._registry = registry
+        self._patience = patience
         tables = tables_of(databases.migrations)
         self._log = next(table for table in tables if table.name == _LOG)
         self._owner = next(table for table in tables if table.name == _OWNER)
@@ -167,19 +182,19 @@ class Moves:
         return theirs, ours
 
     async def _switch(self, account: bytes, to: str, copy: Database, begun: tuple[Sum, Sum] | None) -> Moved:
-        for left in range(_PAUSES, -1, -1):
+        for n in range(self._patience.tries):
             try:
                 return await self._switched(account, to, copy, begun)
             except DatabaseBusy as error:
-                if not left or error.detail != "in use":
+                if error.detail != IN_USE:
                     raise
-            await asyncio.sleep(_BETWEEN_PAUSES_S)
-        raise AssertionError("the last one raises")
+            await asyncio.sleep(self._patience.between_s * 2 ** min(n, 3))
+        raise DatabaseBusy(IN_USE)
 
     async def _switched(
         self, account: bytes, to: str, copy: Database, begun: tuple[Sum, Sum] | None
     ) -> Moved:
-        async with self._databases.paused(account):
+        async with self._databases.paused(account, self._patience.drain_s):
             started = asyncio.get_running_loop().time()
             place = await self._registry.place(account)
             async with self._databases.alone(account, place) as source:

@@ -106,7 +106,7 @@ async def test_it_goes_on_behind_what_is_there(pair: tuple[Database, Database]) 
     "change",
     [
         "DELETE FROM plain WHERE id IN (0, 7, 2500)",
-        "UPDATE plain SET small = x'ff' WHERE id = 2001",
+        "UPDATE plain SET small = x'30303030' WHERE id = 2001",
         "UPDATE plain SET large = zeroblob(70) WHERE id % 1000 = 3",
         "INSERT INTO plain VALUES (-1, x'', x'')",
         "DELETE FROM plain",

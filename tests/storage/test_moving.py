@@ -15,6 +15,7 @@ from echolia.storage.databases import FILES
 from echolia.storage.engine import DatabaseBusy, DatabaseExists, DatabaseMissing, Statement
 from echolia.storage.leases import OpenDatabases
 from echolia.storage.migrate import load_migrations
+from echolia.storage.moving import Moves, Patience
 from echolia.storage.registry import Place
 from tests.simulator.crashes import Crashed
 from tests.storage.conftest import account_id, belongs_to, frames, put
@@ -240,15 +241,43 @@ async def test_a_log_with_new_hashes_is_not_taken_for_the_copied_one(tmp_path: P
     until = End()
     async with two_places(tmp_path, kind, until) as process:
         await begin(process)
-        until.at = until.steps + 9
+
+        def tell(_what: str, done: int, _total: int | None) -> None:
+            if done == 7:
+                until.at = until.steps + 2
+
         with pytest.raises(Crashed):
-            await process.moves.move(ANNA, OTHER)
+            await process.moves.move(ANNA, OTHER, tell)
     async with two_places(tmp_path, kind) as process:
         async with process.databases.lease(ANNA) as db:
             await db.batch([Statement("UPDATE runs SET log = ?", (b"h" * 32,))])
         before = await state(process)
         assert (await process.moves.move(ANNA, OTHER)).root == before.root
         assert await state(process) == before
+
+
+async def test_a_copy_that_had_its_owner_already_is_nobody_s_again(tmp_path: Path, kind: str) -> None:
+    """The process ends between the owner's row and the switch; then the log begins a new epoch."""
+    for at in range(1, MOST_STEPS):
+        data, until = tmp_path / str(at), End()
+        async with two_places(data, kind, until) as process:
+            await begin(process, runs=1)
+            until.at, until.after, until.steps = at, True, 0
+            with suppress(Crashed):
+                await process.moves.move(ANNA, OTHER)
+        async with two_places(data, kind) as process:
+            there = await process.is_at(OTHER, ANNA)
+            if (await process.registry.place(ANNA)).moving_to is None:
+                break
+            if not there or not await owner_rows(process, OTHER):
+                continue
+            async with process.databases.lease(ANNA) as db:
+                await db.batch([Statement("UPDATE account SET epoch = 8")])
+            before = await state(process)
+            assert (await process.moves.move(ANNA, OTHER)).root == before.root
+            assert await state(process) == before
+            return
+    raise AssertionError("no end lies there")
 
 
 async def test_to_its_own_place_gives_a_move_up(tmp_path: Path, kind: str) -> None:
@@ -331,13 +360,6 @@ async def test_a_cancelled_move_goes_on_later(process: Process) -> None:
 # --- pauses ---
 
 
-class Forever:
-    """An opener whose databases are never looked into."""
-
-    async def __call__(self, account: bytes) -> None:
-        return None
-
-
 async def test_a_pause_that_leases_do_not_let_begin_is_given_up(process: Process) -> None:
     opens: OpenDatabases = process.databases._opens
     async with process.databases.lease(ANNA):
@@ -346,3 +368,40 @@ async def test_a_pause_that_leases_do_not_let_begin_is_given_up(process: Process
         await put(process.databases, ANNA, b"goes on", 50)
     assert (await frames(process.databases, ANNA))[-1] == b"goes on"
     assert process.databases.open_count == 1
+
+
+async def test_a_move_waits_for_who_uses_the_database_and_keeps_nobody_else(process: Process) -> None:
+    moves = Moves(process.databases, process.registry, Patience(drain_s=0, tries=10**6, between_s=0))
+    async with process.databases.lease(ANNA):
+        moving = asyncio.create_task(moves.move(ANNA, OTHER))
+        for n in range(100, 140):
+            await put(process.databases, ANNA, b"meanwhile", n)
+        assert not moving.done()
+        assert (await process.registry.place(ANNA)).home == FILES
+    assert (await moving).rows == 11 + 40
+
+
+async def test_a_compaction_right_before_the_pause_is_moved_too(process: Process) -> None:
+    """All that was to be copied meanwhile is copied and compared: then old runs are dropped and shortened."""
+    moves = Moves(process.databases, process.registry, Patience(drain_s=0, tries=10**6, between_s=0))
+    async with process.databases.lease(ANNA) as db:
+        moving = asyncio.create_task(moves.move(ANNA, OTHER))
+        while ANNA not in process.databases._opens._paused:
+            await db.batch([Statement("SELECT 1")])
+        await db.batch(
+            [
+                Statement("DELETE FROM runs WHERE seq = 1"),
+                Statement("UPDATE runs SET frame = ?, partial = 1 WHERE seq = 2", (b"shorter",)),
+            ]
+        )
+    assert (await moving).rows == 10
+    assert (await frames(process.databases, ANNA))[0] == b"shorter"
+
+
+async def test_a_move_that_finds_no_moment_is_given_up_and_can_go_on(process: Process) -> None:
+    moves = Moves(process.databases, process.registry, Patience(drain_s=0, tries=3, between_s=0))
+    async with process.databases.lease(ANNA):
+        with pytest.raises(DatabaseBusy):
+            await moves.move(ANNA, OTHER)
+    assert (await process.registry.place(ANNA))[:2] == (FILES, OTHER)
+    assert (await process.moves.move(ANNA, OTHER)).rows == 11

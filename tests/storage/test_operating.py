@@ -61,9 +61,8 @@ async def found(process: Process, user: str | None = None) -> set[tuple[str, str
 
 async def listed(process: Process, *given: object) -> list[str]:
     """The accounts of a page."""
-    defaults = [None, 100, None, False, False]
-    after, most, home, failed, blocked = [*given, *defaults[len(given) :]]
-    page = await process.operator.list(after, most, home, failed, blocked)  # type: ignore[arg-type]
+    defaults: list[object] = [None, 100, None, False, False]
+    page = await process.operator.list(*given, *defaults[len(given) :])  # type: ignore[arg-type]
     json.dumps(page)
     return [each["account"] for each in page["databases"]]
 

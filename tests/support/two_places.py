@@ -96,8 +96,9 @@ class EndingDatabase:
         self.until.end()
 
     async def close(self) -> None:
-        """Close the real one: what a process leaves open, its end closes."""
-        await self.real.close()
+        """Close the real one; a process that has ended closes nothing in order."""
+        if not self.until.dead:
+            await self.real.close()
 
 
 @dataclass

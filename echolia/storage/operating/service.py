@@ -219,9 +219,9 @@ class Operator:
 
         return _told(job)
 
-    async def sweep(self) -> tuple[int, int]:
-        """Finish what was interrupted: how many databases left their former place, and files of snapshots."""
-        return await self.moves.sweep(), await self.snapshots.sweep()
+    async def sweep(self) -> int:
+        """Finish what a crash interrupted, and say how much it was; before anything else is done."""
+        return await self.databases.sweep() + await self.moves.sweep() + await self.snapshots.sweep()
 
     async def _size(self, account: bytes, place: Place) -> Value:
         """What it takes, and how many rows; or the code by which it does not open."""
