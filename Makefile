@@ -11,7 +11,7 @@ SEEDS ?= 200
 FIRST ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: serve demo test simulate check mutants bench format lock services clean help
+.PHONY: serve demo test simulate check mutants bench fixture format lock services clean help
 
 serve: .venv/ready ## start the server on http://127.0.0.1:8000, data in ./data; WORKERS=4 for more processes
 	@$(BIN)/echolia serve $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
@@ -39,9 +39,15 @@ bench: .venv/ready ## measure this machine, print markdown tables (needs `make s
 	@$(BIN)/python bench/run.py $(ARGS)
 	@$(BIN)/python bench/device_memory.py
 	@$(BIN)/python bench/databases.py
+	@$(BIN)/python -m bench.moves
+	@$(BIN)/python -m bench.migrating
+	@$(BIN)/python -m bench.many_users
 	@$(BIN)/python -m bench.long_text
 	@$(BIN)/python bench/many_entries.py
 	@$(BIN)/python bench/live_listeners.py
+
+fixture: .venv/ready ## keep databases of the present version, for the next one's tests: before a release
+	@$(BIN)/python -m tests.fixtures
 
 format: .venv/ready ## rewrite the code in the house's format
 	@$(BIN)/ruff format .

@@ -16,6 +16,7 @@ from echolia.client.cli.lazy_group import LazyCommand, LazyGroup
 ALL = {
     "serve": LazyCommand("echolia.__main__:serve", "Run the server."),
     **COMMANDS,
+    "db": LazyCommand("echolia.operator.group:db", "Look after the databases of a server's accounts."),
     "restored": LazyCommand("echolia.__main__:restored", "Make a server's restored backup fit to be served."),
 }
 

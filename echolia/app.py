@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final, NamedTuple
 
@@ -17,15 +17,21 @@ from echolia.auth.service import ALONE, Auth, Others, open_auth
 from echolia.auth.service.access_tokens import SigningKeys, load_keys
 from echolia.core.errors import EcholiaError
 from echolia.settings import Settings
-from echolia.storage.databases import FILES, UserDatabases
+from echolia.storage.budget import files_allowed, open_at_once
+from echolia.storage.databases import UserDatabases
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
+from echolia.storage.file_homes import Homes, files_alone
 from echolia.storage.migrate import load_migrations
+from echolia.storage.operating.opening import opened
+from echolia.storage.operating.service import Operator
 from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.reserve import Reserve, SparedDatabase, free_disk_bytes
 from echolia.storage.sqlite.driver import SqliteDriver
-from echolia.storage.sqlite.provisioner import Files
+from echolia.storage.sweeping import Pace
+from echolia.storage.upgrades import Trouble
+from echolia.sync import epochs
 from echolia.sync import routes as sync_routes
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.compaction import DAY_MS, Compaction, Patience
@@ -80,11 +86,13 @@ async def running(
     dice: Dice = secrets.token_bytes,
     driver: FileDriver | None = None,
     directory: Database | None = None,
+    homes: Homes = files_alone,
 ) -> AsyncIterator[Gate]:
     """The server's ASGI application while its databases are open.
 
-    `clock` is in Unix seconds; `driver` opens the databases instead of one with the settings' threads. With a
-    `directory`, which is open, this is one of several processes of the data folder, and owns some accounts.
+    `clock` is in Unix seconds; `driver` opens the databases instead of one with the settings' threads;
+    `homes` are the places of accounts' databases. With a `directory`, which is open, this is one of several
+    processes of the data folder, and owns some of the accounts.
     Raises: `storage_owned`, `migration_changed`, `migration_ahead`, `StorageError`.
     """
 
@@ -97,14 +105,14 @@ async def running(
         if driver is None:
             driver = own = SqliteDriver(settings.threads)
             stack.push_async_callback(own.close)
-        node: Node | None = None
+        node = Node(settings.data, directory, settings.workers, clock_ms) if directory else None
         if directory is None:
-            directory = await stack.enter_async_context(whole_folder(settings, driver, reserve))
-        else:
-            node = Node(settings.data, directory, settings.workers, clock_ms)
+            directory = await stack.enter_async_context(whole_folder(settings, driver, reserve, homes))
         fence = node.placement.fence if node else lambda _: None
-        databases = open_databases(settings, driver, directory, reserve, fence)
+        databases = open_databases(settings, driver, directory, reserve, homes, fence)
         stack.push_async_callback(databases.close)
+        operator = _operator(settings, databases, directory, driver, clock_ms, dice)
+        await databases.upgrades.begin()
         everywhere = node.all_databases(databases) if node else databases
 
         def load() -> SigningKeys:
@@ -121,12 +129,11 @@ async def running(
         await auth.devices.load()
         await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
         tickets = Tickets(directory, auth.devices, clock_ms)
-        sweeper = asyncio.create_task(_sweep(auth, tickets, reserve))
-        stack.push_async_callback(_stopped, sweeper)
+        _beside(stack, _sweep(auth, tickets, reserve, operator), _upgrade(settings, operator))
         synced = _Synced(sync, live, tickets, checkpoints)
         ready = _ready(settings, directory, reserve)
         owners = node.owners if node else HERE
-        gate = _gate(settings, clock, access_log, auth, synced, databases, ready, owners)
+        gate = _gate(settings, clock, access_log, auth, synced, operator, ready, owners)
         if node is None:
             await _resume(auth, lambda _: True)
         else:
@@ -136,19 +143,24 @@ async def running(
 
 
 @asynccontextmanager
-async def whole_folder(settings: Settings, driver: FileDriver, reserve: Reserve) -> AsyncIterator[Database]:
+async def whole_folder(
+    settings: Settings, driver: FileDriver, reserve: Reserve, homes: Homes = files_alone
+) -> AsyncIterator[Database]:
     """The directory, while this process owns the data folder, or those that it starts do.
 
-    What a crash left among the accounts' files is finished first, the room for a full disk taken up.
+    What a crash left among the accounts' databases is finished first, the room for a full disk taken up.
     """
     lock = OwnerLock(settings.data)
     try:
         reserve.hold()
         path, migrations = settings.data / "directory.db", load_migrations("directory")
-        directory = await reserve.spared(lambda: open_directory(path, driver, migrations))
+        opened_one = await reserve.spared(lambda: open_directory(path, driver, migrations))
+        directory = SparedDatabase(opened_one, reserve)
         try:
-            await open_databases(settings, driver, directory, reserve).sweep()
-            yield SparedDatabase(directory, reserve)
+            databases = open_databases(settings, driver, directory, reserve, homes)
+            swept = await _operator(settings, databases, directory, driver).sweep()
+            structlog.get_logger().info("swept", files=swept)
+            yield directory
         finally:
             await directory.close()
     finally:
@@ -160,13 +172,28 @@ def open_databases(
     driver: FileDriver,
     directory: Database,
     reserve: Reserve,
+    homes: Homes,
     fence: Callable[[bytes], int | None] = lambda _: None,
 ) -> UserDatabases:
     """The accounts' databases of a data folder."""
     migrations = load_migrations("user")
-    homes = {FILES: Files(settings.data / "users", driver, migrations)}
+    places, registry = homes(settings.data, driver, migrations), DirectoryRegistry(directory)
+    most = open_at_once(settings.open_databases, settings.open_memory_bytes, files_allowed())
+    return UserDatabases(places, registry, migrations, most, reserve, fence=fence)
+
+
+def _operator(
+    settings: Settings,
+    databases: UserDatabases,
+    directory: Database,
+    driver: FileDriver,
+    clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    dice: Dice = secrets.token_bytes,
+) -> Operator:
     registry = DirectoryRegistry(directory)
-    return UserDatabases(homes, registry, migrations, settings.open_databases, reserve, fence=fence)
+    return opened(
+        settings.data, databases, registry, directory, driver, clock_ms, epochs.begin_anew(dice), dice
+    )
 
 
 async def _gained(auth: Auth, slots: Collection[int]) -> None:
@@ -202,13 +229,14 @@ def _gate(
     access_log: AccessLog | None,
     auth: Auth,
     synced: _Synced,
-    databases: UserDatabases,
+    operator: Operator,
     ready: Callable[[], Awaitable[None]],
     owners: Owners,
 ) -> Gate:
     """HTTP around the features. A new feature brings its router, its lean routes and its open routes here."""
-    metrics, waiting = Metrics(), auth.pairing.waiting
+    metrics, waiting, databases = Metrics(), auth.pairing.waiting, operator.databases
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
+    _count_upgrades(metrics, operator)
     metrics.gauge("live_streams", "Devices that listen", lambda: synced.live.listeners.count)
     metrics.gauge("mailbox_waits", "Devices that wait for the other in pairing", lambda: waiting.count)
     limits = Limits(_limits(settings), clock)
@@ -216,7 +244,7 @@ def _gate(
         auth.ledger,
         SyncLedger(databases, synced.live.listeners),
         LiveLedger(synced.tickets.db),
-        PlaceLedger(databases.registry),
+        PlaceLedger(databases.registry, operator.snapshots),
         PlacementLedger(synced.tickets.db),
         ledger_routes.RequestLedger(limits),
     ]
@@ -238,6 +266,19 @@ def _gate(
     )
     ends = [waiting.end, synced.live.close]
     return Gate(api, lean, rules, Journal(metrics, access_log), ends, streams, owners)
+
+
+def _count_upgrades(metrics: Metrics, operator: Operator) -> None:
+    upgrades, upgrading = operator.databases.upgrades, operator.upgrading
+    metrics.gauge("databases_behind", "Databases still to be migrated", lambda: upgrading.behind)
+    metrics.gauge("databases_quarantined", "Databases whose migration failed", lambda: upgrading.quarantined)
+    metrics.gauge(
+        "migrations_paused", "Whether migrations of databases are paused", lambda: bool(upgrades.state.paused)
+    )
+    metrics.counter("databases_migrated", "Databases migrated", lambda: upgrades.migrated_total)
+    metrics.counter(
+        "migrations_failed", "Migrations that ended in quarantine", lambda: upgrades.quarantined_total
+    )
 
 
 def _limits(settings: Settings) -> dict[str, int]:
@@ -267,16 +308,38 @@ def _ready(settings: Settings, directory: Database, reserve: Reserve) -> Callabl
     return ready
 
 
-async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve) -> None:
+async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve, operator: Operator) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         try:
             await asyncio.to_thread(reserve.hold)
             await auth.sweep()
             await tickets.sweep()
+            await operator.upgrading.count()
+            await operator.moves.sweep()
         except EcholiaError:
             # Nobody waits for this, and what was not swept today is swept in a minute.
             structlog.get_logger().warning("sweep_failed")
+
+
+def _log_trouble(trouble: Trouble) -> None:
+    log, state = structlog.get_logger(), trouble.state
+    if trouble.code is not None:
+        log.error("upgrade_failed", code=trouble.code)
+    else:
+        log.error("upgrades_paused", version=state.version, tried=state.tried, failed=state.failed)
+
+
+async def _upgrade(settings: Settings, operator: Operator) -> None:
+    operator.databases.upgrades.on_trouble(_log_trouble)
+    if settings.migrate_per_second:
+        await operator.upgrading.run(Pace(settings.migrate_per_second))
+
+
+def _beside(stack: AsyncExitStack, *works: Coroutine[None, None, None]) -> None:
+    """Do this in the background until the server stops."""
+    for work in works:
+        stack.push_async_callback(_stopped, asyncio.create_task(work))
 
 
 async def _stopped(task: asyncio.Task[None]) -> None:

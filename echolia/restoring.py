@@ -6,22 +6,21 @@ import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from echolia.auth.store import accounts
 from echolia.core.errors import EcholiaError
-from echolia.storage.databases import FILES, UserDatabases, owner
+from echolia.storage.databases import UserDatabases, owner
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import DatabaseMissing, FileDriver, StorageError
+from echolia.storage.file_homes import files_alone
 from echolia.storage.migrate import load_migrations
 from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.sqlite.driver import SqliteDriver
-from echolia.storage.sqlite.provisioner import Files
 from echolia.sync import epochs
 from echolia.web.context import Dice
 
-_EPOCHS: Final = 2**53 - 1
 # Tells of how many accounts, out of how many, are done.
 Tell = Callable[[int, int], None]
 
@@ -64,8 +63,8 @@ async def restored(
         directory = await open_directory(data / "directory.db", driver, load_migrations("directory"))
         stack.push_async_callback(directory.close)
         migrations = load_migrations("user")
-        files = Files(data / "users", driver, migrations)
-        databases = UserDatabases({FILES: files}, DirectoryRegistry(directory), migrations, max_open=1)
+        places = files_alone(data, driver, migrations)
+        databases = UserDatabases(places, DirectoryRegistry(directory), migrations, max_open=1)
         stack.push_async_callback(databases.close)
         await databases.sweep()
         there = await accounts.listed(directory)
@@ -88,7 +87,7 @@ async def _all(databases: UserDatabases, there: list[bytes], tell: Tell, dice: D
 
 async def _one(databases: UserDatabases, account: bytes, dice: Dice) -> bool:
     """A new epoch for one log; True if it had no database and begins empty."""
-    epoch = 1 + int.from_bytes(dice(8), "big") % _EPOCHS
+    epoch = 1 + int.from_bytes(dice(8), "big") % epochs.EPOCHS
     try:
         async with databases.lease(account) as db:
             await epochs.begin(db, epoch)

@@ -43,7 +43,21 @@ class Settings(BaseSettings):
     )
     threads: int = Field(8, ge=1, le=64, description="threads that read and write databases")
     workers: int = Field(1, ge=1, le=64, description="server processes that share the accounts out")
-    open_databases: int = Field(512, ge=1, le=100_000, description="accounts' databases kept open at once")
+    open_databases: int = Field(
+        0,
+        ge=0,
+        le=1_000_000,
+        description="accounts' databases kept open at once; 0: as many as memory and open files allow",
+    )
+    open_memory_bytes: int = Field(
+        128 * 2**20, ge=2**20, le=2**50, description="memory that those may take, at 256 KiB each"
+    )
+    migrate_per_second: float = Field(
+        50,
+        ge=0,
+        le=100_000,
+        description="accounts' databases migrated a second in the background; 0: only when they are used",
+    )
 
     live: Literal["auto", "memory", "database", "redis"] = Field(
         "auto",

@@ -123,12 +123,16 @@ CODES: Final[dict[str, str]] = {
     "storage_failed": "The database refused the operation.",
     "database_blocked": "This account is blocked by whoever runs the server.",
     "database_quarantined": "This account's database could not be upgraded and is left as it is.",
+    "account_ambiguous": "More than one account's id starts so. Give more of it.",
+    "move_unverified": "What was copied is not what is there, so nothing was moved. Run it again.",
+    "snapshot_invalid": "This is no snapshot of this account, or it is damaged, or its key is gone.",
     "home_unknown": "The server does not know the place where this account's database lives.",
     "storage_owned": "Another server process owns this data folder.",
     "migration_changed": "A migration that was applied before has been altered.",
     "migration_ahead": "The database was written by a newer version. Update the code.",
     # settings
     "settings_invalid": "A setting has a value it cannot have.",
+    "open_files_limited": "The server needs more open files than this process may have.",
 }
 
 # What only the side that finds it can say: an answer with one of these says nothing.
@@ -148,7 +152,9 @@ NEVER_ANSWERED: Final = frozenset(
         "export_invalid", "export_locked", "export_exists", "export_own",
         "pairing_code_invalid", "pairing_expired", "pairing_taken", "pairing_failed", "pairing_check_failed",
         "usage", "disk_full",
+        "account_ambiguous", "move_unverified", "snapshot_invalid",
         "storage_owned", "migration_changed", "migration_ahead", "settings_invalid",
+        "open_files_limited",
     }
 )  # fmt: skip
 

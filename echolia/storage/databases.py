@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from echolia.storage.engine import (
     Database,
+    DatabaseBusy,
     DatabaseDamaged,
+    DatabaseElsewhere,
     DatabaseExists,
     DatabaseMissing,
     Statement,
     StorageError,
 )
 from echolia.storage.fencing import fenced
-from echolia.storage.leases import Lease, OpenDatabase, OpenDatabases
-from echolia.storage.migrate import APPLIED, Migration, apply, pending
+from echolia.storage.leases import DRAIN_S, Lease, OpenDatabase, OpenDatabases
+from echolia.storage.migrate import APPLIED, Migration
 from echolia.storage.provisioner import Provisioner
-from echolia.storage.registry import Registry
+from echolia.storage.registry import Place, Registry
 from echolia.storage.reserve import Reserve
+from echolia.storage.upgrades import Upgrades
 
 __all__ = ["OpenDatabase", "Stats", "UserDatabases"]
 
+T = TypeVar("T")
 FILES: Final = "files"
 _WHOSE: Final = Statement("SELECT account FROM account WHERE one = 1")
 # Breaks CHECK (one = 1) unless the account's row is there: a database never gets its name without its owner.
@@ -56,10 +61,10 @@ class UserDatabases:
     """The accounts' databases in the `homes`, by their names; `max_open` is how many stay open.
 
     A process has one of these for the accounts that are its own; no other process touches their databases.
-    Opening asserts that a database is the account's and applies the `migrations` it lacks. New accounts go
-    to `new_home`. `fence` gives the number by which this process owns an account, or raises
-    `DatabaseElsewhere`; None where there is no other process. On a full disk what is there is served with the
-    room of the `reserve`, and nothing new is made.
+    Opening asserts that a database is the account's and applies the `migrations` it lacks, unless they are
+    paused. New accounts go to `new_home`. `fence` gives the number by which this process owns an account, or
+    raises `DatabaseElsewhere`; None where there is no other process. On a full disk what is there is served
+    with the room of the `reserve`, and nothing new is made.
     """
 
     def __init__(
@@ -72,14 +77,17 @@ class UserDatabases:
         new_home: str = FILES,
         fence: Callable[[bytes], int | None] = lambda _: None,
     ) -> None:
-        self._homes = homes
+        self.homes = homes
         self.registry = registry
-        self._migrations = migrations
-        self._new_home = new_home
+        self.migrations = migrations
+        self.upgrades = Upgrades(registry, migrations)
+        self.new_home = new_home
         self._fence = fence
         self._reserve = reserve or Reserve(Path())
         self._opens = OpenDatabases(self._open, max_open, self._reserve)
         self._changes: dict[bytes, asyncio.Task[None]] = {}  # accounts being created or deleted
+        self._works: dict[bytes, asyncio.Task[Any]] = {}
+        self._forgetting: list[Callable[[bytes], Awaitable[None]]] = []
         self._closed = False
         self._created_total = 0
         self._deleted_total = 0
@@ -106,9 +114,34 @@ class UserDatabases:
 
         Do not `drop` or `delete` an account inside a lease of it: both wait for the lease.
         Raises (on entering): `DatabaseMissing`, `DatabaseDamaged` (also: another account's database),
-        `migration_ahead` and `migration_changed`, `StorageError`.
+        `database_blocked`, `database_quarantined` (a migration failed), `migration_ahead` and
+        `migration_changed`, `StorageError`.
         """
         return Lease(self._opens, account)
+
+    async def upgrade(self, account: bytes, *, forced: bool = False) -> None:
+        """Bring the account's database to the last version as a lease would, and keep it open for nobody.
+
+        Where migrations are paused it stays as it is, unless `forced`.
+        Raises: as `lease`, and why it stays behind.
+        """
+        self._reserve.refuse_growth()
+        try:
+            async with Lease(self._opens, account, passing=True) as database:
+                upgrading = database.memory.setdefault("upgrading", asyncio.Lock())
+                assert isinstance(upgrading, asyncio.Lock)
+                async with upgrading:  # two at once would apply a step twice
+                    (applied,) = await database.db.batch([APPLIED], tx=False)
+                    place = await self.registry.place(account)
+                    failure = await self.upgrades.bring(
+                        account, database.db, applied.rows, place.version, forced=forced
+                    )
+        except StorageError as error:
+            if error.code == "database_quarantined":
+                self._opens.retire(account)
+            raise
+        if failure is not None:
+            raise failure
 
     async def create(self, account: bytes, statements: Sequence[Statement] = ()) -> None:
         """Make the account's database from the template and the statements, which insert its `account` row.
@@ -121,9 +154,10 @@ class UserDatabases:
         await self._change(account, lambda: self._create(account, statements))
 
     async def delete(self, account: bytes) -> None:
-        """Remove the account's database for good: refuse leases, wait for those there are, close, unlink.
+        """Remove the account's database for good, wherever there is something of it, and what else is of it.
 
-        Whether or not there is one. Once begun it goes on though cancelled. Raises: StorageError.
+        Long work on it ends, leases are refused, those there are waited for. Whether or not there is one.
+        Once begun it goes on though cancelled. Raises: StorageError.
         """
         await self._change(account, lambda: self._delete(account))
 
@@ -131,32 +165,123 @@ class UserDatabases:
         """Close the databases of these accounts as soon as nobody leases them, and wait for that."""
         await asyncio.gather(*(self.drop(account) for account in self._opens.accounts() if theirs(account)))
 
+    def ours(self, account: bytes) -> bool:
+        """Whether the account is this process's own."""
+        try:
+            self._fence(account)
+        except DatabaseElsewhere:
+            return False
+        return True
+
+    def on_delete(self, forget: Callable[[bytes], Awaitable[None]]) -> None:
+        """Whatever else is kept of an account is removed by `forget` before its database is."""
+        self._forgetting.append(forget)
+
+    async def work(self, account: bytes, job: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do long work on an account's database (a move, a snapshot) to its end, one at a time.
+
+        A deletion of the account ends it. Raises: `DatabaseBusy` (something else is being done),
+        `DatabaseMissing` (the account was deleted meanwhile), what the job raises.
+        """
+        if self._closed:
+            raise StorageError("closed")
+        if account in self._works or account in self._changes:
+            raise DatabaseBusy("something else is being done with it")
+        task = asyncio.create_task(job())
+        self._works[account] = task
+        task.add_done_callback(lambda _: self._works.pop(account))
+        caller = asyncio.current_task()
+        try:
+            return await task
+        except asyncio.CancelledError:
+            if caller is not None and caller.cancelling():
+                raise
+            raise DatabaseMissing("deleted meanwhile") from None
+
+    @asynccontextmanager
+    async def paused(self, account: bytes, drain_s: float = DRAIN_S) -> AsyncIterator[None]:
+        """The account's database is closed meanwhile; whoever wants a lease waits for some seconds.
+
+        For `work` alone. Raises: `DatabaseBusy` (`IN_USE`) where leases do not end in `drain_s` seconds.
+        """
+        await self._opens.pause(account, drain_s)
+        try:
+            yield
+        finally:
+            self._opens.resume(account)
+
+    @asynccontextmanager
+    async def alone(self, account: bytes, place: Place) -> AsyncIterator[Database]:
+        """The account's database where it is, though it may be blocked, for whoever has it `paused`.
+
+        Raises: as a lease does.
+        """
+        home = self.home(place.home)
+        if place.blocked:
+            await home.block(account, False)
+        try:
+            db = await self._open_at(account, place)
+            try:
+                yield db
+            finally:
+                await db.close()
+        finally:
+            if place.blocked:
+                await home.block(account, True)
+
+    @asynccontextmanager
+    async def reading(self, account: bytes) -> AsyncIterator[Database]:
+        """The account's database for whoever runs the server, though it may be blocked; for `work` alone.
+
+        Raises: as a lease does, and `DatabaseBusy`.
+        """
+        place = await self.registry.place(account)
+        if not place.blocked:
+            async with self.lease(account) as leased:
+                yield leased.db
+            return
+        async with self.paused(account), self.alone(account, place) as db:
+            yield db
+
     async def drop(self, account: bytes) -> None:
         """Close the account's database as soon as nobody leases it, and wait for that."""
         await self._opens.drop(account)
 
     async def sweep(self) -> int:
-        """Finish creations and deletions that a crash interrupted; call it before the first of either.
+        """Finish what a crash interrupted and take up how migrations stand; call it before all else.
 
-        Returns how many there were. Raises: StorageError.
+        Returns how many creations and deletions there were. Raises: StorageError.
         """
-        return sum([await self._reserve.spared(home.sweep) for home in self._homes.values()])
+        await self.upgrades.begin()
+        return sum([await self._reserve.spared(home.sweep) for home in self.homes.values()])
 
     async def close(self) -> None:
         """Refuse everything new, wait for what runs and for the leases, close all databases."""
         self._closed = True
-        while self._changes:
-            await asyncio.wait(set(self._changes.values()))
+        for task in self._works.values():
+            task.cancel()
+        while busy := {*self._changes.values(), *self._works.values()}:
+            await asyncio.wait(busy)
         await self._opens.close()
 
     async def _open(self, account: bytes) -> Database:
         place = await self.registry.place(account)
         if place.blocked:
             raise StorageError(code="database_blocked")
+        return await self._open_at(account, place)
+
+    def home(self, name: str) -> Provisioner:
+        """The place of this name. Raises: `home_unknown`."""
+        home = self.homes.get(name)
+        if home is None:
+            raise StorageError(code="home_unknown")
+        return home
+
+    async def _open_at(self, account: bytes, place: Place) -> Database:
         if place.failed is not None:
             raise StorageError(place.failed, code="database_quarantined")
         fence = self._fence(account)
-        db = await self._home(place.home).open(account)
+        db = await self.home(place.home).open(account)
         try:
             await self._check(account, db, place.version)
             if fence is not None:
@@ -166,14 +291,8 @@ class UserDatabases:
             raise
         return db
 
-    def _home(self, name: str) -> Provisioner:
-        home = self._homes.get(name)
-        if home is None:
-            raise StorageError(code="home_unknown")
-        return home
-
     async def _check(self, account: bytes, db: Database, known: int) -> None:
-        """Assert whose it is and bring it to the last migration; one hop where it is there already.
+        """Assert whose it is and apply the migrations it lacks; one hop where there are none.
 
         `known` is the version that the registry knows.
         """
@@ -185,9 +304,7 @@ class UserDatabases:
             raise
         if whose.rows != [(account,)]:
             raise DatabaseDamaged("another account's database")
-        await apply(db, pending(self._migrations, applied.rows))
-        if known != len(self._migrations):
-            await self.registry.migrated(account, len(self._migrations))
+        await self.upgrades.bring(account, db, applied.rows, known)
 
     async def _change(self, account: bytes, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run one creation or deletion of an account after the other, each to its end."""
@@ -202,10 +319,10 @@ class UserDatabases:
         await asyncio.shield(change)
 
     async def _create(self, account: bytes, statements: Sequence[Statement]) -> None:
-        place = await self.registry.put(account, self._new_home)
+        place = await self.registry.put(account, self.new_home, self.upgrades.latest)
         theirs = [*statements, Statement(_ASSERT_OWNER, (account, account))]
         try:
-            await self._home(place.home).create(account, theirs)
+            await self.home(place.home).create(account, theirs)
         except DatabaseExists:
             raise
         except StorageError:
@@ -214,11 +331,17 @@ class UserDatabases:
         self._created_total += 1
 
     async def _delete(self, account: bytes) -> None:
+        if (work := self._works.get(account)) is not None:
+            work.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait({work})
         try:
             await self._opens.refuse(account)
+            for forget in self._forgetting:
+                await forget(account)
             place = await self.registry.place(account)
             for name in filter(None, {place.home, place.moving_to, place.leaving}):
-                remove = partial(self._home(name).delete, account)
+                remove = partial(self.home(name).delete, account)
                 await self._reserve.spared(remove)
             await self.registry.remove(account)
         except DatabaseMissing:

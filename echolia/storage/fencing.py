@@ -14,6 +14,7 @@ from typing import Any, Final
 from echolia.storage.engine import Batches, ConstraintViolated, Database, DatabaseElsewhere, Result, Statement
 
 _TAKE: Final = "UPDATE account SET fence = ?1 WHERE fence < ?1"
+_HAS_FENCE: Final = Statement("SELECT 1 FROM pragma_table_info('account') WHERE name = 'fence'")
 _FENCE: Final = Statement("SELECT fence FROM account WHERE one = 1")
 # Breaks CHECK (one = 1) unless the number is the owner's.
 _ASSERT: Final = (
@@ -22,16 +23,25 @@ _ASSERT: Final = (
 )
 
 
-async def fence_of(db: Batches) -> int:
-    """The number by which the database was last taken over. Raises: `StorageError`."""
+async def fence_of(db: Batches) -> int | None:
+    """The number by which the database was last taken over; None where it has no place for one yet.
+
+    Raises: `StorageError`.
+    """
+    (known,) = await db.batch([_HAS_FENCE], tx=False)
+    if not known.rows:
+        return None  # it waits for the migration that makes it
     (held,) = await db.batch([_FENCE], tx=False)
     rows: list[Any] = held.rows
     return int(rows[0][0])
 
 
-async def fenced(db: Database, fence: int) -> FencedDatabase:
+async def fenced(db: Database, fence: int) -> Database:
     """Take the database over by this number. Raises: `DatabaseElsewhere` where a later owner has it."""
-    if await fence_of(db) < fence:
+    found = await fence_of(db)
+    if found is None:
+        return db
+    if found < fence:
         await db.batch([Statement(_TAKE, (fence,))])
     if await fence_of(db) != fence:
         raise DatabaseElsewhere

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import Final
+
 from echolia.core.positions import LogPosition, log_after
 from echolia.storage.engine import Batches, Statement
 from echolia.sync import history
+
+Dice = Callable[[int], bytes]
+EPOCHS: Final = 2**53 - 1
 
 _LINKS = """
 SELECT seq, changes, device, last, chain, received_ms FROM runs WHERE seq > ? ORDER BY seq
@@ -13,6 +19,11 @@ _RELINK = "UPDATE runs SET log = ? WHERE seq = ?"
 _EPOCH = "UPDATE account SET epoch = ?"
 # Their hashes are of the former epoch. The base's is what the new one goes on from.
 _FORGET = "DELETE FROM checkpoints WHERE seq > coalesce((SELECT seq FROM base), 0)"
+
+
+def begin_anew(dice: Dice) -> Callable[[Batches], Awaitable[LogPosition]]:
+    """What puts a log into an epoch that nobody can guess; `dice` gives secret random bytes."""
+    return lambda db: begin(db, 1 + int.from_bytes(dice(8), "big") % EPOCHS)
 
 
 async def begin(db: Batches, epoch: int) -> LogPosition:

@@ -49,6 +49,8 @@ EVENTS: Final[Mapping[str, Mapping[str, Check]]] = {
     "failure": {"request_id": _matches(_REQUEST_ID), "route": _matches(_ROUTE), "code": _matches(_CODE)},
     "swept": {"files": _number, "deletions": _number},
     "sweep_failed": {},
+    "upgrade_failed": {"code": _matches(_CODE)},
+    "upgrades_paused": {"version": _number, "tried": _number, "failed": _number},
     "compaction_failed": {"code": _matches(_CODE)},
     "notices_away": {},
     "worker_started": {"worker": _number},

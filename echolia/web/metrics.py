@@ -37,6 +37,7 @@ class Metrics(Collector):
         self._registry = CollectorRegistry()
         self._tallies: dict[tuple[str, str, int], _Tally] = {}
         self._in_bytes = self._out_bytes = 0
+        self._counters: list[tuple[str, str, Callable[[], float]]] = []
         self._registry.register(self)
 
     def request(self, route: str, method: str, status: int, seconds: float, sizes: tuple[int, int]) -> None:
@@ -63,10 +64,16 @@ class Metrics(Collector):
         sizes.add_metric(["in"], self._in_bytes)
         sizes.add_metric(["out"], self._out_bytes)
         yield sizes
+        for name, meaning, read in self._counters:
+            yield CounterMetricFamily(f"echolia_{name}", meaning, value=read())
 
     def gauge(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Serve `echolia_<name>` as what `read` returns at each scrape."""
         Gauge(f"echolia_{name}", meaning, registry=self._registry).set_function(read)
+
+    def counter(self, name: str, meaning: str, read: Callable[[], float]) -> None:
+        """Serve `echolia_<name>_total` as what `read`, which only grows, returns at each scrape."""
+        self._counters.append((name, meaning, read))
 
     def render(self) -> bytes:
         """All of it as text."""

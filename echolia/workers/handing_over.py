@@ -135,7 +135,7 @@ class AllDatabases:
 def answering(
     placement: Placement, databases: UserDatabases, gate: ASGIApp, forget: Callable[[bytes], None]
 ) -> dict[str, Handler]:
-    """The verbs by which others ask for what is ours; `gate` answers requests, `forget` drops what is cached."""
+    """The verbs by which others ask for what is ours: `gate` answers requests, `forget` drops caches."""
 
     def placed(work: Callable[..., Awaitable[Any]]) -> Handler:
         async def answer(account: bytes, *words: Any) -> Any:

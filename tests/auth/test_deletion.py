@@ -14,19 +14,9 @@ from echolia.storage.migrate import load_migrations
 from echolia.storage.sqlite.driver import SqliteDriver
 from tests.support.accounts import Account, Keys
 from tests.support.asgi import Answer, Asker
+from tests.support.on_disk import on_disk
 from tests.support.runs import Writer
 from tests.support.server import Clock, served
-
-
-def on_disk(folder: Path, wanted: bytes) -> list[str]:
-    """The files that hold these bytes, raw, in hex or in base64url, or are named by them."""
-    spellings = [wanted, wanted.hex().encode(), b64(wanted).encode()]
-    return [
-        path.name
-        for path in folder.rglob("*")
-        if wanted.hex() in path.name
-        or (path.is_file() and any(spelling in path.read_bytes() for spelling in spellings))
-    ]
 
 
 async def asked_to_delete(ask: Asker, account: Account, **changed: str) -> Answer:

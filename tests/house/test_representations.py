@@ -34,6 +34,7 @@ PUBLIC: Final = {
     ("client.importing.notes", "Note", "key"): "where a note stands in its source",
     ("auth.store.ledger", "Held", "tokens"): "how many tokens each device has",
     ("auth.models", "OpenMailbox", "token_hash"): "a hash of 32 random bytes",
+    ("storage.copying", "Table", "key"): "the columns of a primary key",
     ("sync.ledger", "_Headers", "streams"): "the server's: pseudonyms that it sees",
 }
 CANARY: Final = b"canary-of-32-secret-bytes-in-it!"

@@ -82,11 +82,17 @@ class Log:
 
 
 async def open_log(folder: Path, *, new: bool = False) -> Log:
-    """The log in this folder, with sync's services introduced to each other as the server does."""
-    driver, now_ms = SqliteDriver(2), [1_000_000]
+    """The log in this folder, made if it is `new`."""
+    driver = SqliteDriver(2)
     databases = file_databases(folder, driver)
     if new:
         await databases.create(ACCOUNT, [owner(ACCOUNT, EPOCH)])
+    return log_in(databases, driver)
+
+
+def log_in(databases: UserDatabases, driver: SqliteDriver) -> Log:
+    """The log in these databases, with sync's services introduced to each other as the server does."""
+    now_ms = [1_000_000]
     laptop, phone = Writer(ACCOUNT, 1), Writer(ACCOUNT, 2)
     devices = NamedDevices([laptop, phone])
 

@@ -1,78 +1,100 @@
-"""A log that was kept before there were checkpoints is served, continued and compacted like any other."""
+"""A server's data of any earlier version is served: logs are read, continued, acknowledged and compacted."""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-from echolia.core.ids import b64
-from echolia.core.positions import log_after, log_start
-from echolia.core.runs import read_header
-from echolia.storage.databases import owner
-from echolia.storage.engine import Statement
-from echolia.storage.migrate import load_migrations
-from echolia.storage.sqlite.driver import SqliteDriver
+import pytest
+
+from echolia.core import push, runs
+from echolia.core.positions import LogPosition
 from echolia.storage.sqlite.user_files import user_path
-from tests.support.file_databases import file_databases
+from tests.fixtures.story import MONTH_S, NAME, OBJECTS, STREAM, Device, compacted, devices_of
+from tests.support import former
+from tests.support.accounts import Account
 from tests.support.runs import Writer
-from tests.sync.conftest import ACCOUNT, EPOCH, Log, open_log
-from tests.sync.test_checkpoints import OBJECTS, STREAM, write
-from tests.sync.test_compaction import base_items, compacted
-from tests.sync.test_pull import pull
+from tests.support.server import Clock, served
 
-_RUN = """
-INSERT INTO runs (seq, changes, device, last, chain, received_ms, log, total_bytes, frame)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_ACK = "INSERT INTO acks (device, epoch, seq, body, signature) VALUES (?, ?, ?, ?, ?)"
+# The server's time in the fixtures when they were left.
+LEFT_S = Clock().now_s + MONTH_S
+DATA = [(directory, user) for directory in former.versions("directory") for user in former.versions("user")]
 
 
-def stored(writer: Writer) -> list[Statement]:
-    """Three versions of an object as the first release stored them, and an acknowledgement."""
-    position, total, statements = log_start(ACCOUNT, EPOCH), 0, []
-    for number in (1, 2, 3):
-        writer.change(OBJECTS[0], STREAM)
-        frame, chain = writer.run(number), writer.chain(number)
-        position = log_after(position, 1, writer.device, number, chain, number)
-        total += len(frame)
-        row = (number, 1, writer.device, number, chain, number, position.log, total, frame)
-        statements.append(Statement(_RUN, row))
-    body = position.log + bytes(36)
-    return [*statements, Statement(_ACK, (writer.device, EPOCH, 3, body, bytes(64)))]
+@pytest.fixture(params=DATA, ids=lambda version: f"directory{version[0]}-user{version[1]}")
+def data(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A data folder with databases of these versions."""
+    directory, user = request.param
+    former.make("directory", directory, tmp_path / "directory.db")
+    former.make("user", user, user_path(tmp_path / "users", Account(NAME).id))
+    return tmp_path
 
 
-async def former(folder: Path) -> Log:
-    """A log in a database of the first release, opened by this one."""
-    driver, writer = SqliteDriver(1), Writer(ACCOUNT, 1)
-    databases = file_databases(folder, driver, load_migrations("user")[:1])
-    await databases.create(ACCOUNT, [owner(ACCOUNT, EPOCH)])
-    async with databases.lease(ACCOUNT) as db:
-        await db.batch(stored(writer))
-    await databases.close()
-    await driver.close()
-    with sqlite3.connect(user_path(folder, ACCOUNT)) as raw:
-        raw.execute("PRAGMA auto_vacuum = NONE")
-    raw.execute("VACUUM")
-    raw.close()
-    log = await open_log(folder)
-    log.laptop = writer
-    return log
+def frames_in(data: Path) -> list[tuple[int, bytes]]:
+    """The runs that were kept whole, and where they stand."""
+    with closing(sqlite3.connect(user_path(data / "users", Account(NAME).id))) as db:
+        kept = {column for (column,) in db.execute("SELECT name FROM pragma_table_info('runs')")}
+        whole = " WHERE partial = 0" if "partial" in kept else ""
+        return db.execute(f"SELECT seq, frame FROM runs{whole} ORDER BY seq").fetchall()
 
 
-async def test_it_is_served_and_continued(tmp_path: Path) -> None:
-    log = await former(tmp_path)
-    page = await pull(log, log.phone)
-    assert [bytes(item.content) for item in page.items] == [log.laptop.run(n, n) for n in (1, 2, 3)]
-    await write(log, log.phone, OBJECTS[1])
-    status = await log.service.status(log.caller(log.phone))
-    assert (status["base"], status["head"]["seq"], status["acks"][0]["seq"]) == (0, 4, 3)
-    assert status["acks"][0]["device"] == b64(log.laptop.device)
-    await log.close()
+async def served_whole(device: Device) -> list[push.Item]:
+    """All of the log that is served."""
+    status = (await device("GET", "/sync/status")).json()
+    page = await device.page(base=status["base"]) if status["base"] else await device.page()
+    items = list(page.items)
+    if status["base"]:
+        after = {"epoch": status["epoch"], "seq": status["base"]}
+        items += (await device.page(cursor=after)).items
+    return sorted(items, key=lambda item: item.seq)
 
 
-async def test_it_is_compacted(tmp_path: Path) -> None:
-    log = await former(tmp_path)
-    await compacted(log, 3)
-    (item,) = await base_items(log, 3)
-    assert (item.seq, read_header(item.content).last) == (3, 3)
-    await log.close()
+async def grown(device: Device, objects: list[bytes]) -> None:
+    """Write these objects anew and push them."""
+    writer: Writer = device.writer
+    first = len(writer.changes) + 1
+    for object_ in objects:
+        writer.change(object_, STREAM, 256)
+    await device.push(first, len(writer.changes))
+
+
+async def test_it_is_read_continued_and_acknowledged(data: Path) -> None:
+    kept, clock = frames_in(data), Clock(LEFT_S)
+    async with served(data, clock) as ask:
+        laptop, phone = await devices_of(ask, Account(NAME))
+        items = await served_whole(laptop)
+        assert [(item.seq, bytes(item.content)) for item in items if item.form == push.WHOLE] == kept
+        before = await laptop.head()
+        await grown(phone, OBJECTS)
+        assert (await laptop.head()).seq == before.seq + len(OBJECTS)
+        await laptop.acknowledge()
+        acks = (await laptop("GET", "/sync/status")).json()["acks"]
+        assert before.seq + len(OBJECTS) in {ack["seq"] for ack in acks}
+        (new,) = (await laptop.page(cursor=_cursor(before))).items
+        assert runs.read_header(new.content).device == phone.writer.device
+    assert former.faults(user_path(data / "users", Account(NAME).id)) == []
+
+
+async def test_history_that_was_never_let_go_of_is_compacted(data: Path) -> None:
+    clock = Clock(LEFT_S)
+    async with served(data, clock) as ask:
+        laptop, _ = await devices_of(ask, Account(NAME))
+        if (await laptop("GET", "/sync/status")).json()["base"]:
+            return  # the version that left it did so itself
+        await grown(laptop, OBJECTS)
+        before = len(await served_whole(laptop))
+        await laptop.checkpoint()
+        clock.pass_s(MONTH_S)
+        laptop, phone = await devices_of(ask, Account(NAME))
+        for device in (laptop, phone):
+            await device.acknowledge()
+        await compacted(laptop)
+        async with asyncio.timeout(30):  # the base moves first
+            while len(await served_whole(laptop)) >= before:
+                await laptop.acknowledge()
+
+
+def _cursor(position: LogPosition) -> dict[str, int]:
+    return {"epoch": position.epoch, "seq": position.seq}

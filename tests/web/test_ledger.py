@@ -30,7 +30,7 @@ from tests.support.server import Clock, served
 from tests.sync.conftest import ACCOUNT, open_log
 
 # What the migrations themselves need; nothing in it is of an account.
-_NOBODYS = {"schema_migrations"}
+_NOBODYS = {"schema_migrations", "migration_sweep"}
 
 
 def columns(kind: Literal["user", "directory"]) -> Iterator[str]:

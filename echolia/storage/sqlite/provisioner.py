@@ -49,6 +49,10 @@ class Files:
     async def block(self, account: bytes, blocked: bool) -> None:
         """Files know no such thing: whoever leases a database is refused before."""
 
+    async def accounts(self) -> list[bytes]:
+        """Whose databases there are."""
+        return await self._driver.run(lambda: user_files.accounts(self._folder))
+
     async def sweep(self) -> int:
         """See `Provisioner.sweep`."""
         return await self._driver.run(lambda: user_files.sweep(self._folder))

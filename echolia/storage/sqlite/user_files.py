@@ -9,6 +9,7 @@ and `x.gone` are nobody's; `clear_remains` and `sweep` remove them. All of it bl
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Final
 
@@ -47,7 +48,7 @@ def prepare(path: Path) -> Path:
 
 def make_room(path: Path) -> None:
     """Make the folder for `path`, with nothing of a former database in it. Raises: OSError."""
-    _make_folder(path.parent)
+    make_folder(path.parent)
     path.unlink(missing_ok=True)
     clear_remains(path)
 
@@ -105,6 +106,12 @@ def sweep(folder: Path) -> int:
     return len(left)
 
 
+def accounts(folder: Path) -> list[bytes]:
+    """The ids of all accounts whose databases are here, in their order. Raises: OSError."""
+    names = [file.stem for file in folder.glob("??/*.db")]
+    return sorted(bytes.fromhex(name) for name in names if re.fullmatch("[0-9a-f]{32}", name))
+
+
 def sync_file(path: Path) -> None:
     """Make a finished file and its name survive a crash of the machine. Raises: OSError."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -124,9 +131,10 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a private folder and those above it, for good. Raises: OSError."""
     if folder.is_dir():
         return
-    _make_folder(folder.parent)
+    make_folder(folder.parent)
     folder.mkdir(mode=0o700, exist_ok=True)
     sync_folder(folder.parent)

@@ -6,6 +6,7 @@ import contextlib
 import resource
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -93,22 +94,18 @@ def _full(server: Watched, person: Person) -> None:
         resource.prlimit(process, resource.RLIMIT_FSIZE, before)
 
 
-def _registered(server: Watched, person: Person, change: str) -> None:
-    with _opened(server.data / "directory.db") as directory:
-        directory.execute(f"UPDATE databases SET {change} WHERE account = ?", (person.account.id,))
+def _quarantined(server: Watched, person: Person) -> None:
+    """Its last migration seems to be still to come, and does not fit what is there."""
+    with _opened(database_of(server, person)) as database:
+        database.execute("DELETE FROM schema_migrations WHERE version > 1")
     _use(person)
 
 
-def _blocked(server: Watched, person: Person) -> None:
-    _registered(server, person, "blocked = 1")
-
-
-def _quarantined(server: Watched, person: Person) -> None:
-    _registered(server, person, "failed = 'storage_failed'")
-
-
-def _nowhere(server: Watched, person: Person) -> None:
-    _registered(server, person, "home = 'nowhere'")
+def _placed(server: Watched, person: Person, change: str) -> None:
+    with _opened(server.data / "directory.db") as database:
+        change = f"UPDATE databases SET {change} WHERE account = ?"
+        database.execute(change, (person.account.id,))
+    _use(person)
 
 
 def elsewhere(server: Watched, person: Person) -> None:
@@ -149,8 +146,8 @@ BREAK: Final[Mapping[str, Break]] = {
     "storage_failed": _failing,
     "storage_busy": _busy,
     "storage_full": _full,
-    "database_blocked": _blocked,
     "database_quarantined": _quarantined,
-    "home_unknown": _nowhere,
+    "database_blocked": partial(_placed, change="blocked = 1"),
+    "home_unknown": partial(_placed, change="home = 'nowhere'"),
     "internal": _unforeseen,
 }
