@@ -191,6 +191,16 @@ async def test_it_leaves_out_what_is_blocked_or_being_moved(tmp_path: Path) -> N
         assert await behind(fleet, LATEST + 1) == [blocked, moving]
 
 
+async def test_it_leaves_other_processes_accounts_to_them(tmp_path: Path) -> None:
+    async with swept(tmp_path, 250, EXPANDING) as (fleet, databases, driver):
+        mine = [*fleet.accounts[:1], *fleet.accounts[230:240]]
+        sweep = Sweep(databases)
+        sweep.only(lambda account: account in mine)
+        assert await sweep.once() == 0
+        assert sorted(driver.names) == sorted(account.hex() for account in mine)
+        assert (await sweep.status()).behind == 239
+
+
 async def test_pausing_ends_a_pass_and_resuming_finishes_it(tmp_path: Path) -> None:
     async with swept(tmp_path, 40, EXPANDING) as (fleet, databases, _):
         sweep, running = Sweep(databases), Sweep(databases)
