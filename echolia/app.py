@@ -15,12 +15,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from echolia.auth import routes as auth_routes
 from echolia.auth.service import ALONE, Auth, Others, open_auth
 from echolia.auth.service.access_tokens import SigningKeys, load_keys
+from echolia.auth.service.accounts import AccountDatabases
 from echolia.core.errors import EcholiaError
 from echolia.settings import Settings
 from echolia.storage.budget import files_allowed, open_at_once
 from echolia.storage.databases import UserDatabases
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
+from echolia.storage.fencing import FENCED_SINCE
 from echolia.storage.file_homes import Homes, files_alone
 from echolia.storage.migrate import load_migrations
 from echolia.storage.operating.opening import opened
@@ -112,14 +114,12 @@ async def running(
         databases = open_databases(settings, driver, directory, reserve, homes, fence)
         stack.push_async_callback(databases.close)
         operator = _operator(settings, databases, directory, driver, clock_ms, dice)
+        if node is not None:
+            databases.upgrades.served_since = FENCED_SINCE
+            operator.upgrading.only(databases.ours)
         await databases.upgrades.begin()
         everywhere = node.all_databases(databases) if node else databases
-
-        def load() -> SigningKeys:
-            return load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000, dice)
-
-        others = Others(node.placement.here, node.tell_grown, load, MAILBOX_POLL_S) if node else ALONE
-        auth = open_auth(settings, directory, everywhere, load(), clock_ms, dice, others)
+        auth = _auth(settings, directory, everywhere, clock_ms, dice, node)
         compaction, checkpoints = _history(settings, databases, auth, clock_ms)
         stack.push_async_callback(compaction.close)
         live = Live(everywhere.lease, auth.devices, clock_ms)
@@ -130,8 +130,7 @@ async def running(
         await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
         tickets = Tickets(directory, auth.devices, clock_ms)
         _beside(stack, _sweep(auth, tickets, reserve, operator), _upgrade(settings, operator))
-        synced = _Synced(sync, live, tickets, checkpoints)
-        ready = _ready(settings, directory, reserve)
+        synced, ready = _Synced(sync, live, tickets, checkpoints), _ready(settings, directory, reserve)
         owners = node.owners if node else HERE
         gate = _gate(settings, clock, access_log, auth, synced, operator, ready, owners)
         if node is None:
@@ -208,6 +207,21 @@ async def _resume(auth: Auth, ours: Callable[[bytes], bool]) -> None:
     if ours(REGISTRAR):
         await auth.accounts.keep_recoveries()
     structlog.get_logger().info("swept", deletions=deletions)
+
+
+def _auth(
+    settings: Settings,
+    directory: Database,
+    databases: AccountDatabases,
+    clock_ms: Callable[[], int],
+    dice: Dice,
+    node: Node | None,
+) -> Auth:
+    def load() -> SigningKeys:
+        return load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000, dice)
+
+    others = Others(node.placement.here, node.tell_grown, load, MAILBOX_POLL_S) if node else ALONE
+    return open_auth(settings, directory, databases, load(), clock_ms, dice, others)
 
 
 def _history(

@@ -131,10 +131,12 @@ class UserDatabases:
                 upgrading = database.memory.setdefault("upgrading", asyncio.Lock())
                 assert isinstance(upgrading, asyncio.Lock)
                 async with upgrading:  # two at once would apply a step twice
+                    known = (await self.registry.place(account)).version
+                    if known == self.upgrades.latest:  # brought there as it was opened
+                        return
                     (applied,) = await database.db.batch([APPLIED], tx=False)
-                    place = await self.registry.place(account)
                     failure = await self.upgrades.bring(
-                        account, database.db, applied.rows, place.version, forced=forced
+                        account, database.db, applied.rows, known, forced=forced
                     )
         except StorageError as error:
             if error.code == "database_quarantined":

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from echolia.storage.engine import Batches, ConstraintViolated, Database, DatabaseElsewhere, Result, Statement
 
+FENCED_SINCE: Final = 3
 _TAKE: Final = "UPDATE account SET fence = ?1 WHERE fence < ?1"
 _HAS_FENCE: Final = Statement("SELECT 1 FROM pragma_table_info('account') WHERE name = 'fence'")
 _FENCE: Final = Statement("SELECT fence FROM account WHERE one = 1")
@@ -36,12 +37,12 @@ async def fence_of(db: Batches) -> int | None:
     return int(rows[0][0])
 
 
-async def fenced(db: Database, fence: int) -> Database:
-    """Take the database over by this number. Raises: `DatabaseElsewhere` where a later owner has it."""
-    found = await fence_of(db)
-    if found is None:
-        return db
-    if found < fence:
+async def fenced(db: Database, fence: int) -> FencedDatabase:
+    """Take the database over by this number. Raises: `DatabaseElsewhere` where a later owner has it.
+
+    It has to be of the version `FENCED_SINCE`, at least.
+    """
+    if (await fence_of(db) or 0) < fence:
         await db.batch([Statement(_TAKE, (fence,))])
     if await fence_of(db) != fence:
         raise DatabaseElsewhere

@@ -77,6 +77,7 @@ class Sweep:
         self._upgrades = databases.upgrades
         self._registry = databases.registry
         self._pace = Pace()
+        self._mine: Callable[[bytes], bool] = lambda _: True
         self._wanted = asyncio.Event()
         self._moved = asyncio.Event()
         self._passing = asyncio.Lock()
@@ -84,6 +85,10 @@ class Sweep:
         self._passes = 0
         self._waiting: Counter[str] = Counter()
         self.behind = self.quarantined = 0
+
+    def only(self, mine: Callable[[bytes], bool]) -> None:
+        """Leave all other accounts to the processes whose they are."""
+        self._mine = mine
 
     async def run(self, pace: Pace) -> None:
         """Sweep at this pace whenever there is something to do, until cancelled."""
@@ -188,12 +193,11 @@ class Sweep:
             if not page:
                 break
             after = page[-1]
-            page = [each for each in page if self._databases.ours(each.account)]
-            while page and in_a_row < IN_A_ROW and self._upgrades.state.paused is None:
+            mine = [each.account for each in page if self._mine(each.account)]
+            while mine and in_a_row < IN_A_ROW and self._upgrades.state.paused is None:
                 few = 1 if self._upgrades.in_canary or in_a_row else AT_ONCE
-                turn, page = page[:few], page[few:]
-                reached = await self._turn([each.account for each in turn])
-                in_a_row = 0 if reached else in_a_row + len(turn)
+                turn, mine = mine[:few], mine[few:]
+                in_a_row = 0 if await self._turn(turn) else in_a_row + len(turn)
                 self._tell()
 
     async def _may_go_on(self) -> bool:

@@ -61,13 +61,14 @@ class Upgrades:
     """The migrations of the accounts' databases as they stand in this process.
 
     `begin` takes up what the registry remembers of them. While they are paused, what the code serves without
-    its last migration is left as it is, and what is older is brought to just what the code serves.
+    its last migration is left as it is, and what is older is brought to just what the code serves:
+    `served_since`, which whoever cannot do without a later version may raise before.
     """
 
     def __init__(self, registry: Registry, migrations: Sequence[Migration]) -> None:
         self.registry = registry
         self._migrations = migrations
-        self._serves = min(SERVED_SINCE, len(migrations))
+        self.served_since = min(SERVED_SINCE, len(migrations))
         self._state = SweepState(len(migrations))
         self._unremembered = 0
         self._hears: Callable[[Trouble], None] = lambda _: None
@@ -152,7 +153,7 @@ class Upgrades:
         """
         steps, version = pending(self._migrations, applied), len(applied)
         if self._state.paused and not forced:
-            steps = steps[: max(self._serves - version, 0)]
+            steps = steps[: max(self.served_since - version, 0)]
         failure: StorageError | None = None
         try:
             for step in steps:
@@ -166,7 +167,7 @@ class Upgrades:
             await self.registry.migrated(account, version)
             if version == self.latest:
                 await self._count(failed=False)
-        if failure is not None and version < self._serves:
+        if failure is not None and version < self.served_since:
             raise failure
         return failure
 

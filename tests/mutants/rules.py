@@ -12,5 +12,6 @@ from tests.mutants.mutant import Mutant
 from tests.mutants.secret_rules import SECRETS
 from tests.mutants.server_rules import SERVER
 from tests.mutants.storage_rules import STORAGE
+from tests.mutants.upgrade_rules import UPGRADES
 
-ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *KEYS, *SECRETS, *SERVER, *STORAGE, *MERGE, *EXPORTS)
+ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *KEYS, *SECRETS, *SERVER, *STORAGE, *UPGRADES, *MERGE, *EXPORTS)

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from echolia.storage.databases import UserDatabases
-from echolia.storage.engine import Database, DatabaseBusy, DatabaseMissing, Result, Statement, StorageError
+from echolia.storage.engine import DatabaseBusy, DatabaseMissing, Statement, StorageError
 from echolia.storage.migrate import load_migrations
 from echolia.storage.registry import Place
 from echolia.storage.reserve import Reserve
-from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.storage.sweeping import AT_ONCE, IN_A_ROW, Pace, Progress, Sweep
 from echolia.storage.upgrades import CANARY_LEAST
 from tests.storage.conftest import frames, put
+from tests.support.counting_driver import CountingDriver
 from tests.support.file_databases import file_databases
 from tests.support.fleet import EXPANDING, PICKY, SURPRISE, Fleet, fleet_of, steps_with
 
@@ -28,60 +27,13 @@ LATEST = len(RELEASED)
 _UNDONE = Statement("DROP TABLE surprise")
 
 
-class Opened(SqliteDriver):
-    """A driver that notes what is open now, and how many at most were; it may fail for some accounts."""
-
-    def __init__(self) -> None:
-        super().__init__(4)
-        self.now: Counter[str] = Counter()
-        self.most = 0
-        self.names: list[str] = []
-        self.failing: dict[str, StorageError] = {}
-
-    async def open(self, path: Path, create: bool = False, *, cache_kib: int | None = None) -> Database:
-        if (failure := self.failing.get(path.stem)) is not None:
-            raise failure
-        db = await super().open(path, create, cache_kib=cache_kib)
-        self.now[path.stem] += 1
-        assert self.now[path.stem] == 1, "two connections on one file"
-        self.names.append(path.stem)
-        self.most = max(self.most, self.now.total())
-        close = db.close
-
-        async def closed() -> None:
-            await close()
-            self.now[path.stem] = 0
-
-        return Closing(db, closed)
-
-
-class Closing:
-    """A database whose closing is noted."""
-
-    def __init__(self, db: Database, close: Callable[[], Awaitable[None]]) -> None:
-        self._db = db
-        self._close = close
-
-    async def batch(self, statements: Sequence[Statement], tx: bool = True) -> list[Result]:
-        return await self._db.batch(statements, tx)
-
-    async def snapshot(self, path: Path) -> None:
-        await self._db.snapshot(path)
-
-    async def reclaim(self) -> None:
-        await self._db.reclaim()
-
-    async def close(self) -> None:
-        await self._close()
-
-
 @asynccontextmanager
 async def swept(
     folder: Path, count: int, *further: str
-) -> AsyncIterator[tuple[Fleet, UserDatabases, Opened]]:
+) -> AsyncIterator[tuple[Fleet, UserDatabases, CountingDriver]]:
     """So many accounts of the released version under code with further steps, two open at most."""
     async with fleet_of(folder, count, RELEASED) as fleet:
-        driver = Opened()
+        driver = CountingDriver()
         databases = fleet.databases(steps_with(*further), 2, driver)
         await databases.sweep()
         yield fleet, databases, driver
@@ -200,7 +152,7 @@ async def test_where_none_can_be_reached_a_pass_ends_early(tmp_path: Path) -> No
 
 async def test_a_full_disk_is_left_to_the_clients(tmp_path: Path) -> None:
     async with fleet_of(tmp_path, 20, RELEASED) as fleet:
-        driver, reserve = Opened(), Reserve(tmp_path, 1 << 16)
+        driver, reserve = CountingDriver(), Reserve(tmp_path, 1 << 16)
         databases = file_databases(
             fleet.folder, driver, steps_with(EXPANDING), reserve=reserve, directory=fleet.directory
         )
@@ -237,6 +189,16 @@ async def test_it_leaves_out_what_is_blocked_or_being_moved(tmp_path: Path) -> N
         assert await fleet.registry.place(moving) == Place("files", moving_to="sqld", version=LATEST)
         await databases.close()
         assert await behind(fleet, LATEST + 1) == [blocked, moving]
+
+
+async def test_it_leaves_other_processes_accounts_to_them(tmp_path: Path) -> None:
+    async with swept(tmp_path, 250, EXPANDING) as (fleet, databases, driver):
+        mine = [*fleet.accounts[:1], *fleet.accounts[230:240]]
+        sweep = Sweep(databases)
+        sweep.only(lambda account: account in mine)
+        assert await sweep.once() == 0
+        assert sorted(driver.names) == sorted(account.hex() for account in mine)
+        assert (await sweep.status()).behind == 239
 
 
 async def test_pausing_ends_a_pass_and_resuming_finishes_it(tmp_path: Path) -> None:

@@ -241,6 +241,17 @@ async def test_while_paused_what_is_too_old_is_brought_to_what_is_served(tmp_pat
         assert await fleet.version(fleet.accounts[0]) == SERVED_SINCE
 
 
+async def test_while_paused_whoever_needs_a_later_version_gets_it(tmp_path: Path) -> None:
+    async with fleet_of(tmp_path, 1, RELEASED) as fleet:
+        new = fleet.databases(steps_with(EXPANDING, PICKY))
+        await new.sweep()
+        await new.upgrades.pause("operator")
+        new.upgrades.served_since = LATEST + 1
+        assert await frames(new, fleet.accounts[0]) == []
+        await new.close()
+        assert await fleet.version(fleet.accounts[0]) == LATEST + 1
+
+
 async def test_one_that_is_open_and_fails_is_closed_for_its_users(fleet: Fleet) -> None:
     odd = fleet.accounts[0]
     await fleet.run(odd, SURPRISE)
