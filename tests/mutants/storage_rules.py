@@ -73,7 +73,7 @@ STORAGE: Final = (
         _DATABASES,
         "filter(None, {place.home, place.moving_to, place.leaving})",
         "filter(None, {place.home, place.moving_to})",
-        _PROOF,
+        (f"{_MOVES}::test_a_deletion_reaches_the_place_that_was_left",),
     ),
     Mutant(
         "a deletion leaves the snapshots",
