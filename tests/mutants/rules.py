@@ -8,9 +8,9 @@ from tests.mutants.device_rules import DEVICE
 from tests.mutants.export_rules import EXPORTS
 from tests.mutants.key_rules import KEYS
 from tests.mutants.merge_rules import MERGE
+from tests.mutants.moving_rules import MOVING
 from tests.mutants.mutant import Mutant
 from tests.mutants.secret_rules import SECRETS
 from tests.mutants.server_rules import SERVER
-from tests.mutants.storage_rules import STORAGE
 
-ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *KEYS, *SECRETS, *SERVER, *STORAGE, *MERGE, *EXPORTS)
+ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *KEYS, *SECRETS, *SERVER, *MOVING, *MERGE, *EXPORTS)

@@ -15,7 +15,7 @@ _COPIES: Final = ("tests/storage/test_copying.py",)
 _PROOF: Final = ("tests/journeys/test_deletion_proof.py",)
 _SNAPSHOTS: Final = ("tests/storage/test_snapshots.py",)
 
-STORAGE: Final = (
+MOVING: Final = (
     Mutant(
         "a move goes on with a copy that has an owner",
         _MOVING,
