@@ -106,8 +106,8 @@ MOVING: Final = (
     Mutant(
         "any account's file is restored",
         "echolia/storage/operating/restoring.py",
-        "        if whose.rows != [(account,)]:\n",
-        "        if not whose.rows:\n",
+        "    if whose.rows != [(account,)]:\n",
+        "    if not whose.rows:\n",
         _SNAPSHOTS,
     ),
     Mutant(
