@@ -55,7 +55,7 @@ async def read_page(replica: Replica, session: Session, point: Checkpoint) -> tu
     return raw, read_served(raw)
 
 
-def apply_page(replica: Replica, point: Checkpoint, page: Page) -> Applied:
+def apply_page(replica: Replica, point: Checkpoint, page: Page, keys_may_come: bool) -> Applied:
     """Verify and join a page of the base; with the last one, begin at the checkpoint."""
     database, identity = replica.database, replica.identity
     with database.transaction():
@@ -63,7 +63,7 @@ def apply_page(replica: Replica, point: Checkpoint, page: Page) -> Applied:
             raise EcholiaError("server_invalid", "the base does not end")
         known = ledger.known(database, identity.account, identity.device)
         before = database.value("SELECT before FROM reading") or point.position.seq + 1
-        applier = Applier(database, identity, replica.environment)
+        applier = Applier(database, identity, replica.environment, keys_may_come=keys_may_come)
         for item in page.items:
             run = verify_base_item(known, item, point, before)
             applier.apply_base(run)
