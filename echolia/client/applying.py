@@ -22,7 +22,7 @@ from echolia.core.push import WHOLE
 from echolia.core.runs import STATE, Change, read_change
 from echolia.e2ee import sealing
 
-_UNREADABLE = {"body_unreadable", "body_invalid", "key_missing"}
+_UNREADABLE = frozenset({"body_unreadable", "body_invalid", "key_missing"})
 # Of how many objects the texts stay open while a page is applied: those that change again and again.
 _MOST_OPEN = 16
 
@@ -64,7 +64,9 @@ class Applied:
 class Applier:
     """Applies the runs of one page; use it inside `Database.transaction` and end it by `finish`.
 
-    `formers`, if given, is told of each object that others changed before it is saved.
+    `formers`, if given, is told of each object that others changed before it is saved. `keys_may_come`: a
+    change of a key that is not known here raises `key_missing`, for there may be a newer one by now; else it
+    is set aside as what cannot be read.
     """
 
     def __init__(
@@ -73,8 +75,11 @@ class Applier:
         identity: Identity,
         environment: Environment,
         formers: Formers | None = None,
+        *,
+        keys_may_come: bool = False,
     ) -> None:
         self._database, self._identity, self._formers = database, identity, formers
+        self._unreadable = _UNREADABLE - {"key_missing"} if keys_may_come else _UNREADABLE
         self._now_ms = environment.now_ms()
         self._working: dict[bytes, _Working] = {}
         self._open: OrderedDict[bytes, _Working] = OrderedDict()
@@ -189,7 +194,7 @@ class Applier:
             if device != self._identity.device:
                 working.others.add(device)
         except EcholiaError as error:
-            if error.code not in _UNREADABLE:
+            if error.code not in self._unreadable:
                 raise
             self._set_aside(device, change, error.code, received_ms)
             return

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from echolia.client import ledger, live_changes
 from echolia.client.applying import Applied, Applier
+from echolia.client.device_entries import fetch_device_log
 from echolia.client.pages import pull_base, read_served
 from echolia.client.replica import Replica
-from echolia.client.session import Session, bytes_of
+from echolia.client.session import ANSWERED, Session, bytes_of
 from echolia.client.verifier import Head, verify_base_item
 from echolia.core.checkpoints import Checkpoint, checkpoint_message, decode, live_root
 from echolia.core.device_entries import SignedEntry, entry_hash
@@ -18,16 +20,32 @@ from echolia.core.positions import NOTHING_SEEN, LogPosition, log_base
 from echolia.core.push import Page
 from echolia.core.signing import verify
 
+_ROUNDS: Final = 5
+# How a checkpoint fails of which the author, or an entry of the device log, is not known here yet.
+_UNHEARD_OF: Final = {"ghost_device", "log_rolled_back"}
+
 
 async def begin(replica: Replica, session: Session) -> Checkpoint | None:
     """The checkpoint to start from, verified and remembered; None if there is none, or nothing to start."""
     found, at = await replica.run(_begun, replica)
     if found is not None or at != NOTHING_SEEN:
         return found
-    served = (await session.ask("GET", "/sync/checkpoint")).get("checkpoints")
-    if not isinstance(served, list):
-        raise EcholiaError("server_invalid", "expected checkpoints")
-    return await replica.run(_chosen, replica, served[0]) if served else None
+    for _ in range(_ROUNDS):
+        log = await replica.run(ledger.device_log, replica.database)
+        served = (await session.ask("GET", "/sync/checkpoint")).get("checkpoints")
+        if not isinstance(served, list):
+            raise EcholiaError("server_invalid", "expected checkpoints")
+        try:
+            return await replica.run(_chosen, replica, served[0]) if served else None
+        except EcholiaError as error:
+            if error.code not in _UNHEARD_OF:
+                raise
+            failed, told = error, ANSWERED.get()
+        # It may be newer than the device log that is known, and has to be newer than no other.
+        if (await fetch_device_log(replica, session)).length == log.length:
+            break
+    ANSWERED.set(told)
+    raise failed
 
 
 async def read_page(replica: Replica, session: Session, point: Checkpoint) -> tuple[bytes, Page]:
@@ -37,7 +55,7 @@ async def read_page(replica: Replica, session: Session, point: Checkpoint) -> tu
     return raw, read_served(raw)
 
 
-def apply_page(replica: Replica, point: Checkpoint, page: Page) -> Applied:
+def apply_page(replica: Replica, point: Checkpoint, page: Page, keys_may_come: bool) -> Applied:
     """Verify and join a page of the base; with the last one, begin at the checkpoint."""
     database, identity = replica.database, replica.identity
     with database.transaction():
@@ -45,7 +63,7 @@ def apply_page(replica: Replica, point: Checkpoint, page: Page) -> Applied:
             raise EcholiaError("server_invalid", "the base does not end")
         known = ledger.known(database, identity.account, identity.device)
         before = database.value("SELECT before FROM reading") or point.position.seq + 1
-        applier = Applier(database, identity, replica.environment)
+        applier = Applier(database, identity, replica.environment, keys_may_come=keys_may_come)
         for item in page.items:
             run = verify_base_item(known, item, point, before)
             applier.apply_base(run)

@@ -46,6 +46,8 @@ from echolia.core.push import PUSH_TYPE, Page, write_push
 OnProgress = Callable[[Progress], None]
 Result = TypeVar("Result")
 _ROUNDS: Final = 4  # of starting again in one sync: an honest server needs no more
+# What a page may bring before this device has heard of it: a device that was added, a key that was rotated.
+_UNHEARD_OF: Final = {"ghost_device", "key_missing"}
 
 
 @dataclass(slots=True)
@@ -124,8 +126,7 @@ class Syncing:
     async def before_pairing(self) -> None:
         """Have the newest keys, and spare a device that is about to be added all history, if it is long."""
         async with self._one:
-            await fetch_device_log(self._replica, self._session)
-            await generations.follow(self._opened, self._session)
+            await self._follow()
             await checkpointing.offer(self._replica, self._session, new_device=True)
 
     async def _rounds(self, tally: _Tally, report: OnProgress) -> None:
@@ -151,8 +152,7 @@ class Syncing:
         await self._replica.run(witnesses.check_epoch, self._replica, status)
         await self._replica.run(witnesses.check_head, self._replica, status)
         acks, tally.quota = witnesses.read_acks(status), read_quota(status)
-        await fetch_device_log(self._replica, self._session)
-        await generations.follow(self._opened, self._session)
+        await self._follow()
         refused = await self._exchange(status, tally, report)
         await self._replica.run(witnesses.check_vouched, self._replica)
         self._told = told
@@ -280,6 +280,7 @@ class Syncing:
         except EcholiaError as error:
             if error.code != "mass_change":
                 raise
+            await self._follow()  # what cannot be read counts for nothing
             await self._braking.weigh(page)
             applied, at = await self._applied(apply, page)
         self._tell(tally, applied)
@@ -303,23 +304,33 @@ class Syncing:
         if changed.objects:
             self._replica.tell(changed)
 
-    async def _applied(self, apply: Callable[[Page], Result], page: Page) -> Result:
+    async def _applied(self, apply: Callable[[Page, bool], Result], page: Page) -> Result:
+        """Apply a page; if it brings what is not known yet, look what the server has of it by now."""
         try:
-            return await self._replica.run(apply, page)
+            return await self._replica.run(apply, page, True)
         except EcholiaError as error:
-            # A device may have been added between this page and the device log fetched before it.
-            if error.code != "ghost_device":
+            if error.code not in _UNHEARD_OF:
                 raise
-        await fetch_device_log(self._replica, self._session)
-        return await self._replica.run(apply, page)
+        told = ANSWERED.get()
+        await self._follow()
+        ANSWERED.set(told)  # if it still fails, the page shows why
+        return await self._replica.run(apply, page, False)
 
-    def _apply(self, page: Page, *, braked: bool) -> tuple[Applied, LogPosition]:
+    async def _follow(self) -> None:
+        """Have the device log and the newest account key."""
+        await fetch_device_log(self._replica, self._session)
+        await generations.follow(self._opened, self._session)
+
+    def _apply(self, page: Page, keys_may_come: bool, *, braked: bool) -> tuple[Applied, LogPosition]:
         with self._database.transaction():
             known = ledger.known(self._database, self._identity.account, self._identity.device)
             verified = verify_page(known, page)
             self._database.put("epoch", verified.known.position.epoch)
             formers = self._braking.formers() if braked else None
-            applier = Applier(self._database, self._identity, self._replica.environment, formers)
+            around = self._replica.environment
+            applier = Applier(
+                self._database, self._identity, around, formers, keys_may_come=keys_may_come
+            )  # fmt: skip
             applier.retry()
             for run in verified.runs:
                 applier.apply(run)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from math import ceil
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeAlias
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import Storage
@@ -21,13 +21,18 @@ from echolia.web.context import Refusal
 Clock = Callable[[], float]
 DAY_S: Final = 86_400
 UNKNOWN_ORIGIN: Final = "unknown"
+_SWEEP_S: Final = 60
+_Window: TypeAlias = tuple[int, float, float]  # what was counted, from when until when
+_NONE: Final[_Window] = (0, 0.0, 0.0)
 
 
 class WindowStorage(Storage):
     """Counters of fixed windows in a dict.
 
     The library's own memory storage starts a timer thread every few milliseconds under load and reads the
-    wall clock; this one takes the clock (Unix seconds) as an argument and sweeps once a minute.
+    wall clock; this one takes the clock (Unix seconds) as an argument and sweeps once a minute. A window that
+    has not begun is none either: the clock was set back, and what was counted by the former one would keep
+    people out for as long as it was ahead.
     """
 
     STORAGE_SCHEME: ClassVar[list[str] | None] = None  # type: ignore[misc]  # never made from a URI
@@ -35,8 +40,8 @@ class WindowStorage(Storage):
     def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
-        self._windows: dict[str, tuple[int, float]] = {}
-        self._sweep_at = clock() + 60
+        self._windows: dict[str, _Window] = {}
+        self._swept = clock()
 
     @property
     def base_exceptions(self) -> tuple[type[Exception], ...]:
@@ -46,23 +51,25 @@ class WindowStorage(Storage):
     def incr(self, key: str, expiry: int, amount: int = 1) -> int:
         """Count `amount` more in the key's window of `expiry` seconds; returns the window's sum."""
         now = self._clock()
-        if now >= self._sweep_at:
+        if not self._swept <= now < self._swept + _SWEEP_S:
             self._sweep(now)
-        count, ends = self._windows.get(key, (0, 0.0))
-        if now >= ends:
-            count, ends = 0, now + expiry
+        count, begun, ends = self._windows.get(key, _NONE)
+        if not begun <= now < ends:
+            count, begun, ends = 0, now, now + expiry
         count += amount
-        self._windows[key] = (count, ends)
+        self._windows[key] = (count, begun, ends)
         return count
 
     def get(self, key: str) -> int:
         """The sum of the key's running window."""
-        count, ends = self._windows.get(key, (0, 0.0))
-        return count if self._clock() < ends else 0
+        count, begun, ends = self._windows.get(key, _NONE)
+        return count if begun <= self._clock() < ends else 0
 
     def get_expiry(self, key: str) -> float:
-        """When the key's window ends, in Unix seconds."""
-        return self._windows.get(key, (0, self._clock()))[1]
+        """When the key's running window ends, in Unix seconds; now, if none runs."""
+        _, begun, ends = self._windows.get(key, _NONE)
+        now = self._clock()
+        return ends if begun <= now < ends else now
 
     def check(self) -> bool:
         """Memory is always there."""
@@ -79,8 +86,8 @@ class WindowStorage(Storage):
         self._windows.pop(key, None)
 
     def _sweep(self, now: float) -> None:
-        self._windows = {key: window for key, window in self._windows.items() if window[1] > now}
-        self._sweep_at = now + 60
+        self._windows = {key: each for key, each in self._windows.items() if each[1] <= now < each[2]}
+        self._swept = now
 
 
 class _PerMinute(RateLimitItemPerMinute):

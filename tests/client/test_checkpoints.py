@@ -224,6 +224,40 @@ async def test_a_checkpoint_that_no_device_signed(
     with pytest.raises(EcholiaError) as caught:
         await phone.sync()
     assert caught.value.code == code
+    if code != "server_invalid":
+        answer = phone._replica.database.value("SELECT answer FROM evidence")
+        assert "checkpoints" in json.loads(answer), "what was answered shows it"
+
+
+@pytest.mark.parametrize("change", ["rotated", "added", "revoked"])
+async def test_a_checkpoint_that_is_newer_than_the_device_log_is_no_lie(world: World, change: str) -> None:
+    laptop = await filled(world)
+    phone, tablet = await world.added(laptop), await world.added(laptop, "tablet")
+    await tablet.sync()
+    transport, asked = world.transport("phone"), list[str]()
+    ask = transport.ask
+
+    async def between(request: Request) -> Answer:
+        if (request.method, request.path) != ("GET", "/sync/checkpoint"):
+            return await ask(request)
+        asked.append(request.path)
+        if len(asked) > 1:
+            return await ask(request)
+        await laptop.rotate()
+        author = {"rotated": laptop, "revoked": tablet}.get(change) or await world.added(laptop, "watch")
+        await author.sync()
+        await author.collection("entries").create_many({"title": f"more {n}"} for n in range(400))
+        await author.sync()
+        await author._syncing.before_pairing()
+        answer = await ask(request)
+        if change == "revoked":
+            await laptop.revoke(tablet.id)  # which makes its checkpoint void
+        return answer
+
+    transport.ask = between  # type: ignore[method-assign]
+    await phone.sync()
+    assert len(asked) == 2
+    await alike(laptop, phone)
 
 
 async def test_counters_survive_a_start_in_the_middle_of_edits(world: World) -> None:

@@ -64,6 +64,24 @@ async def test_a_time_of_arrival_near_the_end_of_time(world: World) -> None:
     assert laptop._replica.database.value("SELECT max(wall_ms) FROM outbox") < 2**48
 
 
+async def test_the_page_of_a_ghost_is_the_evidence(world: World) -> None:
+    laptop = await world.first()
+    phone = await world.added(laptop)
+    await laptop.collection("entries").create({"starred": True})
+    await laptop.sync()
+    served: list[bytes] = []
+
+    def ghostly(page: Page) -> Page:
+        real, ghost = bytes.fromhex(laptop.id), bytes(16)
+        items = [item._replace(content=bytes(item.content).replace(real, ghost)) for item in page.items]
+        served.append(write_page(page._replace(items=items)))
+        return page._replace(items=items)
+
+    world.transport("phone").meddle = pages(ghostly)
+    assert await caught(phone) == "ghost_device"
+    assert phone._replica.database.value("SELECT answer FROM evidence") == served[-1]
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"expires_in": 10**30}, {"expires_in": -1}, {"access": "\ud800"}, {"refresh": "a\r\nb"}, {"access": ""}],

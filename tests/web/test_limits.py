@@ -54,6 +54,23 @@ def test_amounts_are_summed_for_a_minute_each_for_its_own() -> None:
     assert (amounts.used("one"), amounts.ends_in_s("one")) == (5, 60)
 
 
+def test_a_clock_that_was_set_back_keeps_nobody_out() -> None:
+    clock = Clock()
+    limits, amounts, storage = Limits({"name": 1}, clock), Amounts(clock), WindowStorage(clock)
+    limits.charge("name", "one")
+    amounts.add("one", 700)
+    storage.incr("one", 60)
+    clock.pass_s(-4 * 3600)
+    assert (amounts.used("one"), amounts.ends_in_s("one")) == (0, 1)
+    amounts.add("one", 5)
+    limits.charge("name", "one")
+    with pytest.raises(Refusal) as caught:
+        limits.charge("name", "one")
+    assert (amounts.used("one"), amounts.ends_in_s("one"), caught.value.retry_after_s) == (5, 60, 60)
+    storage.incr("another", 60)
+    assert (len(storage._windows), storage.get("one")) == (1, 0), "it is swept by the new clock"
+
+
 def scope(peer: str | None, forwarded: str | None = None) -> dict[str, Any]:
     """A request from there."""
     headers = [] if forwarded is None else [(b"x-forwarded-for", forwarded.encode())]
