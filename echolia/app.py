@@ -18,7 +18,7 @@ from echolia.auth.service.access_tokens import load_keys
 from echolia.core.errors import EcholiaError
 from echolia.settings import Settings
 from echolia.storage.databases import FILES, UserDatabases
-from echolia.storage.directory import open_directory
+from echolia.storage.directory import open_directory, open_elsewhere
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
 from echolia.storage.migrate import load_migrations
 from echolia.storage.owner_lock import OwnerLock
@@ -123,6 +123,8 @@ async def running(
 
 
 async def _directory(settings: Settings, driver: FileDriver, reserve: Reserve) -> Database:
+    if settings.directory_url:
+        return await open_elsewhere(settings)  # on another disk, which the reserve is no room of
     path, migrations = settings.data / "directory.db", load_migrations("directory")
     directory = await reserve.spared(lambda: open_directory(path, driver, migrations))
     return SparedDatabase(directory, reserve)

@@ -124,6 +124,9 @@ CODES: Final[dict[str, str]] = {
     "database_quarantined": "This account's database could not be upgraded and is left as it is.",
     "home_unknown": "The server does not know the place where this account's database lives.",
     "storage_owned": "Another server process owns this data folder.",
+    "directory_unreachable": "The directory's PostgreSQL cannot be reached, or does not let the server in.",
+    "directory_elsewhere": "The directory is in PostgreSQL and in a file too: `echolia directory copy`, once.",
+    "directory_taken": "There is a directory in that database already; it was left alone.",
     "migration_changed": "A migration that was applied before has been altered.",
     "migration_ahead": "The database was written by a newer version. Update the code.",
     # settings
@@ -147,7 +150,8 @@ NEVER_ANSWERED: Final = frozenset(
         "export_invalid", "export_locked", "export_exists", "export_own",
         "pairing_code_invalid", "pairing_expired", "pairing_taken", "pairing_failed", "pairing_check_failed",
         "usage", "disk_full",
-        "storage_owned", "migration_changed", "migration_ahead", "settings_invalid",
+        "storage_owned", "directory_unreachable", "directory_elsewhere", "directory_taken",
+        "migration_changed", "migration_ahead", "settings_invalid",
     }
 )  # fmt: skip
 

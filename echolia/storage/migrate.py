@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -22,7 +23,7 @@ _PREPARE: Final = Statement(
 )
 _REMEMBER: Final = (
     "INSERT INTO schema_migrations (version, checksum, applied_at)"
-    " VALUES (?, ?, CAST(strftime('%s', 'now') AS INTEGER))"
+    " VALUES (?, ?, ?)"
 )
 
 
@@ -95,7 +96,7 @@ def pending(migrations: Sequence[Migration], applied: Sequence[tuple[Value, ...]
 async def apply(db: Database, migrations: Sequence[Migration]) -> None:
     """Apply the steps, each as one unit of work together with its remembering."""
     for step in migrations:
-        remembered = Statement(_REMEMBER, (step.version, step.checksum))
+        remembered = Statement(_REMEMBER, (step.version, step.checksum, int(time.time())))
         await db.batch([*step.statements, remembered])
 
 

@@ -10,7 +10,7 @@ _PLACE: Final = "SELECT home, moving_to, leaving, version, failed, blocked FROM 
 _PUT = "INSERT INTO databases (account, home) VALUES (?, ?) ON CONFLICT (account) DO NOTHING"
 _MIGRATED: Final = (
     "UPDATE databases SET version = ?2, failed = ?3 WHERE account = ?1"
-    " AND (version <> ?2 OR failed IS NOT NULL OR ?3 IS NOT NULL)"
+    " AND (version <> ?2 OR coalesce(failed, ?3) IS NOT NULL)"
 )
 
 
