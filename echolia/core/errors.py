@@ -125,7 +125,7 @@ CODES: Final[dict[str, str]] = {
     "home_unknown": "The server does not know the place where this account's database lives.",
     "storage_owned": "Another server process owns this data folder.",
     "directory_unreachable": "The directory's PostgreSQL cannot be reached, or does not let the server in.",
-    "directory_elsewhere": "The directory is in PostgreSQL and in a file too: `echolia directory copy`, once.",
+    "directory_elsewhere": "There is a directory in a file as well: see `echolia directory copy`.",
     "directory_taken": "There is a directory in that database already; it was left alone.",
     "migration_changed": "A migration that was applied before has been altered.",
     "migration_ahead": "The database was written by a newer version. Update the code.",

@@ -21,10 +21,7 @@ _PREPARE: Final = Statement(
     "CREATE TABLE IF NOT EXISTS schema_migrations ("
     "version INTEGER PRIMARY KEY, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
 )
-_REMEMBER: Final = (
-    "INSERT INTO schema_migrations (version, checksum, applied_at)"
-    " VALUES (?, ?, ?)"
-)
+_REMEMBER: Final = "INSERT INTO schema_migrations (version, checksum, applied_at) VALUES (?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)

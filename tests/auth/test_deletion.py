@@ -9,19 +9,22 @@ import pytest
 from echolia.auth.store import accounts as store
 from echolia.core.ids import b64, unb64
 from echolia.core.messages import delete_account_message, login_message
-from echolia.storage.directory import open_directory
-from echolia.storage.migrate import load_migrations
-from echolia.storage.sqlite.driver import SqliteDriver
+from tests.support.engine_fixtures import engine
 from tests.support.accounts import Account, Keys
 from tests.support.asgi import Answer, Asker
+from tests.support.engines import ENGINE, opened_directory
 from tests.support.runs import Writer
 from tests.support.server import Clock, served
 
+__all__ = ["engine"]  # each test runs on both engines
+
 
 def on_disk(folder: Path, wanted: bytes) -> list[str]:
-    """The files that hold these bytes, raw, in hex or in base64url, or are named by them."""
+    """The files that hold these bytes, raw, in hex or in base64url, or are named by them; and the rows."""
     spellings = [wanted, wanted.hex().encode(), b64(wanted).encode()]
-    return [
+    kept = ENGINE.kept(folder)
+    rows = ["postgres"] if any(spelling in kept for spelling in spellings) else []
+    return rows + [
         path.name
         for path in folder.rglob("*")
         if wanted.hex() in path.name
@@ -123,11 +126,8 @@ async def test_a_crash_in_the_middle_is_made_good_at_the_next_start(
     data, clock, anna = tmp_path / "data", Clock(), Account("anna")
     async with served(data, clock) as ask:
         access = (await anna.register(ask))["access"]
-    driver = SqliteDriver(1)
-    directory = await open_directory(data / "directory.db", driver, load_migrations("directory"))
-    await store.begin_deletion(directory, anna.id, int(clock() * 1000))
-    await directory.close()
-    await driver.close()
+    async with opened_directory(data) as directory:
+        await store.begin_deletion(directory, anna.id, int(clock() * 1000))
     if file_is_gone:
         for path in (data / "users").glob("*/*.db*"):
             path.unlink()

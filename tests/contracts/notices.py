@@ -16,13 +16,18 @@ import pytest
 
 from echolia.storage.directory import open_directory
 from echolia.storage.migrate import load_migrations
+from echolia.storage.postgres.channel import Channel
+from echolia.storage.postgres.connections import Address
+from echolia.storage.postgres.directory import open_postgres_directory
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.web.notices.database import DatabaseNotices
 from echolia.web.notices.memory import MemoryNotices
 from echolia.web.notices.outgoing import MOST
 from echolia.web.notices.port import MISSED, Ended, HeadMoved, Notice, Notices, Tell
+from echolia.web.notices.postgres import CHANNEL, PostgresNotices
 from echolia.web.notices.redis_channel import RedisNotices
 from echolia.web.notices.sealing import KEY_BYTES, Seal
+from tests.support.postgres import Postgres
 from tests.support.redis import Redis
 
 ANNA, BEN = b"a" * 16, b"b" * 16
@@ -97,10 +102,33 @@ class RedisMedium:
         self.redis.stop()
 
 
+class PostgresMedium:
+    """A directory in a real PostgreSQL; each adapter has connections of its own."""
+
+    def __init__(self, _folder: Path, find: FindBinary) -> None:
+        self.postgres = Postgres(find)
+        self.postgres.__enter__()
+        self.url = self.postgres.fresh()
+        self._open = AsyncExitStack()
+
+    async def notices(self) -> Notices:
+        """One more client."""
+        address = Address(self.url, seconds=2)
+        db = await open_postgres_directory(address, load_migrations("directory"))
+        self._open.push_async_callback(db.close)
+        return PostgresNotices(Channel(address, CHANNEL, db))
+
+    async def close(self) -> None:
+        """Close the connections, end the program."""
+        await self._open.aclose()
+        self.postgres.__exit__()
+
+
 MEDIA: Final[dict[str, Callable[[Path, FindBinary], Medium]]] = {
     "memory": MemoryMedium,
     "database": DatabaseMedium,
     "redis": RedisMedium,
+    "postgres": PostgresMedium,
 }
 
 

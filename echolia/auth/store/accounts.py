@@ -129,7 +129,11 @@ async def entries(db: Database, account: bytes, after: int, most: int) -> list[S
 
 
 def append(
-    log: DeviceLog, signed: SignedEntry, changes: Sequence[Statement], only_if: str = ALWAYS, *more: bytes | int
+    log: DeviceLog,
+    signed: SignedEntry,
+    changes: Sequence[Statement],
+    only_if: str = ALWAYS,
+    *more: bytes | int,
 ) -> list[Statement]:
     """The unit of work that appends to `log` and makes the `changes`, all or none.
 

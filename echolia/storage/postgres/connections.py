@@ -62,12 +62,23 @@ class Address:
 
     async def connect(self) -> Connection:
         """A connection of one's own, set up; raises `directory_unreachable`."""
+        conninfo = self.conninfo()
         try:
-            connection = await AsyncConnection.connect(self.conninfo(), **_ways())
-            await self.set_up(connection)
-            return connection
+            connection = await AsyncConnection.connect(conninfo, **_ways())
         except psycopg.Error:
             pass  # its message quotes the address
+        else:
+            return await self._ready(connection)
+        raise StorageError(code="directory_unreachable")
+
+    async def _ready(self, connection: Connection) -> Connection:
+        try:
+            await self.set_up(connection)
+            return connection
+        except BaseException as error:
+            await connection.close()
+            if not isinstance(error, psycopg.Error):
+                raise
         raise StorageError(code="directory_unreachable")
 
     async def set_up(self, connection: Connection) -> None:

@@ -1,6 +1,6 @@
-"""One text of each statement for both engines: placeholders become PostgreSQL's, what both do not share is refused.
+"""One text of each statement for both engines: placeholders are renamed, what is not shared is refused.
 
-The common language is SQLite's of 3.40 without what PostgreSQL lacks: see `docs/decisions/0016-postgresql.md`.
+The common language is SQLite's without what PostgreSQL lacks: see `docs/decisions/0016-postgresql.md`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ def translated(sql: str) -> Translated:
     words = {token.upper() for kind, token in tokens if kind == "word"}
     first = tokens[0][1].upper() if tokens else ""
     if first in _SCHEMA:
-        return Translated(translated_schema([token for kind, token in tokens if kind != "space"]), False, True)
+        return Translated(
+            translated_schema([token for kind, token in tokens if kind != "space"]), False, True
+        )
     if first not in _WRITES | _READS:
         raise StorageError("dialect")
     return Translated(_numbered(tokens), not words & _WRITES, False)
@@ -52,7 +54,8 @@ def translated(sql: str) -> Translated:
 
 def _tokens(sql: str) -> list[tuple[str, str]]:
     """Kinds and texts, without what stands around the statement and a last semicolon."""
-    found, at = [], 0
+    found: list[tuple[str, str]] = []
+    at = 0
     sql = sql.strip().removesuffix(";")
     while at < len(sql):
         token = _TOKEN.match(sql, at)

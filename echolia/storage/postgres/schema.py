@@ -8,7 +8,9 @@ from typing import Final
 from echolia.storage.engine import StorageError
 
 _TYPES: Final = {"BLOB": "BYTEA", "INTEGER": "BIGINT", "TEXT": "TEXT", "REAL": "DOUBLE PRECISION"}
-_FUNCTIONS: Final = frozenset({"LENGTH", "COALESCE", "ABS", "LOWER", "UPPER", "SUBSTR", "IN", "AND", "OR", "NOT"})
+_FUNCTIONS: Final = frozenset(
+    {"LENGTH", "COALESCE", "ABS", "LOWER", "UPPER", "SUBSTR", "IN", "AND", "OR", "NOT"}
+)
 # Words that mean something else there, or nothing.
 _OTHERWISE: Final = frozenset({"GLOB", "LIKE", "MATCH", "REGEXP", "COLLATE", "ISNULL", "NOTNULL", "CAST"})
 _ACTIONS: Final = ("CASCADE", "SET NULL", "SET DEFAULT", "RESTRICT", "NO ACTION")
@@ -62,19 +64,19 @@ class _Reader:
         return name
 
     def expression(self, closed_by: str) -> str:
-        """Read an expression to the parenthesis that closes it, or to the end where it is closed by nothing."""
+        """Read an expression to what closes it, or to the end where that is nothing."""
         parts: list[str] = []
         depth = 0
         while self._at < len(self._tokens):
             if depth == 0 and self._tokens[self._at] == closed_by:
                 break
-            token = self.next()
-            depth += (token == "(") - (token == ")")
-            if token == "(" and parts and parts[-1].isidentifier() and parts[-1].upper() not in _FUNCTIONS:
+            word = self.next()
+            depth += (word == "(") - (word == ")")
+            if word == "(" and parts and parts[-1].isidentifier() and parts[-1].upper() not in _FUNCTIONS:
                 raise StorageError("dialect")
-            if token.upper() in _OTHERWISE or token.startswith("?"):
+            if word.upper() in _OTHERWISE or word.startswith("?"):
                 raise StorageError("dialect")
-            parts.append(token)
+            parts.append(word)
         if depth or not parts:
             raise StorageError("dialect")
         return " ".join(parts)
