@@ -9,9 +9,9 @@ import pytest
 from echolia.auth.store import accounts as store
 from echolia.core.ids import b64, unb64
 from echolia.core.messages import delete_account_message, login_message
-from tests.support.engine_fixtures import engine
 from tests.support.accounts import Account, Keys
 from tests.support.asgi import Answer, Asker
+from tests.support.engine_fixtures import engine
 from tests.support.engines import ENGINE, opened_directory
 from tests.support.runs import Writer
 from tests.support.server import Clock, served

@@ -14,10 +14,10 @@ from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
 from echolia.storage.engine import Database, Result, Statement
 from echolia.storage.sqlite.user_files import user_path
-from tests.support.engine_fixtures import engine
 from tests.support.accounts import Account, Keys, entry_json
 from tests.support.asgi import Asker
 from tests.support.auth_alone import auth_alone
+from tests.support.engine_fixtures import engine
 from tests.support.server import served
 
 __all__ = ["engine"]  # each test runs on both engines

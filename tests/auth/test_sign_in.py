@@ -9,9 +9,9 @@ import pytest
 
 from echolia.core.ids import b64, unb64
 from echolia.core.messages import login_message
-from tests.support.engine_fixtures import engine
 from tests.support.accounts import Account, Keys
 from tests.support.asgi import Answer, Asker
+from tests.support.engine_fixtures import engine
 from tests.support.engines import ENGINE
 from tests.support.server import Clock, served
 

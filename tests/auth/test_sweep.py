@@ -7,9 +7,9 @@ from pathlib import Path
 from echolia.auth.models import Register
 from echolia.storage.engine import Statement
 from echolia.web.context import Caller
-from tests.support.engine_fixtures import engine
 from tests.support.accounts import Account
 from tests.support.auth_alone import auth_alone
+from tests.support.engine_fixtures import engine
 from tests.support.server import Clock
 
 __all__ = ["engine"]  # each test runs on both engines

@@ -105,9 +105,8 @@ class RedisMedium:
 class PostgresMedium:
     """A directory in a real PostgreSQL; each adapter has connections of its own."""
 
-    def __init__(self, _folder: Path, find: FindBinary) -> None:
-        self.postgres = Postgres(find)
-        self.postgres.__enter__()
+    def __init__(self, postgres: Postgres) -> None:
+        self.postgres = postgres
         self.url = self.postgres.fresh()
         self._open = AsyncExitStack()
 
@@ -119,16 +118,16 @@ class PostgresMedium:
         return PostgresNotices(Channel(address, CHANNEL, db))
 
     async def close(self) -> None:
-        """Close the connections, end the program."""
+        """Close the connections, remove the directory."""
         await self._open.aclose()
-        self.postgres.__exit__()
+        self.postgres.drop(self.url)
 
 
-MEDIA: Final[dict[str, Callable[[Path, FindBinary], Medium]]] = {
-    "memory": MemoryMedium,
-    "database": DatabaseMedium,
-    "redis": RedisMedium,
-    "postgres": PostgresMedium,
+MEDIA: Final[dict[str, Callable[[Path, FindBinary, Callable[[], Postgres]], Medium]]] = {
+    "memory": lambda folder, find, _: MemoryMedium(folder, find),
+    "database": lambda folder, find, _: DatabaseMedium(folder, find),
+    "redis": lambda folder, find, _: RedisMedium(folder, find),
+    "postgres": lambda _folder, _find, postgres: PostgresMedium(postgres()),
 }
 
 

@@ -18,7 +18,7 @@ async def medium(
     request: pytest.FixtureRequest, tmp_path: Path, service_binary: Callable[[str, str], str]
 ) -> AsyncIterator[Medium]:
     """An empty medium."""
-    medium = MEDIA[request.param](tmp_path, service_binary)
+    medium = MEDIA[request.param](tmp_path, service_binary, lambda: request.getfixturevalue("postgres"))
     yield medium
     await medium.close()
 

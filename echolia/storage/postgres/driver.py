@@ -160,7 +160,7 @@ class PostgresDatabase:
         try:
             if not connection.closed and connection.info.transaction_status != TransactionStatus.IDLE:
                 async with asyncio.timeout(self._seconds):
-                    await connection.execute("ROLLBACK", prepare=False)
+                    await connection.execute("ROLLBACK")
         except (psycopg.Error, TimeoutError):
             await connection.close()
 
@@ -191,13 +191,13 @@ async def _together(connection: Connection, unit: _Unit) -> list[Result]:
     """All in one round trip: the first that fails keeps the others, and the commit, from being done."""
     cursors = []
     async with connection.pipeline():
-        await connection.execute(f"BEGIN{' READ ONLY' if unit.reads else ''}", prepare=False)
+        await connection.execute(f"BEGIN{' READ ONLY' if unit.reads else ''}")
         if unit.alters:  # takes as long as there are rows
-            await connection.execute("SET LOCAL statement_timeout = 0", prepare=False)
+            await connection.execute("SET LOCAL statement_timeout = 0")
         for sql, params in unit.statements:
             cursors.append(cursor := connection.cursor(binary=True))
             await cursor.execute(sql, params)
-        await connection.execute("COMMIT", prepare=False)
+        await connection.execute("COMMIT")
     return [await _result(cursor) for cursor in cursors]
 
 
