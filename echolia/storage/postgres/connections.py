@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -16,6 +17,10 @@ from echolia.core.errors import EcholiaError
 from echolia.storage.engine import StorageError
 from echolia.storage.postgres.values import ADAPTERS
 
+# Each batch that met another one is a warning to psycopg; that the server is away is one to the operator.
+logging.getLogger("psycopg").setLevel(logging.ERROR)
+logging.getLogger("psycopg.pool").setLevel(logging.WARNING)
+
 Connection = AsyncConnection[tuple[Any, ...]]
 
 # A server that vanished is noticed by the system, whatever it was asked; an address may say otherwise.
@@ -28,12 +33,14 @@ _NETWORK: Final = {
     "tcp_user_timeout": "15000",
 }
 # SERIALIZABLE: batches mean what they would one after the other. No scan of a whole table where an index
-# leads to the rows: what a batch has looked at is what others may not change meanwhile.
+# leads to the rows: what a batch has looked at is what others may not change meanwhile. (Where none does, the
+# plan is thought so dear that it would be compiled first.)
 _SESSION: Final = """
 SELECT set_config('default_transaction_isolation', 'serializable', false),
     set_config('statement_timeout', $1, false),
     set_config('idle_in_transaction_session_timeout', $1, false),
     set_config('enable_seqscan', 'off', false),
+    set_config('jit', 'off', false),
     set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') = 'off' THEN 'on'
         ELSE current_setting('synchronous_commit') END, false)
 """
