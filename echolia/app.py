@@ -18,7 +18,7 @@ from echolia.auth.service.access_tokens import load_keys
 from echolia.core.errors import EcholiaError
 from echolia.settings import Settings
 from echolia.storage.databases import FILES, UserDatabases
-from echolia.storage.directory import open_directory, open_elsewhere
+from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
 from echolia.storage.migrate import load_migrations
 from echolia.storage.owner_lock import OwnerLock
@@ -124,7 +124,12 @@ async def running(
 
 async def _directory(settings: Settings, driver: FileDriver, reserve: Reserve) -> Database:
     if settings.directory_url:
-        return await open_elsewhere(settings)  # on another disk, which the reserve is no room of
+        from echolia.storage.postgres.connections import Address  # noqa: PLC0415  # who has one pays
+        from echolia.storage.postgres.directory import open_elsewhere  # noqa: PLC0415
+
+        # On another disk, which the reserve is no room of.
+        address = Address(settings.directory_url, settings.directory_seconds)
+        return await open_elsewhere(settings.data, address, settings.directory_connections)
     path, migrations = settings.data / "directory.db", load_migrations("directory")
     directory = await reserve.spared(lambda: open_directory(path, driver, migrations))
     return SparedDatabase(directory, reserve)

@@ -2,8 +2,9 @@
 
 It asks for `DriverContract`'s promises in the language that the engines share. What PostgreSQL does not do,
 and the directory does not need: a column of ANY type, so each type has a column of its own here; an index
-over values longer than some 2,700 bytes; a NUL in a text, which is refused (`tests/storage/test_postgres_driver.py`); a missing database told from a missing
-server (both are `directory_unreachable`); batches that begin in the order in which they were asked for.
+over values longer than some 2,700 bytes; a NUL in a text, which is refused
+(`tests/storage/test_postgres_driver.py`); a missing database told from a missing server (both are
+`directory_unreachable`); batches that begin in the order in which they were asked for.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from tests.contracts.driver import Home, SqliteHome, rows
 from tests.support.postgres import Postgres
 
 TABLE: Final = Statement(
-    "CREATE TABLE things (id INTEGER PRIMARY KEY AUTOINCREMENT, n INTEGER, t TEXT UNIQUE, c TEXT, b BLOB, r REAL) STRICT"
+    "CREATE TABLE things (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " n INTEGER, t TEXT UNIQUE, c TEXT, b BLOB, r REAL) STRICT"
 )
 # Runs for hours unless it is interrupted.
 ENDLESS: Final = (
@@ -91,7 +93,8 @@ class DirectoryEngineContract:
             for result in await db.batch(
                 [
                     Statement(
-                        "SELECT count(*), count(t), sum(n), max(t), min(n), sum(n) > 0, t IS NULL, 7 / 2, length(b)"
+                        "SELECT count(*), count(t), sum(n), max(t), min(n), sum(n) > 0, t IS NULL, 7 / 2,"
+                        " length(b)"
                         " FROM things WHERE n < ? GROUP BY t, b HAVING count(*) = 2",
                         (2**62 + 1,),
                     )

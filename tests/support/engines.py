@@ -8,10 +8,11 @@ from pathlib import Path
 
 import psycopg
 
-from echolia.settings import Settings
-from echolia.storage.directory import FILE, open_directory, open_elsewhere
+from echolia.storage.directory import FILE, open_directory
 from echolia.storage.engine import Database
 from echolia.storage.migrate import load_migrations
+from echolia.storage.postgres.connections import Address
+from echolia.storage.postgres.directory import open_elsewhere
 from echolia.storage.sqlite.driver import SqliteDriver
 from tests.support.postgres import Postgres
 
@@ -54,15 +55,12 @@ ENGINE = Engine()
 @asynccontextmanager
 async def opened_directory(data: Path) -> AsyncIterator[Database]:
     """The directory of a data folder, on the engine of the test."""
-    if url := ENGINE.url(data):
-        directory = await open_elsewhere(Settings(data=data, directory_url=url))
-        try:
-            yield directory
-        finally:
-            await directory.close()
-        return
     driver = SqliteDriver(1)
-    directory = await open_directory(data / FILE, driver, load_migrations("directory"))
+    directory: Database
+    if url := ENGINE.url(data):
+        directory = await open_elsewhere(data, Address(url))
+    else:
+        directory = await open_directory(data / FILE, driver, load_migrations("directory"))
     try:
         yield directory
     finally:

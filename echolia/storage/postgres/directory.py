@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import psycopg
 from psycopg_pool import PoolTimeout
 
+from echolia.storage.directory import FILE
 from echolia.storage.engine import StorageError
-from echolia.storage.migrate import Migration, migrate
+from echolia.storage.migrate import Migration, load_migrations, migrate
 from echolia.storage.postgres.connections import Address, Connection
 from echolia.storage.postgres.driver import PostgresDatabase
 
 CONNECTIONS: Final = 8
 _FIT: Final = "SELECT current_setting('server_encoding') = 'UTF8', pg_is_in_recovery()"
 # Any number that nobody else in the database takes for a lock of theirs.
-_LOCK: Final = "SELECT pg_advisory_xact_lock(4993456709872345)"
+LOCK: Final = "SELECT pg_advisory_xact_lock(4993456709872345)"
 
 
 async def open_postgres_directory(
@@ -45,6 +47,17 @@ async def open_postgres_directory(
     raise StorageError(code="directory_unreachable")
 
 
+async def open_elsewhere(data: Path, address: Address, most: int = CONNECTIONS) -> PostgresDatabase:
+    """Open the directory of a data folder that is not in it, by up to `most` connections.
+
+    Raises: `directory_elsewhere` where one is in the folder too, as `open_postgres_directory`.
+    """
+    # Served without its accounts, every device would take the server for one that has lost them.
+    if (data / FILE).exists():
+        raise StorageError(code="directory_elsewhere")
+    return await open_postgres_directory(address, load_migrations("directory"), most)
+
+
 async def _fit(connection: Connection) -> None:
     (fit,) = await (await connection.execute(_FIT)).fetchall()
     if fit[0] != 1:
@@ -58,5 +71,5 @@ async def _migrated(alone: Connection, db: PostgresDatabase, migrations: Sequenc
     async with alone.transaction():
         await alone.execute("SET LOCAL statement_timeout = 0")
         await alone.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        await alone.execute(_LOCK)
+        await alone.execute(LOCK)
         await migrate(db, migrations)
