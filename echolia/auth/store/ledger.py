@@ -36,11 +36,11 @@ _CHALLENGES: Final = f"""
 SELECT count(*), count(CASE WHEN own THEN 1 END), max(CASE WHEN own THEN expires_ms END) FROM (
     SELECT device IN (SELECT device FROM devices WHERE account = ?) AS own, expires_ms
     FROM challenges LIMIT {MOST_CHALLENGES + 1}
-) AS some"""  # noqa: S608
+) AS looked_at"""  # noqa: S608
 _TOKENS: Final = f"""
 SELECT device, count(*), count(used_ms), count(DISTINCT family), max(expires_ms), max(used_ms) FROM (
     SELECT device, used_ms, family, expires_ms FROM refresh_tokens WHERE account = ? LIMIT {MOST_TOKENS}
-) AS some GROUP BY device
+) AS looked_at GROUP BY device
 """  # noqa: S608
 _MAILBOX: Final = "SELECT mailbox, expires_ms, wrong_tokens, confirmed FROM mailboxes WHERE account = ?"
 _MESSAGES: Final = """
