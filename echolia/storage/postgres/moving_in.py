@@ -35,12 +35,12 @@ Tell = Callable[[int, int], None]
 
 
 class _Table(NamedTuple):
-    """A table of the file; `key` are the columns of its primary key."""
+    """A table of the file; `ordered_by` are the columns of its primary key."""
 
     name: str
     columns: list[str]
     types: list[str]
-    key: list[str]
+    ordered_by: list[str]
     rows: int
 
 
@@ -133,8 +133,8 @@ async def _copied(source: Database, target: Connection, table: _Table) -> None:
 
 async def _rows(source: Database, table: _Table) -> AsyncIterator[tuple[Any, ...]]:
     """All rows in the order of the primary key."""
-    key, columns = ", ".join(table.key), ", ".join(table.columns)
-    at = [table.columns.index(column) for column in table.key]
+    key, columns = ", ".join(table.ordered_by), ", ".join(table.columns)
+    at = [table.columns.index(column) for column in table.ordered_by]
     after: tuple[Any, ...] = ()
     while True:
         beyond = f" WHERE ({key}) > ({', '.join('?' * len(at))})" if after else ""
@@ -152,7 +152,7 @@ async def _verified(target: Connection, table: _Table) -> None:
     if await _count(target, table) != table.rows:
         raise StorageError("rows are missing")
     for column, kind in zip(table.columns, table.types, strict=True):
-        if [column] == table.key and kind == "int8":
+        if [column] == table.ordered_by and kind == "int8":
             last = f"(SELECT max({column}) FROM {table.name})"  # noqa: S608
             counter = f"SELECT setval(pg_get_serial_sequence('{table.name}', '{column}'), {last})"
             await target.execute(counter.encode())

@@ -32,13 +32,13 @@ class _Reader:
     """The tokens that are still to be read."""
 
     def __init__(self, tokens: Sequence[str]) -> None:
-        self._tokens = tokens
+        self._words = tokens
         self._at = 0
 
     def takes(self, words: str) -> bool:
         """Whether these words come next; then they are read."""
         wanted = words.split()
-        found = [token.upper() for token in self._tokens[self._at : self._at + len(wanted)]]
+        found = [token.upper() for token in self._words[self._at : self._at + len(wanted)]]
         if found == wanted:
             self._at += len(wanted)
             return True
@@ -51,10 +51,10 @@ class _Reader:
 
     def next(self) -> str:
         """Read whatever comes."""
-        if self._at >= len(self._tokens):
+        if self._at >= len(self._words):
             raise StorageError("dialect")
         self._at += 1
-        return self._tokens[self._at - 1]
+        return self._words[self._at - 1]
 
     def name(self) -> str:
         """Read a name."""
@@ -67,8 +67,8 @@ class _Reader:
         """Read an expression to what closes it, or to the end where that is nothing."""
         parts: list[str] = []
         depth = 0
-        while self._at < len(self._tokens):
-            if depth == 0 and self._tokens[self._at] == closed_by:
+        while self._at < len(self._words):
+            if depth == 0 and self._words[self._at] == closed_by:
                 break
             word = self.next()
             depth += (word == "(") - (word == ")")
@@ -83,7 +83,7 @@ class _Reader:
 
     def end(self) -> None:
         """Nothing is left."""
-        if self._at != len(self._tokens):
+        if self._at != len(self._words):
             raise StorageError("dialect")
 
 
