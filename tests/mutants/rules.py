@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.mutants.device_rules import DEVICE
+from tests.mutants.directory_rules import DIRECTORY
 from tests.mutants.export_rules import EXPORTS
 from tests.mutants.key_rules import KEYS
 from tests.mutants.merge_rules import MERGE
@@ -12,4 +13,4 @@ from tests.mutants.mutant import Mutant
 from tests.mutants.secret_rules import SECRETS
 from tests.mutants.server_rules import SERVER
 
-ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *KEYS, *SECRETS, *SERVER, *MERGE, *EXPORTS)
+ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *KEYS, *SECRETS, *SERVER, *DIRECTORY, *MERGE, *EXPORTS)
