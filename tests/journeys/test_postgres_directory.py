@@ -12,14 +12,17 @@ import pytest
 
 from echolia.client import Device, EcholiaError
 from echolia.core.errors import CODES
+from echolia.restoring import restored
 from echolia.storage.engine import Statement, StorageError
 from echolia.storage.migrate import load_migrations
 from echolia.storage.postgres.connections import Address
 from echolia.storage.postgres.directory import open_postgres_directory
 from tests.deployment.processes import clean_environment, get
+from tests.support.accounts import Account
 from tests.support.engines import dumped
 from tests.support.postgres import Postgres
 from tests.support.process import ServerProcess
+from tests.support.server import served
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
 CANARY = "kanariya"
@@ -130,12 +133,29 @@ async def test_nothing_acknowledged_is_lost_when_it_crashes(durable: Postgres) -
     assert codes <= {"unavailable", "storage_busy"}
 
 
+async def test_a_dump_that_is_brought_back_is_the_directory(tmp_path: Path, postgres: Postgres) -> None:
+    url, anna, ben = postgres.fresh(), Account("anna"), Account("ben")
+    dump = str(tmp_path / "directory.dump")
+    async with served(tmp_path / "data", directory_url=url) as ask:
+        await anna.register(ask)
+        there = [postgres.program("pg_dump"), "--format=custom", f"--file={dump}", url]
+        await asyncio.to_thread(subprocess.run, there, check=True)  # beside the running server
+        await ben.register(ask)
+    back = [postgres.program("pg_restore"), "--clean", "--if-exists", f"--dbname={url}", dump]
+    await asyncio.to_thread(subprocess.run, back, check=True)
+    done = await restored(tmp_path / "data", None, lambda *_: None, directory_url=url)
+    assert (done.accounts, done.emptied, done.failed) == (1, 0, {})
+    async with served(tmp_path / "data", directory_url=url) as ask:
+        assert (await anna.sign_in(ask)).status == 200
+        assert (await ask("POST", "/auth/register", ben.registration())).status == 201
+    postgres.drop(url)
+
+
 @pytest.mark.parametrize(
     ("address", "code"),
     [
         (f"postgresql://served:{CANARY}@127.0.0.1:1/none", "directory_unreachable"),
         (f"postgresql://served:{CANARY}@127.0.0.1:1/none?{CANARY}=1", "settings_invalid"),
-        (f"mysql://served:{CANARY}@127.0.0.1/none", "settings_invalid"),
     ],
 )
 def test_a_server_that_cannot_reach_it_says_so_in_one_line(tmp_path: Path, address: str, code: str) -> None:

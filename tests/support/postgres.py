@@ -93,6 +93,10 @@ class Postgres:
             cursor = connection.execute(sql.encode())
             return cursor.fetchall() if cursor.description else []
 
+    def program(self, name: str) -> str:
+        """The path of one of its programs."""
+        return str(self._programs / name)
+
     def _made(self) -> str:
         """The name of a database to copy."""
         url = self.fresh(migrated=False)
@@ -108,7 +112,7 @@ class Postgres:
         self._run("pg_ctl", "-D", str(self._folder / "data"), "-w", what, *arguments)
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [str(self._programs / program), *arguments]
+        command = [self.program(program), *arguments]
         if os.getuid() == 0:
             command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "--", *command]
         null = subprocess.DEVNULL  # a pipe would stay open as long as the cluster runs
