@@ -9,7 +9,7 @@ import pytest
 
 from tests.contracts.notices import MEDIA, Medium, NoticesContract
 
-REAL = {"redis", "postgres"}
+REAL = {"redis", "postgres", "database-postgres"}
 PARAMS = [pytest.param(name, marks=[pytest.mark.service] if name in REAL else [], id=name) for name in MEDIA]
 
 
