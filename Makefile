@@ -42,6 +42,7 @@ bench: .venv/ready ## measure this machine, print markdown tables (needs `make s
 	@$(BIN)/python -m bench.moves
 	@$(BIN)/python -m bench.migrating
 	@$(BIN)/python -m bench.many_users
+	@$(BIN)/python -m bench.directory_engines
 	@$(BIN)/python -m bench.long_text
 	@$(BIN)/python bench/many_entries.py
 	@$(BIN)/python bench/live_listeners.py
@@ -61,8 +62,8 @@ lock: .venv-lock/bin/uv ## resolve pyproject.toml into the hashed lock files
 		--no-emit-find-links --no-header --no-annotate --quiet pyproject.toml -o requirements-server.lock
 
 services: ## install what the real-service tests start (Debian; as root or by sudo)
-	$(if $(filter 0,$(shell id -u)),,sudo )apt-get install -y --no-install-recommends caddy redis-server strace \
-		dbus-daemon gnome-keyring zbar-tools
+	$(if $(filter 0,$(shell id -u)),,sudo )apt-get install -y --no-install-recommends caddy redis-server postgresql \
+		strace dbus-daemon gnome-keyring zbar-tools
 	npm install --ignore-scripts --no-audit --no-fund --prefix .services dclint@3.1.0
 	$(PYTHON) -m pip download --quiet --no-deps --require-hashes --dest .services/traces -r bench/typing_log.txt
 

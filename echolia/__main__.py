@@ -18,6 +18,7 @@ ALL = {
     **COMMANDS,
     "db": LazyCommand("echolia.operator.group:db", "Look after the databases of a server's accounts."),
     "restored": LazyCommand("echolia.__main__:restored", "Make a server's restored backup fit to be served."),
+    "directory": LazyCommand("echolia.__main__:directory", "Move the directory of accounts into PostgreSQL."),
 }
 
 
@@ -73,14 +74,55 @@ def restored(data: str | None, account: str | None, as_json: bool) -> None:
     from echolia.settings import Settings  # noqa: PLC0415
 
     only, out = _account_id(account), Output(as_json)
-    folder = Path(data) if data is not None else Settings().data
+    settings = Settings()
+    folder = Path(data) if data is not None else settings.data
     with progress(out) as show:
-        done = asyncio.run(run(folder, only, lambda n, total: show("accounts", n, total)))
+        work = run(folder, only, lambda n, of: show("accounts", n, of), directory_url=settings.directory_url)
+        done = asyncio.run(work)
     told = [f"{done.accounts} logs have a new epoch; {done.emptied} of them had no database and begin empty."]
     told += [f"{name} failed: {code}" for name, code in done.failed.items()]
     out.result(done._asdict(), "\n".join(told))
     if done.failed:
         raise SystemExit(1)
+
+
+@click.group(epilog="Example: echolia directory copy --data ./data")
+def directory() -> None:
+    """The directory of accounts: a file, or a PostgreSQL that several machines share."""
+
+
+@directory.command(
+    epilog="Example: ECHOLIA_DIRECTORY_URL=postgresql://echolia@db/echolia echolia directory copy"
+)
+@click.option(
+    "--data", type=click.Path(file_okay=False), help="Folder of databases and secrets.  [default: ./data]"
+)
+@click.option("--to", help="Its address.  [default: ECHOLIA_DIRECTORY_URL, which no list of processes shows]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+def copy(data: str | None, to: str | None, as_json: bool) -> None:
+    """Copy the directory of a data folder to an empty PostgreSQL: all of it, verified, or nothing.
+
+    Run it while the server is stopped, then start it with ECHOLIA_DIRECTORY_URL. The file stays as
+    directory.db.copied; remove it when you are sure.
+    """
+    import asyncio  # noqa: PLC0415 - a device needs none of the server
+    from pathlib import Path  # noqa: PLC0415
+
+    from echolia.client.cli.output import Output  # noqa: PLC0415
+    from echolia.client.cli.progress import progress  # noqa: PLC0415
+    from echolia.settings import Settings  # noqa: PLC0415
+    from echolia.storage.postgres.connections import Address  # noqa: PLC0415
+    from echolia.storage.postgres.moving_in import move_in  # noqa: PLC0415
+
+    settings, out = Settings(), Output(as_json)
+    if not (url := to or settings.directory_url):
+        raise click.UsageError("Give --to, or set ECHOLIA_DIRECTORY_URL.")
+    address = Address(url, settings.directory_seconds)
+    folder = Path(data) if data is not None else settings.data
+    with progress(out) as show:
+        rows = asyncio.run(move_in(folder, address, lambda n, total: show("rows", n, total)))
+    told = f"{rows['accounts']} accounts ({sum(rows.values())} rows) are in PostgreSQL now."
+    out.result({"rows": rows}, told)
 
 
 def _account_id(text: str | None) -> bytes | None:

@@ -17,23 +17,17 @@ from echolia.auth.service import ALONE, Auth, Others, open_auth
 from echolia.auth.service.access_tokens import SigningKeys, load_keys
 from echolia.auth.service.accounts import AccountDatabases
 from echolia.core.errors import EcholiaError
+from echolia.data_folder import open_databases, operator_of, whole_folder
 from echolia.settings import Settings
-from echolia.storage.budget import files_allowed, open_at_once
 from echolia.storage.databases import UserDatabases
-from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
 from echolia.storage.fencing import FENCED_SINCE
 from echolia.storage.file_homes import Homes, files_alone
-from echolia.storage.migrate import load_migrations
-from echolia.storage.operating.opening import opened
 from echolia.storage.operating.service import Operator
-from echolia.storage.owner_lock import OwnerLock
-from echolia.storage.registry import DirectoryRegistry
-from echolia.storage.reserve import Reserve, SparedDatabase, free_disk_bytes
+from echolia.storage.reserve import Reserve, free_disk_bytes
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.storage.sweeping import Pace
 from echolia.storage.upgrades import Trouble
-from echolia.sync import epochs
 from echolia.sync import routes as sync_routes
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.compaction import DAY_MS, Compaction, Patience
@@ -113,7 +107,7 @@ async def running(
         fence = node.placement.fence if node else lambda _: None
         databases = open_databases(settings, driver, directory, reserve, homes, fence)
         stack.push_async_callback(databases.close)
-        operator = _operator(settings, databases, directory, driver, clock_ms, dice)
+        operator = operator_of(settings, databases, directory, driver, clock_ms, dice)
         if node is not None:
             databases.upgrades.served_since = FENCED_SINCE
             operator.upgrading.only(databases.ours)
@@ -139,60 +133,6 @@ async def running(
             forget = auth.devices.forget
             await stack.enter_async_context(node.joined(gate, lambda slots: _gained(auth, slots), forget))
         yield gate
-
-
-@asynccontextmanager
-async def whole_folder(
-    settings: Settings, driver: FileDriver, reserve: Reserve, homes: Homes = files_alone
-) -> AsyncIterator[Database]:
-    """The directory, while this process owns the data folder, or those that it starts do.
-
-    What a crash left among the accounts' databases is finished first, the room for a full disk taken up.
-    """
-    lock = OwnerLock(settings.data)
-    try:
-        reserve.hold()
-        path, migrations = settings.data / "directory.db", load_migrations("directory")
-        opened_one = await reserve.spared(lambda: open_directory(path, driver, migrations))
-        directory = SparedDatabase(opened_one, reserve)
-        try:
-            databases = open_databases(settings, driver, directory, reserve, homes)
-            swept = await _operator(settings, databases, directory, driver).sweep()
-            structlog.get_logger().info("swept", files=swept)
-            yield directory
-        finally:
-            await directory.close()
-    finally:
-        lock.release()
-
-
-def open_databases(
-    settings: Settings,
-    driver: FileDriver,
-    directory: Database,
-    reserve: Reserve,
-    homes: Homes,
-    fence: Callable[[bytes], int | None] = lambda _: None,
-) -> UserDatabases:
-    """The accounts' databases of a data folder."""
-    migrations = load_migrations("user")
-    places, registry = homes(settings.data, driver, migrations), DirectoryRegistry(directory)
-    most = open_at_once(settings.open_databases, settings.open_memory_bytes, files_allowed())
-    return UserDatabases(places, registry, migrations, most, reserve, fence=fence)
-
-
-def _operator(
-    settings: Settings,
-    databases: UserDatabases,
-    directory: Database,
-    driver: FileDriver,
-    clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-    dice: Dice = secrets.token_bytes,
-) -> Operator:
-    registry = DirectoryRegistry(directory)
-    return opened(
-        settings.data, databases, registry, directory, driver, clock_ms, epochs.begin_anew(dice), dice
-    )
 
 
 async def _gained(auth: Auth, slots: Collection[int]) -> None:

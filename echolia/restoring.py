@@ -11,8 +11,8 @@ from typing import NamedTuple
 from echolia.auth.store import accounts
 from echolia.core.errors import EcholiaError
 from echolia.storage.databases import UserDatabases, owner
-from echolia.storage.directory import open_directory
-from echolia.storage.engine import DatabaseMissing, FileDriver, StorageError
+from echolia.storage.directory import FILE, open_directory
+from echolia.storage.engine import Database, DatabaseMissing, FileDriver, StorageError
 from echolia.storage.file_homes import files_alone
 from echolia.storage.migrate import load_migrations
 from echolia.storage.owner_lock import OwnerLock
@@ -41,10 +41,12 @@ async def restored(
     tell: Tell,
     driver: FileDriver | None = None,
     dice: Dice = secrets.token_bytes,
+    directory_url: str = "",
 ) -> Restored:
     """Give every account's log in a data folder, or that of one account, a new epoch.
 
-    `driver` opens the databases instead of one of its own; `dice` gives secret random bytes.
+    `driver` opens the databases instead of one of its own; `dice` gives secret random bytes; `directory_url`
+    is the PostgreSQL that holds the directory, where it is not in the folder.
 
     Each log's is given in one step, so it may be interrupted anywhere and run again: then some get another
     one still, which does no harm as long as no device has seen it. An account that fails keeps no other from
@@ -52,7 +54,7 @@ async def restored(
 
     Raises: `storage_missing` (there is no server's data), `storage_owned`, `account_unknown`, `StorageError`.
     """
-    if not (data / "directory.db").is_file():
+    if not directory_url and not (data / FILE).is_file():
         raise DatabaseMissing("no server has kept its data here")
     async with AsyncExitStack() as stack:
         lock = OwnerLock(data)
@@ -60,7 +62,7 @@ async def restored(
         if driver is None:
             driver = own = SqliteDriver(threads=1)
             stack.push_async_callback(own.close)
-        directory = await open_directory(data / "directory.db", driver, load_migrations("directory"))
+        directory = await _directory(data, directory_url, driver)
         stack.push_async_callback(directory.close)
         migrations = load_migrations("user")
         places = files_alone(data, driver, migrations)
@@ -71,6 +73,15 @@ async def restored(
         if only is not None and only not in there:
             raise EcholiaError("account_unknown")
         return await _all(databases, there if only is None else [only], tell, dice)
+
+
+async def _directory(data: Path, url: str, driver: FileDriver) -> Database:
+    if url:
+        from echolia.storage.postgres.connections import Address  # noqa: PLC0415  # who has one pays
+        from echolia.storage.postgres.directory import open_elsewhere  # noqa: PLC0415
+
+        return await open_elsewhere(data, Address(url))
+    return await open_directory(data / FILE, driver, load_migrations("directory"))
 
 
 async def _all(databases: UserDatabases, there: list[bytes], tell: Tell, dice: Dice) -> Restored:

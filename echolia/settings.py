@@ -59,9 +59,22 @@ class Settings(BaseSettings):
         description="accounts' databases migrated a second in the background; 0: only when they are used",
     )
 
-    live: Literal["auto", "memory", "database", "redis"] = Field(
+    directory_url: str = Field(
+        "",
+        pattern=r"^$|^postgres(ql)?://",
+        description="PostgreSQL that holds the directory, such as postgresql://echolia@10.0.0.5/echolia;"
+        " empty: a file",
+        repr=False,
+    )
+    directory_connections: int = Field(8, ge=1, le=500, description="connections to that PostgreSQL at most")
+    directory_seconds: float = Field(
+        5, gt=0, le=600, description="time that a statement there may take, or a connection to it"
+    )
+
+    live: Literal["auto", "memory", "database", "postgres", "redis"] = Field(
         "auto",
-        description="how server processes tell each other that a log moved; auto: redis if it has an address",
+        description="how server processes tell each other that a log moved;"
+        " auto: redis or else postgres if it has an address",
     )
     redis_url: str = Field(
         "",
@@ -134,8 +147,9 @@ class Settings(BaseSettings):
             raise EcholiaError("settings_invalid", ", ".join(sorted(set(_wrong(error))))) from None
 
     @model_validator(mode="after")
-    def _redis_has_an_address(self) -> Self:
-        if self.live == "redis" and not self.redis_url:
+    def _notices_have_an_address(self) -> Self:
+        address = {"redis": self.redis_url, "postgres": self.directory_url}
+        if not address.get(self.live, "none needed"):
             raise ValueError("no address")
         return self
 

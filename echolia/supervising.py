@@ -20,9 +20,10 @@ from typing import Any, Final
 
 import structlog
 
-from echolia.app import running, whole_folder
+from echolia.app import running
 from echolia.auth.service.access_tokens import load_keys
 from echolia.core.errors import EcholiaError
+from echolia.data_folder import whole_folder
 from echolia.serving import access_log_of, announce, answer, ended, listening, run
 from echolia.settings import Settings
 from echolia.storage.reserve import Reserve

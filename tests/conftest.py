@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.support.postgres import Postgres
 
 # No test touches the keychain of whoever runs it, in this process or in one that it starts.
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
@@ -37,6 +39,7 @@ def service_binary() -> Callable[[str, str], str]:
 
     def find(name: str, install: str) -> str:
         places = [str(Path(sys.executable).parent), str(REPOSITORY / ".services" / "node_modules" / ".bin")]
+        places += map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))  # Debian's
         found = shutil.which(name, path=os.pathsep.join([*places, os.environ["PATH"]]))
         if found is None:
             message = f"{name} is not installed; install it by: {install}"
@@ -46,3 +49,10 @@ def service_binary() -> Callable[[str, str], str]:
         return found
 
     return find
+
+
+@pytest.fixture(scope="session")
+def postgres(service_binary: Callable[[str, str], str]) -> Iterator[Postgres]:
+    """A PostgreSQL for all tests of this process, which make databases in it; it forgets in a crash."""
+    with Postgres(service_binary) as cluster:
+        yield cluster

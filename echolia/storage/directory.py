@@ -11,6 +11,7 @@ from echolia.storage.migrate import Migration, migrate
 
 # Every sign-in and token reads it, for all accounts, so it is worth more memory than one account's database.
 CACHE_KIB: Final = 8192
+FILE: Final = "directory.db"
 
 
 async def open_directory(path: Path, driver: Driver, migrations: Sequence[Migration]) -> Database:

@@ -264,7 +264,6 @@ class OpenDatabases:
             raise
         return slot
 
-<<<<<<< HEAD
     def _settle(self, slot: _Slot) -> None:
         """Keep open for who came what was open for passers-by alone."""
         self._count(slot)
@@ -279,14 +278,13 @@ class OpenDatabases:
         """It is open for itself from now on, or not at all any more."""
         self._passing -= slot.passing
         slot.passing = False
-=======
+
     async def _ended(self, paused: asyncio.Event) -> None:
         try:
             async with asyncio.timeout(self._pause_s):
                 await paused.wait()
         except TimeoutError:
             raise DatabaseBusy("paused") from None
->>>>>>> moving
 
     def _unleased(self, slot: _Slot) -> None:
         if slot.open is None or slot.closing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -20,10 +21,7 @@ _PREPARE: Final = Statement(
     "CREATE TABLE IF NOT EXISTS schema_migrations ("
     "version INTEGER PRIMARY KEY, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
 )
-_REMEMBER: Final = (
-    "INSERT INTO schema_migrations (version, checksum, applied_at)"
-    " VALUES (?, ?, CAST(strftime('%s', 'now') AS INTEGER))"
-)
+_REMEMBER: Final = "INSERT INTO schema_migrations (version, checksum, applied_at) VALUES (?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ def pending(migrations: Sequence[Migration], applied: Sequence[tuple[Value, ...]
 async def apply(db: Database, migrations: Sequence[Migration]) -> None:
     """Apply the steps, each as one unit of work together with its remembering."""
     for step in migrations:
-        remembered = Statement(_REMEMBER, (step.version, step.checksum))
+        remembered = Statement(_REMEMBER, (step.version, step.checksum, int(time.time())))
         await db.batch([*step.statements, remembered])
 
 

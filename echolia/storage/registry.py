@@ -12,7 +12,7 @@ _PUT: Final = (
 )
 _MIGRATED: Final = (
     "UPDATE databases SET version = ?2, failed = ?3 WHERE account = ?1"
-    " AND (version <> ?2 OR failed IS NOT NULL OR ?3 IS NOT NULL)"
+    " AND (version <> ?2 OR coalesce(failed, ?3) IS NOT NULL)"
 )
 # A page by the index of versions; what is blocked or on its way to another place is left where it is.
 _BEHIND: Final = (

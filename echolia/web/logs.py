@@ -30,7 +30,18 @@ _CODE: Final = re.compile(r"[a-z_]{1,40}")
 _REQUEST_ID: Final = re.compile(r"[0-9a-f]{16}")
 _VERSION: Final = re.compile(r"[0-9][0-9a-z.+]{0,30}")
 _LIBRARIES: Final = frozenset(
-    {"uvicorn", "asyncio", "fastapi", "starlette", "aiohttp", "limits", "py", "concurrent", "redis"}
+    {
+        "uvicorn",
+        "asyncio",
+        "fastapi",
+        "starlette",
+        "aiohttp",
+        "limits",
+        "py",
+        "concurrent",
+        "redis",
+        "psycopg",
+    }
 )
 
 

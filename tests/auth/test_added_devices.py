@@ -10,7 +10,10 @@ from echolia.core.device_entries import SignedEntry
 from echolia.core.ids import b64
 from tests.support.accounts import Account, Keys, entry_json
 from tests.support.asgi import Asker
+from tests.support.engine_fixtures import engine
 from tests.support.server import served
+
+__all__ = ["engine"]  # each test runs on both engines
 
 PHONE, TABLET = Keys("anna's phone"), Keys("anna's tablet")
 

@@ -9,14 +9,22 @@ import pytest
 from echolia.auth.store import accounts as store
 from echolia.core.ids import b64, unb64
 from echolia.core.messages import delete_account_message, login_message
-from echolia.storage.directory import open_directory
-from echolia.storage.migrate import load_migrations
-from echolia.storage.sqlite.driver import SqliteDriver
+from tests.support import on_disk as disk
 from tests.support.accounts import Account, Keys
 from tests.support.asgi import Answer, Asker
-from tests.support.on_disk import on_disk
+from tests.support.engine_fixtures import engine
+from tests.support.engines import ENGINE, opened_directory
 from tests.support.runs import Writer
 from tests.support.server import Clock, served
+
+__all__ = ["engine"]  # each test runs on both engines
+
+
+def on_disk(folder: Path, wanted: bytes) -> list[str]:
+    """The files that hold these bytes, in any spelling, and the rows of the other engine."""
+    kept = ENGINE.kept(folder)
+    rows = ["postgres"] if any(spelling in kept for spelling in disk.spellings(wanted)) else []
+    return rows + disk.on_disk(folder, wanted)
 
 
 async def asked_to_delete(ask: Asker, account: Account, **changed: str) -> Answer:
@@ -113,11 +121,8 @@ async def test_a_crash_in_the_middle_is_made_good_at_the_next_start(
     data, clock, anna = tmp_path / "data", Clock(), Account("anna")
     async with served(data, clock) as ask:
         access = (await anna.register(ask))["access"]
-    driver = SqliteDriver(1)
-    directory = await open_directory(data / "directory.db", driver, load_migrations("directory"))
-    await store.begin_deletion(directory, anna.id, int(clock() * 1000))
-    await directory.close()
-    await driver.close()
+    async with opened_directory(data) as directory:
+        await store.begin_deletion(directory, anna.id, int(clock() * 1000))
     if file_is_gone:
         for path in (data / "users").glob("*/*.db*"):
             path.unlink()

@@ -14,7 +14,10 @@ import pytest
 from echolia.core.ids import b64
 from tests.support.accounts import Account, Keys, entry_json
 from tests.support.asgi import Answer, Asker
+from tests.support.engine_fixtures import engine
 from tests.support.server import Clock, served
+
+__all__ = ["engine"]  # each test runs on both engines
 
 TOKEN = bytes(range(32))
 PHONE = Keys("anna's phone")

@@ -17,7 +17,10 @@ from echolia.storage.sqlite.user_files import user_path
 from tests.support.accounts import Account, Keys, entry_json
 from tests.support.asgi import Asker
 from tests.support.auth_alone import auth_alone
+from tests.support.engine_fixtures import engine
 from tests.support.server import served
+
+__all__ = ["engine"]  # each test runs on both engines
 
 
 async def test_a_new_account_is_signed_in(ask: Asker) -> None:

@@ -9,7 +9,10 @@ from echolia.storage.engine import Statement
 from echolia.web.context import Caller
 from tests.support.accounts import Account
 from tests.support.auth_alone import auth_alone
+from tests.support.engine_fixtures import engine
 from tests.support.server import Clock
+
+__all__ = ["engine"]  # each test runs on both engines
 
 
 async def test_expired_rows_go_and_the_others_stay(tmp_path: Path) -> None:

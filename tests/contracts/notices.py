@@ -15,14 +15,20 @@ from typing import Final, Protocol
 import pytest
 
 from echolia.storage.directory import open_directory
+from echolia.storage.engine import Database
 from echolia.storage.migrate import load_migrations
+from echolia.storage.postgres.channel import Channel
+from echolia.storage.postgres.connections import Address
+from echolia.storage.postgres.directory import open_postgres_directory
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.web.notices.database import DatabaseNotices
 from echolia.web.notices.memory import MemoryNotices
 from echolia.web.notices.outgoing import MOST
 from echolia.web.notices.port import MISSED, Ended, HeadMoved, Notice, Notices, Tell
+from echolia.web.notices.postgres import CHANNEL, PostgresNotices
 from echolia.web.notices.redis_channel import RedisNotices
 from echolia.web.notices.sealing import KEY_BYTES, Seal
+from tests.support.postgres import Postgres
 from tests.support.redis import Redis
 
 ANNA, BEN = b"a" * 16, b"b" * 16
@@ -80,6 +86,23 @@ class DatabaseMedium:
         await self._open.aclose()
 
 
+class SharedMedium(DatabaseMedium):
+    """A directory database to which one connection leads for all, so that none sees the others commit."""
+
+    def __init__(self, folder: Path, find: FindBinary) -> None:
+        super().__init__(folder, find)
+        self._db: Database | None = None
+
+    async def notices(self, now_ms: Callable[[], int] = _now_ms, busy_ms: int = 2000) -> Notices:
+        """The same connection again."""
+        if self._db is None:
+            driver = SqliteDriver(1, busy_ms=busy_ms)
+            self._open.push_async_callback(driver.close)
+            self._db = await open_directory(self.path, driver, load_migrations("directory"))
+            self._open.push_async_callback(self._db.close)
+        return DatabaseNotices(self._db, now_ms, poll_s=0.005)
+
+
 class RedisMedium:
     """A real Redis, and one key for all."""
 
@@ -97,10 +120,44 @@ class RedisMedium:
         self.redis.stop()
 
 
-MEDIA: Final[dict[str, Callable[[Path, FindBinary], Medium]]] = {
-    "memory": MemoryMedium,
-    "database": DatabaseMedium,
-    "redis": RedisMedium,
+class PostgresMedium:
+    """A directory in a real PostgreSQL; each adapter has connections of its own."""
+
+    def __init__(self, postgres: Postgres) -> None:
+        self.postgres = postgres
+        self.url = self.postgres.fresh()
+        self._open = AsyncExitStack()
+
+    async def notices(self) -> Notices:
+        """One more client."""
+        address = Address(self.url, seconds=2)
+        db = await open_postgres_directory(address, load_migrations("directory"))
+        self._open.push_async_callback(db.close)
+        return PostgresNotices(Channel(address, CHANNEL, db))
+
+    async def close(self) -> None:
+        """Close the connections, remove the directory."""
+        await self._open.aclose()
+        self.postgres.drop(self.url)
+
+
+class PostgresTableMedium(PostgresMedium):
+    """The table of a directory in a real PostgreSQL."""
+
+    async def notices(self) -> Notices:
+        """One more client."""
+        db = await open_postgres_directory(Address(self.url), load_migrations("directory"), most=2)
+        self._open.push_async_callback(db.close)
+        return DatabaseNotices(db, _now_ms, poll_s=0.005)
+
+
+MEDIA: Final[dict[str, Callable[[Path, FindBinary, Callable[[], Postgres]], Medium]]] = {
+    "memory": lambda folder, find, _: MemoryMedium(folder, find),
+    "database": lambda folder, find, _: DatabaseMedium(folder, find),
+    "database-shared": lambda folder, find, _: SharedMedium(folder, find),
+    "database-postgres": lambda _folder, _find, postgres: PostgresTableMedium(postgres()),
+    "redis": lambda folder, find, _: RedisMedium(folder, find),
+    "postgres": lambda _folder, _find, postgres: PostgresMedium(postgres()),
 }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.contracts.notices import MEDIA, Medium, NoticesContract
 
-REAL = {"redis"}
+REAL = {"redis", "postgres", "database-postgres"}
 PARAMS = [pytest.param(name, marks=[pytest.mark.service] if name in REAL else [], id=name) for name in MEDIA]
 
 
@@ -18,7 +18,7 @@ async def medium(
     request: pytest.FixtureRequest, tmp_path: Path, service_binary: Callable[[str, str], str]
 ) -> AsyncIterator[Medium]:
     """An empty medium."""
-    medium = MEDIA[request.param](tmp_path, service_binary)
+    medium = MEDIA[request.param](tmp_path, service_binary, lambda: request.getfixturevalue("postgres"))
     yield medium
     await medium.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from tests.mutants.device_rules import DEVICE
+from tests.mutants.directory_rules import DIRECTORY
 from tests.mutants.export_rules import EXPORTS
 from tests.mutants.key_rules import KEYS
 from tests.mutants.merge_rules import MERGE
@@ -14,4 +15,5 @@ from tests.mutants.secret_rules import SECRETS
 from tests.mutants.server_rules import SERVER
 from tests.mutants.upgrade_rules import UPGRADES
 
-ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *KEYS, *SECRETS, *SERVER, *MOVING, *UPGRADES, *MERGE, *EXPORTS)
+RULES: Final = (DEVICE, KEYS, SECRETS, SERVER, DIRECTORY, MOVING, UPGRADES, MERGE, EXPORTS)
+ALL: Final[tuple[Mutant, ...]] = tuple(mutant for rules in RULES for mutant in rules)

@@ -1,4 +1,4 @@
-"""On the server the storage is the one door to SQLite (docs/decisions/0002-storage-engine.md)."""
+"""On the server the storage is the one door to the databases (docs/decisions/0002-storage-engine.md)."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ def test_only_the_storage_and_the_device_touch_sqlite() -> None:
     rooms = {file.relative_to(PACKAGE).parts[0] for file in PACKAGE.rglob("*.py") if uses_sqlite(file)}
     assert "storage" in rooms
     assert rooms <= {"storage", "client"}  # the device keeps its home in a file of its own
+
+
+def test_only_the_storage_touches_postgresql() -> None:
+    using = {
+        file.relative_to(PACKAGE).parts[:2]
+        for file in PACKAGE.rglob("*.py")
+        if any(name.split(".")[0] in ("psycopg", "psycopg_pool") for name in imported(file.read_text()))
+    }
+    assert using == {("storage", "postgres")}
 
 
 def test_an_import_is_seen_wherever_it_stands() -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 
 from echolia.auth.service import Auth, open_auth
 from echolia.auth.service.access_tokens import load_keys
-from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database
-from echolia.storage.migrate import load_migrations
 from echolia.storage.sqlite.driver import SqliteDriver
+from tests.support.engines import opened_directory
 from tests.support.file_databases import file_databases
 from tests.support.server import Clock, settings_for
 
@@ -29,12 +28,11 @@ async def auth_alone(
         return int(now() * 1000)
 
     driver = SqliteDriver(2)
-    directory = await open_directory(data / "directory.db", driver, load_migrations("directory"))
-    databases = file_databases(data / "users", driver, directory=directory)
-    keys = load_keys(data / "keys", clock_ms(), 900_000)
-    try:
-        yield open_auth(settings_for(data), through(directory), databases, keys, clock_ms)
-    finally:
-        await databases.close()
-        await directory.close()
-        await driver.close()
+    async with opened_directory(data) as directory:
+        databases = file_databases(data / "users", driver, directory=directory)
+        keys = load_keys(data / "keys", clock_ms(), 900_000)
+        try:
+            yield open_auth(settings_for(data), through(directory), databases, keys, clock_ms)
+        finally:
+            await databases.close()
+            await driver.close()

@@ -10,6 +10,7 @@ from typing import Any
 from echolia.app import running
 from echolia.settings import Settings
 from tests.support.asgi import Asker
+from tests.support.engines import ENGINE
 
 START_S = 1_795_000_000.0
 # A test asks more often than any person: what a limit does is tested where the limit is set.
@@ -38,8 +39,9 @@ class Clock:
 
 
 def settings_for(data: Path, **changed: Any) -> Settings:
-    """Settings of a test's server: its own folder, generous limits, what the test changes."""
-    return Settings(**{"data": data, "threads": 2, **GENEROUS, **changed})
+    """Settings of a test's server: its own folder, its engine, generous limits, what the test changes."""
+    usual = {"data": data, "threads": 2, "directory_url": ENGINE.url(data), **GENEROUS}
+    return Settings(**{**usual, **changed})
 
 
 @asynccontextmanager

@@ -26,8 +26,11 @@ from echolia.web.logs import REQUEST_FIELDS, AccessLog
 from tests.journeys.canary.person import writer_of
 from tests.support.accounts import Account, Keys
 from tests.support.asgi import Asker
+from tests.support.engine_fixtures import engine
 from tests.support.server import Clock, served
 from tests.sync.conftest import ACCOUNT, open_log
+
+__all__ = ["engine"]  # each test runs on both engines
 
 # What the migrations themselves need; nothing in it is of an account.
 _NOBODYS = {"schema_migrations", "migration_sweep"}

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from echolia.app import running, whole_folder
+from echolia.app import running
+from echolia.data_folder import whole_folder
 from echolia.storage.engine import Database, Statement
 from echolia.storage.reserve import Reserve
 from echolia.storage.sqlite.driver import SqliteDriver

@@ -12,6 +12,7 @@ from echolia.core.device_log import DeviceLog
 from echolia.core.ids import device_id
 from echolia.storage.engine import Database, Statement
 
+ALWAYS = "1 = 1"
 # True only inside a unit of work that has just appended an entry: its row is there, the length not yet moved.
 APPENDED = (
     "EXISTS (SELECT 1 FROM accounts a JOIN device_log l ON l.account = a.account AND l.n = a.log_length"
@@ -96,8 +97,8 @@ async def insert(
                 "INSERT INTO devices (device, account, sign, added_ms) VALUES (?, ?, ?, ?)",
                 (device.device, log.account, device.sign, now_ms),
             ),
-            _put_recovery(log, "1"),
-            *(_put_box(log.account, box, "1") for box in boxes),
+            _put_recovery(log),
+            *(_put_box(log.account, box) for box in boxes),
             also,
         ]
     )
@@ -105,7 +106,7 @@ async def insert(
 
 async def listed(db: Database) -> list[bytes]:
     """Every account that is not being deleted."""
-    sql = "SELECT account FROM accounts WHERE NOT deleting ORDER BY account"
+    sql = "SELECT account FROM accounts WHERE deleting = 0 ORDER BY account"
     (found,) = await db.batch([Statement(sql)], tx=False)
     return [_bytes(account) for (account,) in found.rows]
 
@@ -116,7 +117,7 @@ async def entries(db: Database, account: bytes, after: int, most: int) -> list[S
         [
             Statement(
                 "SELECT entry, signatures FROM device_log JOIN accounts USING (account)"
-                " WHERE account = ? AND n >= ? AND NOT deleting ORDER BY n LIMIT ?",
+                " WHERE account = ? AND n >= ? AND deleting = 0 ORDER BY n LIMIT ?",
                 (account, after, most),
             )
         ],
@@ -128,7 +129,11 @@ async def entries(db: Database, account: bytes, after: int, most: int) -> list[S
 
 
 def append(
-    log: DeviceLog, signed: SignedEntry, changes: Sequence[Statement], only_if: str = "1", *more: bytes | int
+    log: DeviceLog,
+    signed: SignedEntry,
+    changes: Sequence[Statement],
+    only_if: str = ALWAYS,
+    *more: bytes | int,
 ) -> list[Statement]:
     """The unit of work that appends to `log` and makes the `changes`, all or none.
 
@@ -140,7 +145,7 @@ def append(
         Statement(
             "INSERT INTO device_log (account, n, entry, signatures)"  # noqa: S608
             " SELECT ?1, ?2, ?4, ?5 FROM accounts"
-            f" WHERE account = ?1 AND log_length = ?2 AND log_head = ?3 AND NOT deleting AND {only_if}",
+            f" WHERE account = ?1 AND log_length = ?2 AND log_head = ?3 AND deleting = 0 AND {only_if}",
             (account, log.length, log.head, signed.entry, signatures, *more),
         ),
         *changes,
@@ -184,7 +189,7 @@ def rotation(grown: DeviceLog, boxes: Iterable[KeyBoxRow]) -> list[Statement]:
     return [former, *put, _put_recovery(grown, APPENDED)]
 
 
-def _put_recovery(log: DeviceLog, condition: str) -> Statement:
+def _put_recovery(log: DeviceLog, condition: str = ALWAYS) -> Statement:
     """What the phrase signs in as from now on."""
     recovery = device_id(log.recovery_sign, log.recovery_box)
     return Statement(
@@ -196,21 +201,21 @@ def _put_recovery(log: DeviceLog, condition: str) -> Statement:
 
 async def without_recovery(db: Database) -> list[bytes]:
     """Accounts from before it was kept what their phrase signs in as."""
-    sql = "SELECT account FROM accounts WHERE NOT deleting EXCEPT SELECT account FROM recoveries"
+    sql = "SELECT account FROM accounts WHERE deleting = 0 EXCEPT SELECT account FROM recoveries"
     (found,) = await db.batch([Statement(sql)], tx=False)
     return [_bytes(account) for (account,) in found.rows]
 
 
 async def keep_recovery(db: Database, log: DeviceLog) -> None:
     """Keep what the phrase of this account signs in as."""
-    await db.batch([_put_recovery(log, "1")])
+    await db.batch([_put_recovery(log)])
 
 
 async def recovery(db: Database, recovery: bytes) -> RecoveryKey | None:
     """The account whose phrase signs in by this id, if there is one."""
     sql = (
         "SELECT account, sign FROM recoveries JOIN accounts USING (account)"
-        " WHERE recovery = ? AND NOT deleting"
+        " WHERE recovery = ? AND deleting = 0"
     )
     (found,) = await db.batch([Statement(sql, (recovery,))], tx=False)
     return RecoveryKey(*_typed(found.rows)[0]) if found.rows else None
@@ -241,7 +246,7 @@ def revoke_device(account: bytes, device: bytes, now_ms: int) -> list[Statement]
     ]
 
 
-def _put_box(account: bytes, box: KeyBoxRow, condition: str) -> Statement:
+def _put_box(account: bytes, box: KeyBoxRow, condition: str = ALWAYS) -> Statement:
     """One key box; the first of a recipient and generation stays."""
     return Statement(
         "INSERT INTO key_boxes (account, recipient, generation, box, signature, signer)"
@@ -256,7 +261,7 @@ async def key_boxes(db: Database, account: bytes, recipient: bytes | None) -> li
         [
             Statement(
                 "SELECT recipient, generation, box, signature, signer FROM key_boxes"
-                " WHERE account = ?1 AND (?2 IS NULL OR recipient = ?2) ORDER BY generation, recipient",
+                " WHERE account = ?1 AND (recipient = ?2 OR ?2 IS NULL) ORDER BY generation, recipient",
                 (account, recipient),
             )
         ],
@@ -292,7 +297,7 @@ async def begin_deletion(db: Database, account: bytes, now_ms: int) -> None:
 
 async def deletions(db: Database) -> list[bytes]:
     """Accounts whose deletion has begun."""
-    (found,) = await db.batch([Statement("SELECT account FROM accounts WHERE deleting")], tx=False)
+    (found,) = await db.batch([Statement("SELECT account FROM accounts WHERE deleting = 1")], tx=False)
     return [_bytes(account) for (account,) in found.rows]
 
 

@@ -16,7 +16,8 @@ MOST_TOKENS: Final = 20_000
 _ACCOUNT: Final = "SELECT created_ms, log_length, log_head, deleting FROM accounts WHERE account = ?"
 _TOMBSTONES: Final = "SELECT count(*) FROM tombstones WHERE hash = ?"
 _LOG: Final = """
-SELECT count(*), total(length(entry)), total(length(signatures)) FROM device_log WHERE account = ?
+SELECT count(*), coalesce(sum(length(entry)), 0), coalesce(sum(length(signatures)), 0)
+FROM device_log WHERE account = ?
 """
 _DEVICES: Final = (
     "SELECT device, sign, revoked_ms, added_ms FROM devices WHERE account = ?"  # noqa: S608
@@ -24,7 +25,7 @@ _DEVICES: Final = (
 )
 _RECOVERY: Final = "SELECT recovery, sign FROM recoveries WHERE account = ?"
 _BOXES: Final = (
-    "SELECT recipient, count(*), max(generation), total(length(box)), total(length(signature))"  # noqa: S608
+    "SELECT recipient, count(*), max(generation), sum(length(box)), sum(length(signature))"  # noqa: S608
     f" FROM key_boxes WHERE account = ? GROUP BY recipient LIMIT {MOST_LISTED}"
 )
 _SIGNERS: Final = (
@@ -32,18 +33,18 @@ _SIGNERS: Final = (
 )
 # No index leads from a device to its challenges, so all that there are have to be looked at.
 _CHALLENGES: Final = f"""
-SELECT count(*), total(own), max(CASE WHEN own THEN expires_ms END) FROM (
+SELECT count(*), count(CASE WHEN own THEN 1 END), max(CASE WHEN own THEN expires_ms END) FROM (
     SELECT device IN (SELECT device FROM devices WHERE account = ?) AS own, expires_ms
     FROM challenges LIMIT {MOST_CHALLENGES + 1}
-)"""  # noqa: S608
+) AS looked_at"""  # noqa: S608
 _TOKENS: Final = f"""
 SELECT device, count(*), count(used_ms), count(DISTINCT family), max(expires_ms), max(used_ms) FROM (
     SELECT device, used_ms, family, expires_ms FROM refresh_tokens WHERE account = ? LIMIT {MOST_TOKENS}
-) GROUP BY device
+) AS looked_at GROUP BY device
 """  # noqa: S608
 _MAILBOX: Final = "SELECT mailbox, expires_ms, wrong_tokens, confirmed FROM mailboxes WHERE account = ?"
 _MESSAGES: Final = """
-SELECT side, count(*), total(length(message)) FROM mailbox_messages JOIN mailboxes USING (mailbox)
+SELECT side, count(*), sum(length(message)) FROM mailbox_messages JOIN mailboxes USING (mailbox)
 WHERE account = ? GROUP BY side
 """
 

@@ -22,7 +22,7 @@ async def open_mailbox(
             Statement("DELETE FROM mailboxes WHERE account = ?", (account,)),
             Statement(
                 "INSERT INTO mailboxes (mailbox, account, token_hash, expires_ms)"
-                " SELECT ?1, ?2, ?3, ?4 FROM accounts WHERE account = ?2 AND NOT deleting",
+                " SELECT ?1, ?2, ?3, ?4 FROM accounts WHERE account = ?2 AND deleting = 0",
                 (mailbox, account, token_hash, expires_ms),
             ),
         ]
@@ -64,7 +64,7 @@ async def put_message(db: Database, mailbox: bytes, side: str, n: int, message: 
         [
             Statement(
                 "INSERT INTO mailbox_messages (mailbox, side, n, message) SELECT ?1, ?2, ?3, ?4"
-                " FROM mailboxes WHERE mailbox = ?1 AND expires_ms > ?5 AND NOT confirmed"
+                " FROM mailboxes WHERE mailbox = ?1 AND expires_ms > ?5 AND confirmed = 0"
                 " ON CONFLICT DO NOTHING",
                 (mailbox, side, n, message, now_ms),
             ),
@@ -125,7 +125,7 @@ async def confirm(
     ]
     still_open = (
         "EXISTS (SELECT 1 FROM mailboxes m WHERE m.mailbox = ?6 AND m.account = ?1 AND m.expires_ms > ?7"
-        " AND NOT m.confirmed)"
+        " AND m.confirmed = 0)"
     )
     results = await db.batch(accounts.append(log, signed, changes, still_open, mailbox, now_ms))
     return results[-1].changed == 1

@@ -43,7 +43,7 @@ async def spend_challenge(db: Database, challenge: bytes, now_ms: int) -> SpentC
             Statement(
                 "SELECT d.account, d.sign, d.revoked_ms IS NOT NULL FROM challenges c"
                 " JOIN devices d USING (device) JOIN accounts a USING (account)"
-                " WHERE c.challenge = ? AND NOT a.deleting",
+                " WHERE c.challenge = ? AND a.deleting = 0",
                 (challenge,),
             ),
             Statement(
@@ -69,7 +69,7 @@ def insert_token(
     return Statement(
         "INSERT INTO refresh_tokens (hash, family, account, device, expires_ms)"
         " SELECT ?1, ?2, ?3, ?4, ?5 FROM devices d JOIN accounts a USING (account)"
-        " WHERE d.device = ?4 AND a.account = ?3 AND d.revoked_ms IS NULL AND NOT a.deleting",
+        " WHERE d.device = ?4 AND a.account = ?3 AND d.revoked_ms IS NULL AND a.deleting = 0",
         (token_hash, family, account, device, expires_ms),
     )
 
@@ -91,7 +91,7 @@ async def renew_token(db: Database, old: bytes, new: bytes, now_ms: int, expires
             Statement(
                 "INSERT INTO refresh_tokens (hash, family, account, device, expires_ms)"
                 " SELECT ?1, family, account, device, ?2 FROM refresh_tokens JOIN accounts USING (account)"
-                " WHERE hash = ?3 AND used_ms IS NULL AND expires_ms > ?4 AND NOT deleting",
+                " WHERE hash = ?3 AND used_ms IS NULL AND expires_ms > ?4 AND deleting = 0",
                 (new, expires_ms, old, now_ms),
             ),
             Statement(

@@ -29,10 +29,10 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "directory.live_notices.told_ms": ("when the last one was told", _NOTICE),
 }
 _TICKETS: Final = """
-SELECT count(*), group_concat(DISTINCT hex(device)), max(token_expires_s), max(token_issued_ms),
-    max(expires_ms)
+SELECT count(*), max(token_expires_s), max(token_issued_ms), max(expires_ms)
 FROM live_tickets WHERE account = ?
 """
+_DEVICES: Final = "SELECT DISTINCT device FROM live_tickets WHERE account = ? ORDER BY device"
 _NOTICES: Final = "SELECT count(*), max(seq), max(told_ms) FROM live_notices WHERE account = ?"
 
 
@@ -44,16 +44,16 @@ class LiveLedger:
 
     async def facts(self, account: bytes) -> list[Fact]:
         """See `Keeper.facts`."""
-        tickets, notices = await self.db.batch(
-            [Statement(sql, (account,)) for sql in (_TICKETS, _NOTICES)], tx=False
+        tickets, devices, notices = await self.db.batch(
+            [Statement(sql, (account,)) for sql in (_TICKETS, _DEVICES, _NOTICES)], tx=False
         )
-        (count, devices, token_expires_s, token_issued_ms, expires_ms) = tickets.rows[0]
+        (count, token_expires_s, token_issued_ms, expires_ms) = tickets.rows[0]
         (told, seq, told_ms) = notices.rows[0]
         whose = b64(account)
         values = {
             "hash": count,
             "account": whose,
-            "device": [b64(bytes.fromhex(device)) for device in str(devices or "").split(",") if device],
+            "device": [b64(device) for (device,) in devices.rows if isinstance(device, bytes)],
             "token_expires_s": {"at_ms": int(token_expires_s or 0) * 1000},
             "token_issued_ms": {"at_ms": token_issued_ms or 0},
             "expires_ms": {"at_ms": expires_ms or 0},

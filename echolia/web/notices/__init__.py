@@ -1,1 +1,1 @@
-"""What server processes tell each other about live streams: a port and its three adapters."""
+"""What server processes tell each other about live streams: a port and its four adapters."""

@@ -13,18 +13,26 @@ from echolia.web.notices.sealing import Seal, load_key
 
 
 def chosen(settings: Settings, directory: Database, clock_ms: Callable[[], int]) -> Notices:
-    """The adapter that `Settings.live` names; `auto` is Redis where there is an address of one.
+    """The adapter that `Settings.live` names; `auto` is Redis where there is an address of one, or else the
+    PostgreSQL of the directory.
 
     Raises: `settings_invalid`.
     """
     way = settings.live
     if way == "auto":
-        way = "redis" if settings.redis_url else "memory"
+        way = "redis" if settings.redis_url else "postgres" if settings.directory_url else "memory"
     match way:
         case "redis":
             from echolia.web.notices.redis_channel import RedisNotices  # noqa: PLC0415  # who has one pays
 
             return RedisNotices(settings.redis_url, Seal(load_key(settings.data / "notices.key")))
+        case "postgres":
+            from echolia.storage.postgres.channel import Channel  # noqa: PLC0415  # likewise
+            from echolia.storage.postgres.connections import Address  # noqa: PLC0415
+            from echolia.web.notices.postgres import CHANNEL, PostgresNotices  # noqa: PLC0415
+
+            address = Address(settings.directory_url, settings.directory_seconds)
+            return PostgresNotices(Channel(address, CHANNEL, directory))
         case "database":
             return DatabaseNotices(directory, clock_ms)
         case _:

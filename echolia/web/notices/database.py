@@ -16,22 +16,26 @@ POLL_S: Final = 0.25
 KEPT_MS: Final = 60_000
 PAGE: Final = 1_000
 
-# Changes whenever another connection commits: one look at the file's header, whatever is in the tables.
-_VERSION: Final = Statement("PRAGMA data_version")
-_NEWEST: Final = Statement("SELECT seq FROM sqlite_sequence WHERE name = 'live_notices'")
+_NEWEST: Final = Statement("SELECT coalesce(max(id), 0) FROM live_notices")
 _AFTER: Final = (
     "SELECT id, sender, account, device, epoch, seq FROM live_notices WHERE id > ? ORDER BY id LIMIT ?"
 )
 _INSERT: Final = (
     "INSERT INTO live_notices (sender, account, device, epoch, seq, told_ms) VALUES (?, ?, ?, ?, ?, ?)"
 )
-_PRUNE: Final = "DELETE FROM live_notices WHERE told_ms < ?"
+# The newest stays, so that the ids go on from it and a gap is noticed; but it says nothing any more.
+_REMOVE: Final = "DELETE FROM live_notices WHERE told_ms < ? AND id < (SELECT max(id) FROM live_notices)"
+_EMPTY: Final = (
+    "UPDATE live_notices SET account = NULL, device = NULL, epoch = NULL, seq = NULL"
+    " WHERE told_ms < ? AND account IS NOT NULL"
+)
 
 
 class DatabaseNotices:
     """Between processes whose connections `db` lead to one directory; `clock_ms` is the machine's time.
 
-    Ids have no gaps, so that one which is not there was removed unread: by a process that slept too long.
+    Ids go up one by one, so that one which is not there was removed unread, by a process that slept too long,
+    or is still being written.
     """
 
     def __init__(self, db: Database, clock_ms: Callable[[], int], poll_s: float = POLL_S) -> None:
@@ -45,35 +49,31 @@ class DatabaseNotices:
         return carried(self, hear)
 
     async def deliver(self, notices: Sequence[Notice]) -> None:
-        """See `Medium.deliver`: one unit of work, which also removes what is old."""
+        """See `Medium.deliver`: one unit of work, which afterwards removes what is old."""
         now_ms = self._clock_ms()
         rows = [Statement(_INSERT, (self._self, *_columns(notice), now_ms)) for notice in notices]
-        await self._batch([Statement(_PRUNE, (now_ms - KEPT_MS,)), *rows], tx=True)
+        await self._batch([*rows, *_prune(now_ms)], tx=True)
 
     async def listen(self, hear: Hear) -> None:
         """See `Medium.listen`."""
-        version, newest = await self._batch([_VERSION, _NEWEST])
-        seen, last, pruned_ms = version[0], newest[0][0] if newest else 0, self._clock_ms()
+        [newest] = await self._batch([_NEWEST])
+        last, pruned_ms = newest[0][0], self._clock_ms()
         hear(MISSED)
         while True:
             await asyncio.sleep(self._poll_s)
-            [version] = await self._batch([_VERSION])
-            if version[0] != seen:
-                seen = version[0]
-                last = await self._read(last, hear)
+            last = await self._read(last, hear)
             if self._clock_ms() - pruned_ms > KEPT_MS:
                 pruned_ms = self._clock_ms()
-                await self._batch([Statement(_PRUNE, (pruned_ms - KEPT_MS,))])
+                await self._batch(_prune(pruned_ms), tx=True)
 
     async def _read(self, last: int, hear: Hear) -> int:
         """Hear what was told after the notice `last`; gives the last one's id."""
         while True:
-            newest, rows = await self._batch([_NEWEST, Statement(_AFTER, (last, PAGE))])
-            first = rows[0][0] if rows else newest[0][0] + 1 if newest else last + 1
-            if first > last + 1:
-                hear(MISSED)
-                last = first - 1
-            for last, sender, *columns in rows:  # noqa: B007
+            [rows] = await self._batch([Statement(_AFTER, (last, PAGE))])
+            for number, sender, *columns in rows:
+                if number > last + 1:
+                    hear(MISSED)
+                last = number
                 if sender != self._self:
                     hear(_notice(*columns))
             if len(rows) < PAGE:
@@ -88,6 +88,10 @@ class DatabaseNotices:
 
     async def close(self) -> None:
         """See `Medium.close`: the directory is not ours."""
+
+
+def _prune(now_ms: int) -> list[Statement]:
+    return [Statement(sql, (now_ms - KEPT_MS,)) for sql in (_REMOVE, _EMPTY)]
 
 
 def _columns(notice: Notice) -> tuple[bytes | None, bytes | None, int | None, int | None]:

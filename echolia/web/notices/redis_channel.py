@@ -14,8 +14,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from echolia.web.notices.carrier import Away, carried
+from echolia.web.notices.form import SENDER_BYTES, Told
 from echolia.web.notices.port import MISSED, Hear, Notice, Tell
-from echolia.web.notices.sealing import SENDER_BYTES, Seal, Told
+from echolia.web.notices.sealing import Seal
 
 ANSWER_S: Final = 5.0
 # After so long without a word Redis is asked whether it is there, and has as long again to say so.

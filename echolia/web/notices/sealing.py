@@ -7,26 +7,15 @@ import secrets
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
 
 from nacl.exceptions import CryptoError
 from nacl.secret import SecretBox
 
 from echolia.core.errors import EcholiaError
-from echolia.web.notices.port import MISSED, Ended, HeadMoved, Missed, Notice
+from echolia.web.notices.form import Told, pack, unpack
 
 KEY_BYTES: Final = SecretBox.KEY_SIZE
-SENDER_BYTES: Final = 8
-_FORM: Final = Struct(">8sB16s16sQQ")
-_HEAD, _DEVICE, _ACCOUNT, _MISSED = range(4)
-
-
-class Told(NamedTuple):
-    """A notice, and the process that told it."""
-
-    sender: bytes
-    notice: Notice
 
 
 class Seal:
@@ -39,28 +28,15 @@ class Seal:
 
     def close(self, told: Told) -> bytes:
         """The sealed bytes."""
-        match told.notice:
-            case HeadMoved(account, epoch, seq):
-                fields: tuple[int, bytes, bytes, int, int] = (_HEAD, account, b"", epoch, seq)
-            case Ended(account, None):
-                fields = (_ACCOUNT, account, b"", 0, 0)
-            case Ended(account, device):
-                fields = (_DEVICE, account, device or b"", 0, 0)
-            case Missed():
-                fields = (_MISSED, b"", b"", 0, 0)
-        return bytes(self._box.encrypt(_FORM.pack(told.sender, *fields)))
+        return bytes(self._box.encrypt(pack(told)))
 
     def open(self, sealed: bytes) -> Told | None:
         """What was told; None for bytes that were not sealed under this key."""
         try:
-            sender, kind, account, device, epoch, seq = _FORM.unpack(self._box.decrypt(sealed))
+            packed = self._box.decrypt(sealed)
         except (CryptoError, ValueError):
             return None
-        if kind == _HEAD:
-            return Told(sender, HeadMoved(account, epoch, seq))
-        if kind == _MISSED:
-            return Told(sender, MISSED)
-        return Told(sender, Ended(account, device if kind == _DEVICE else None))
+        return unpack(packed)
 
 
 def load_key(path: Path) -> bytes:

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from echolia.storage.directory import open_directory
 from echolia.storage.engine import Statement
-from echolia.storage.migrate import load_migrations
-from echolia.storage.sqlite.driver import SqliteDriver
+from echolia.storage.postgres.channel import Channel
+from echolia.storage.postgres.connections import Address
 from echolia.web.notices.database import DatabaseNotices
 from echolia.web.notices.port import Ended, HeadMoved, Notices, Tell
+from echolia.web.notices.postgres import CHANNEL, PostgresNotices
 from echolia.web.notices.redis_channel import RedisNotices
 from echolia.web.notices.sealing import Seal, load_key
 from tests.contracts.notices import Ear
 from tests.support.accounts import Account, Keys
 from tests.support.asgi import Asker
+from tests.support.engines import ENGINE, opened_directory
 from tests.support.redis import Redis
 from tests.support.server import START_S, served
 from tests.sync.live.test_streams import head, push
@@ -47,14 +48,23 @@ async def by_redis(data: Path, url: str, stack: AsyncExitStack) -> Notices:
 async def by_database(data: Path, url: str, stack: AsyncExitStack) -> Notices:
     """The other process's way."""
     del url
-    driver = SqliteDriver(1)
-    stack.push_async_callback(driver.close)
-    directory = await open_directory(data / "directory.db", driver, load_migrations("directory"))
-    stack.push_async_callback(directory.close)
+    directory = await stack.enter_async_context(opened_directory(data))
     return DatabaseNotices(directory, lambda: int(START_S * 1000), poll_s=0.005)
 
 
-@pytest.fixture(params=["database", pytest.param("redis", marks=pytest.mark.service)])
+async def by_postgres(data: Path, url: str, stack: AsyncExitStack) -> Notices:
+    """The other process's way."""
+    del url
+    directory = await stack.enter_async_context(opened_directory(data))
+    return PostgresNotices(Channel(Address(ENGINE.url(data)), CHANNEL, directory))
+
+
+WAYS = {"redis": by_redis, "database": by_database, "postgres": by_postgres}
+
+
+@pytest.fixture(
+    params=["database", *(pytest.param(name, marks=pytest.mark.service) for name in ("redis", "postgres"))]
+)
 async def two(
     request: pytest.FixtureRequest, tmp_path: Path, service_binary: Callable[[str, str], str]
 ) -> AsyncIterator[Two]:
@@ -62,6 +72,8 @@ async def two(
     data, ear, anna = tmp_path / "data", Ear(), Account()
     async with AsyncExitStack() as stack:
         url = ""
+        if request.param == "postgres":
+            stack.enter_context(ENGINE.on(request.getfixturevalue("postgres")))
         if request.param == "redis":
             redis = Redis(service_binary, tmp_path)
             redis.start()
@@ -69,7 +81,7 @@ async def two(
             url = redis.url
         ask = await stack.enter_async_context(served(data, live=request.param, redis_url=url))
         ask.token = (await anna.register(ask))["access"]
-        notices = await (by_redis if url else by_database)(data, url, stack)
+        notices = await WAYS[request.param](data, url, stack)
         tell = await stack.enter_async_context(notices.joined(ear))
         await ear.until(lambda: ear.missed > 0)
         yield Two(ask, anna, data, ear, tell)
@@ -111,9 +123,6 @@ async def test_a_revocation_there_ends_and_refuses_here(two: Two) -> None:
 
 async def revoked_elsewhere(data: Path) -> None:
     """What another process leaves in the directory."""
-    driver = SqliteDriver(1)
-    directory = await open_directory(data / "directory.db", driver, load_migrations("directory"))
-    update = "UPDATE devices SET revoked_ms = ? WHERE device = ?"
-    await directory.batch([Statement(update, (int(START_S * 1000), PHONE.id))])
-    await directory.close()
-    await driver.close()
+    async with opened_directory(data) as directory:
+        update = "UPDATE devices SET revoked_ms = ? WHERE device = ?"
+        await directory.batch([Statement(update, (int(START_S * 1000), PHONE.id))])

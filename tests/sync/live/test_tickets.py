@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from echolia.core.ids import b64, unb64
-from echolia.storage.directory import open_directory
 from echolia.storage.engine import Statement
-from echolia.storage.migrate import load_migrations
-from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.sync.live.tickets import Tickets
 from tests.support.accounts import Account, Keys
 from tests.support.asgi import Answer, Asker
+from tests.support.engine_fixtures import engine
+from tests.support.engines import ENGINE, opened_directory
 from tests.support.server import Clock, served
+
+__all__ = ["engine"]  # each test runs on both engines
 
 PHONE = Keys("anna's phone")
 
@@ -99,7 +100,7 @@ async def test_only_its_hash_is_kept_and_that_not_for_long(tmp_path: Path, clock
     async with served(data, clock) as ask:
         ask.token = (await account.register(ask))["access"]
         text = await ticket(ask)
-        kept = b"".join(path.read_bytes() for path in data.rglob("directory.db*"))
+        kept = b"".join(path.read_bytes() for path in data.rglob("directory.db*")) + ENGINE.kept(data)
         assert sha256(b"echolia/1/ticket" + unb64(text)).digest() in kept
         assert unb64(text) not in kept
         assert text.encode() not in kept
@@ -112,23 +113,12 @@ async def test_those_that_nobody_used_are_swept(tmp_path: Path, clock: Clock) ->
         await ticket(ask)
         clock.pass_s(15)
         await ticket(ask)
-    with sqlite3.connect(data / "directory.db") as directory:
-        [expiries] = directory.execute("SELECT count(*), min(expires_ms), max(expires_ms) FROM live_tickets")
-    directory.close()
-    assert expiries[0] == 2
-    assert await swept(data, expiries[1] - 1) == 2
-    assert await swept(data, expiries[1]) == 1
-    assert await swept(data, expiries[2]) == 0
-
-
-async def swept(data: Path, now_ms: int) -> int:
-    """How many tickets a sweep at that time leaves."""
-    driver = SqliteDriver(1)
-    db = await open_directory(data / "directory.db", driver, load_migrations("directory"))
-    await Tickets(db, None, lambda: now_ms).sweep()  # type: ignore[arg-type]  # nobody is admitted
-    [left] = await db.batch([Statement("SELECT count(*) FROM live_tickets")])
-    await db.close()
-    await driver.close()
-    count = left.rows[0][0]
-    assert isinstance(count, int)
-    return count
+    nobody: Any = None  # is admitted
+    async with opened_directory(data) as db:
+        [found] = await db.batch([Statement("SELECT expires_ms FROM live_tickets ORDER BY expires_ms")])
+        first, second = (int(str(expires_ms)) for (expires_ms,) in found.rows)
+        for now_ms, left in ((first - 1, 2), (first, 1), (second, 0)):
+            clock.now_s = now_ms / 1000
+            await Tickets(db, nobody, lambda: round(clock.now_s * 1000)).sweep()
+            [found] = await db.batch([Statement("SELECT count(*) FROM live_tickets")])
+            assert found.rows == [(left,)]

@@ -13,6 +13,7 @@ from echolia.web.notices.choice import chosen
 from tests.support.server import settings_for
 
 URL = "redis://127.0.0.1:1/0"
+POSTGRES = "postgresql://echolia:password@127.0.0.1:1/echolia"
 NO_DATABASE: Any = None
 
 
@@ -26,6 +27,10 @@ NO_DATABASE: Any = None
         ({"live": "redis", "redis_url": URL}, "RedisNotices"),
         ({"live": "memory", "redis_url": URL}, "MemoryNotices"),
         ({"live": "database"}, "DatabaseNotices"),
+        ({"directory_url": POSTGRES}, "PostgresNotices"),
+        ({"directory_url": POSTGRES, "redis_url": URL}, "RedisNotices"),
+        ({"directory_url": POSTGRES, "redis_url": URL, "live": "postgres"}, "PostgresNotices"),
+        ({"directory_url": POSTGRES, "live": "database"}, "DatabaseNotices"),
     ],
 )
 async def test_the_way_that_is_chosen(tmp_path: Path, settings: dict[str, str], name: str) -> None:
@@ -34,12 +39,18 @@ async def test_the_way_that_is_chosen(tmp_path: Path, settings: dict[str, str], 
     assert (tmp_path / "notices.key").exists() == (name == "RedisNotices")
 
 
-@pytest.mark.parametrize("settings", [{"live": "redis"}, {"live": "mail"}, {"redis_url": "http://x"}])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"live": "redis"}, {"live": "postgres"}, {"live": "mail"}),
+        *({"redis_url": "http://x"}, {"directory_url": "http://x"}),
+    ],
+)
 def test_what_cannot_be_chosen(settings: dict[str, str]) -> None:
     with pytest.raises(EcholiaError, match="settings_invalid") as caught:
         Settings(**settings)
     assert "http" not in str(caught.value)
 
 
-def test_the_address_of_redis_may_hold_a_password_and_is_not_shown() -> None:
-    assert "password" not in repr(Settings(redis_url="redis://:password@127.0.0.1"))
+def test_an_address_may_hold_a_password_and_is_not_shown() -> None:
+    assert "password" not in repr(Settings(redis_url="redis://:password@127.0.0.1", directory_url=POSTGRES))

@@ -12,9 +12,10 @@ import pytest
 import redis.asyncio
 import structlog
 
+from echolia.web.notices.form import Told
 from echolia.web.notices.port import Ended, HeadMoved, Notice
 from echolia.web.notices.redis_channel import RedisNotices
-from echolia.web.notices.sealing import KEY_BYTES, Seal, Told
+from echolia.web.notices.sealing import KEY_BYTES, Seal
 from tests.contracts.notices import ANNA, BEN, PHONE, Ear, RedisMedium, process, until
 
 pytestmark = pytest.mark.service

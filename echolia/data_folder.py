@@ -1,0 +1,91 @@
+"""A data folder, opened: its lock, the room for a full disk, the directory, the accounts' databases."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import structlog
+
+from echolia.settings import Settings
+from echolia.storage.budget import files_allowed, open_at_once
+from echolia.storage.databases import UserDatabases
+from echolia.storage.directory import FILE, open_directory
+from echolia.storage.engine import Database, FileDriver
+from echolia.storage.file_homes import Homes, files_alone
+from echolia.storage.migrate import load_migrations
+from echolia.storage.operating.opening import opened
+from echolia.storage.operating.service import Operator
+from echolia.storage.owner_lock import OwnerLock
+from echolia.storage.registry import DirectoryRegistry
+from echolia.storage.reserve import Reserve, SparedDatabase
+from echolia.sync import epochs
+from echolia.web.context import Dice
+
+
+@asynccontextmanager
+async def whole_folder(
+    settings: Settings, driver: FileDriver, reserve: Reserve, homes: Homes = files_alone
+) -> AsyncIterator[Database]:
+    """The directory, while this process owns the data folder, or those that it starts do.
+
+    What a crash left among the accounts' databases is finished first, the room for a full disk taken up.
+    """
+    lock = OwnerLock(settings.data)
+    try:
+        reserve.hold()
+        directory = await _directory(settings, driver, reserve)
+        try:
+            databases = open_databases(settings, driver, directory, reserve, homes)
+            swept = await operator_of(settings, databases, directory, driver).sweep()
+            structlog.get_logger().info("swept", files=swept)
+            yield directory
+        finally:
+            await directory.close()
+    finally:
+        lock.release()
+
+
+async def _directory(settings: Settings, driver: FileDriver, reserve: Reserve) -> Database:
+    if settings.directory_url:
+        from echolia.storage.postgres.connections import Address  # noqa: PLC0415  # who has one pays
+        from echolia.storage.postgres.directory import open_elsewhere  # noqa: PLC0415
+
+        # On another disk, which the reserve is no room of.
+        address = Address(settings.directory_url, settings.directory_seconds)
+        return await open_elsewhere(settings.data, address, settings.directory_connections)
+    path, migrations = settings.data / FILE, load_migrations("directory")
+    directory = await reserve.spared(lambda: open_directory(path, driver, migrations))
+    return SparedDatabase(directory, reserve)
+
+
+def open_databases(
+    settings: Settings,
+    driver: FileDriver,
+    directory: Database,
+    reserve: Reserve,
+    homes: Homes,
+    fence: Callable[[bytes], int | None] = lambda _: None,
+) -> UserDatabases:
+    """The accounts' databases of a data folder."""
+    migrations = load_migrations("user")
+    places, registry = homes(settings.data, driver, migrations), DirectoryRegistry(directory)
+    most = open_at_once(settings.open_databases, settings.open_memory_bytes, files_allowed())
+    return UserDatabases(places, registry, migrations, most, reserve, fence=fence)
+
+
+def operator_of(
+    settings: Settings,
+    databases: UserDatabases,
+    directory: Database,
+    driver: FileDriver,
+    clock_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    dice: Dice = secrets.token_bytes,
+) -> Operator:
+    """What whoever runs the server can do with them; a deleted account's snapshots go with its database."""
+    registry = DirectoryRegistry(directory)
+    return opened(
+        settings.data, databases, registry, directory, driver, clock_ms, epochs.begin_anew(dice), dice
+    )

@@ -1,0 +1,1 @@
+"""The directory on PostgreSQL, the second engine of the same store code."""
