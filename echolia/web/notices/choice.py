@@ -14,13 +14,14 @@ from echolia.web.notices.sealing import Seal, load_key
 
 def chosen(settings: Settings, directory: Database, clock_ms: Callable[[], int]) -> Notices:
     """The adapter that `Settings.live` names; `auto` is Redis where there is an address of one, or else the
-    PostgreSQL of the directory.
+    PostgreSQL of the directory, or else its table where there are several workers.
 
     Raises: `settings_invalid`.
     """
     way = settings.live
     if way == "auto":
-        way = "redis" if settings.redis_url else "postgres" if settings.directory_url else "memory"
+        alone = "memory" if settings.workers == 1 else "database"
+        way = "redis" if settings.redis_url else "postgres" if settings.directory_url else alone
     match way:
         case "redis":
             from echolia.web.notices.redis_channel import RedisNotices  # noqa: PLC0415  # who has one pays

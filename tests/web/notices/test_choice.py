@@ -27,13 +27,16 @@ NO_DATABASE: Any = None
         ({"live": "redis", "redis_url": URL}, "RedisNotices"),
         ({"live": "memory", "redis_url": URL}, "MemoryNotices"),
         ({"live": "database"}, "DatabaseNotices"),
+        ({"workers": 2}, "DatabaseNotices"),
+        ({"workers": 2, "redis_url": URL}, "RedisNotices"),
+        ({"workers": 2, "live": "memory"}, "MemoryNotices"),
         ({"directory_url": POSTGRES}, "PostgresNotices"),
         ({"directory_url": POSTGRES, "redis_url": URL}, "RedisNotices"),
         ({"directory_url": POSTGRES, "redis_url": URL, "live": "postgres"}, "PostgresNotices"),
         ({"directory_url": POSTGRES, "live": "database"}, "DatabaseNotices"),
     ],
 )
-async def test_the_way_that_is_chosen(tmp_path: Path, settings: dict[str, str], name: str) -> None:
+async def test_the_way_that_is_chosen(tmp_path: Path, settings: dict[str, Any], name: str) -> None:
     notices = chosen(settings_for(tmp_path, **settings), NO_DATABASE, lambda: 0)
     assert type(notices).__name__ == name
     assert (tmp_path / "notices.key").exists() == (name == "RedisNotices")
