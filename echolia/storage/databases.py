@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -315,8 +315,7 @@ class UserDatabases:
     async def _delete(self, account: bytes) -> None:
         if (work := self._works.get(account)) is not None:
             work.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait({work})
+            await asyncio.wait({work})
         try:
             await self._opens.refuse(account)
             for forget in self._forgetting:

@@ -122,14 +122,20 @@ class OpenDatabases:
     """Opens each account's database with `opener` when it is leased and keeps at most `max_open` of them.
 
     Where more are leased at once than that, more are open. On a full disk they share the `reserve`.
+    A lease of a paused one waits `pause_s` seconds.
     """
 
     def __init__(
-        self, opener: Callable[[bytes], Awaitable[Database]], max_open: int, reserve: Reserve
+        self,
+        opener: Callable[[bytes], Awaitable[Database]],
+        max_open: int,
+        reserve: Reserve,
+        pause_s: float = PAUSE_S,
     ) -> None:
         self._opener = opener
         self._reserve = reserve
         self._max_open = max_open
+        self._pause_s = pause_s
         self._slots: dict[bytes, _Slot] = {}
         self._idle: LRUCache[bytes, _Slot] = LRUCache(math.inf)
         self._closers: set[asyncio.Task[None]] = set()
@@ -237,7 +243,7 @@ class OpenDatabases:
             if account in self._refused:
                 raise DatabaseMissing
             if (paused := self._paused.get(account)) is not None:
-                await _ended(paused)
+                await self._ended(paused)
                 continue
             slot = self._slots.get(account) or self._start_opening(account, passing)
             if not slot.closing:
@@ -253,6 +259,13 @@ class OpenDatabases:
             self.give_back(slot)
             raise
         return slot
+
+    async def _ended(self, paused: asyncio.Event) -> None:
+        try:
+            async with asyncio.timeout(self._pause_s):
+                await paused.wait()
+        except TimeoutError:
+            raise DatabaseBusy("paused") from None
 
     def _settle(self, slot: _Slot) -> None:
         """Keep open for who came what was open for passers-by alone."""
@@ -332,14 +345,6 @@ class OpenDatabases:
             slot.open.memory.clear()
             self._slots.pop(slot.account, None)
             slot.ended.set()
-
-
-async def _ended(paused: asyncio.Event) -> None:
-    try:
-        async with asyncio.timeout(PAUSE_S):
-            await paused.wait()
-    except TimeoutError:
-        raise DatabaseBusy("paused") from None
 
 
 def _notice(opening: asyncio.Task[OpenDatabase]) -> None:

@@ -44,7 +44,7 @@ async def served(data: Path, clock: Clock, kind: str) -> AsyncIterator[Asker]:
 
     def homes(data: Path, driver: FileDriver, migrations: Sequence[Migration]) -> Mapping[str, Provisioner]:
         assert isinstance(driver, SqliteDriver)
-        other = PLACES[kind](data, driver, migrations)
+        other = PLACES[kind].make(data, driver, migrations)
         return {**files_alone(data, driver, migrations), OTHER: other}
 
     async with running(settings_for(data), clock, homes=homes) as gate:
@@ -96,32 +96,38 @@ async def behind_the_switch(process: Process, account: bytes) -> None:
 @pytest.mark.parametrize("end", [before_the_switch, behind_the_switch])
 @pytest.mark.parametrize("kind", list(PLACES))
 async def test_nothing_is_left_of_a_deleted_account(tmp_path: Path, kind: str, end: End_) -> None:
-    alive, data, clock = tmp_path / "alive", tmp_path / "data", Clock()
+    data, clock, image = tmp_path / "data", Clock(), tmp_path / "image"
     anna, phone, ben = Account("anna"), Keys("anna's phone"), Account("ben")
-    async with served(alive, clock, kind) as ask:
+    async with served(data, clock, kind) as ask:
         body = await lived(ask, anna, phone, ANNAS)
         await lived(ask, ben, Keys("ben's phone"), BENS)
-    async with two_places(alive, kind) as process:
+    async with two_places(data, kind) as process:
         for _ in range(2):
             [_ async for _ in process.operator.snapshot(anna.id.hex())]
         key = await data_key(process.directory, anna.id)
-        sealed = [path.read_bytes()[100:132] for path in alive.rglob("*.sealed")]
+        sealed = [path.read_bytes()[100:132] for path in data.rglob("*.sealed")]
         await end(process, anna.id)
         # What a crash leaves on the disk: with the logs, as nobody has closed anything.
-        shutil.copytree(alive, data)
+        shutil.copytree(data, image)
+    shutil.rmtree(data)
+    image.rename(data)
+
+    def left(wanted: bytes) -> list[str]:
+        return [*on_disk(data, wanted), *on_disk(PLACES[kind].disk(data), wanted)]
+
     wanted = [anna.id, anna.first.id, phone.id, anna.first.sign, ANNAS, body, key or b"", *sealed]
     assert len(sealed) == 2
-    assert all(on_disk(data, each) for each in wanted)
-    assert on_disk(data / "users", body) and on_disk(data / OTHER, body), "it is at both places"
-    assert any(name.endswith("-wal") for each in wanted for name in on_disk(data, each))
+    assert all(left(each) for each in wanted)
+    for place in (data / "users", PLACES[kind].disk(data)):
+        assert on_disk(place, body), "it is at both places"
+    assert any(name.endswith("-wal") for each in wanted for name in left(each))
 
     async with served(data, clock, kind) as ask:
         token = (await anna.sign_in(ask)).json()["access"]
         assert (await anna.delete(ask, token)).status == 204
         # While the server still runs: the answer was the promise.
-        assert [on_disk(data, each) for each in wanted] == [[]] * len(wanted)
-        assert on_disk(data, BENS)
+        assert [left(each) for each in wanted] == [[]] * len(wanted)
+        assert left(BENS)
         assert (await ben.sign_in(ask)).status == 200
-    assert [on_disk(data, each) for each in wanted] == [[]] * len(wanted)
+    assert [left(each) for each in wanted] == [[]] * len(wanted)
     assert on_disk(data, tombstone(anna.id)) == ["directory.db"]
-    assert not list((data / OTHER).rglob("*.db*"))

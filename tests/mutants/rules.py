@@ -8,10 +8,10 @@ from tests.mutants.device_rules import DEVICE
 from tests.mutants.export_rules import EXPORTS
 from tests.mutants.key_rules import KEYS
 from tests.mutants.merge_rules import MERGE
+from tests.mutants.moving_rules import MOVING
 from tests.mutants.mutant import Mutant
 from tests.mutants.secret_rules import SECRETS
 from tests.mutants.server_rules import SERVER
-from tests.mutants.storage_rules import STORAGE
 from tests.mutants.upgrade_rules import UPGRADES
 
-ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *KEYS, *SECRETS, *SERVER, *STORAGE, *UPGRADES, *MERGE, *EXPORTS)
+ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *KEYS, *SECRETS, *SERVER, *MOVING, *UPGRADES, *MERGE, *EXPORTS)

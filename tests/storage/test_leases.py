@@ -6,11 +6,12 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from echolia.storage.engine import DatabaseMissing, Result, Statement, StorageError
+from echolia.storage.engine import DatabaseBusy, DatabaseMissing, Result, Statement, StorageError
 from echolia.storage.leases import CLOSING_AT_ONCE, Lease, OpenDatabases
 from echolia.storage.reserve import Reserve
 from tests.storage.conftest import account_id
@@ -79,8 +80,8 @@ async def ticks(count: int = 20) -> None:
         await asyncio.sleep(0)
 
 
-def databases_of(world: World, max_open: int) -> OpenDatabases:
-    return OpenDatabases(world.opener, max_open, Reserve(Path("nowhere")))
+def databases_of(world: World, max_open: int, pause_s: float = 30) -> OpenDatabases:
+    return OpenDatabases(world.opener, max_open, Reserve(Path("nowhere")), pause_s)
 
 
 async def test_leases_of_one_account_share_one_opening() -> None:
@@ -264,6 +265,71 @@ async def test_what_is_refused_during_an_opening_grants_no_further_lease(how: st
     await databases.close()
 
 
+async def test_who_wants_a_paused_one_waits_and_gets_it_opened_anew() -> None:
+    world = World()
+    databases = databases_of(world, 5)
+    async with Lease(databases, account_id(1)):
+        pass
+    await databases.pause(account_id(1))
+    assert world.open.total() == 0
+    waiting = asyncio.create_task(Lease(databases, account_id(1)).__aenter__())
+    await ticks()
+    assert not waiting.done() and world.open.total() == 0
+    async with Lease(databases, account_id(2)):
+        pass  # others do not notice
+    databases.resume(account_id(1))
+    assert (await waiting).account == account_id(1)
+    assert databases.opened_total == 3
+
+
+async def test_who_waits_too_long_for_a_paused_one_is_told_to_try_again() -> None:
+    databases = databases_of(World(), 5, pause_s=0)
+    await databases.pause(account_id(1))
+    with pytest.raises(DatabaseBusy):
+        async with Lease(databases, account_id(1)):
+            raise AssertionError("it is paused")
+    databases.resume(account_id(1))
+    async with Lease(databases, account_id(1)) as database:
+        await database.batch([])
+    await databases.close()
+
+
+async def test_a_pause_during_an_opening_waits_for_who_wanted_it() -> None:
+    world = World()
+    world.gate = asyncio.Event()
+    databases = databases_of(world, 5)
+    opening = asyncio.create_task(Lease(databases, account_id(1)).__aenter__())
+    await ticks()
+    pausing = asyncio.create_task(databases.pause(account_id(1), 30))
+    await ticks()
+    world.gate.set()
+    await opening
+    assert not pausing.done()
+    slot = databases._slots[account_id(1)]
+    databases.give_back(slot)
+    await pausing
+    assert world.open.total() == 0
+    databases.resume(account_id(1))
+
+
+async def test_what_is_refused_or_closed_while_paused_is_not_granted_afterwards() -> None:
+    world = World()
+    databases = databases_of(world, 5)
+    for account in (account_id(1), account_id(2)):
+        await databases.pause(account)
+    waiting = [asyncio.create_task(Lease(databases, account_id(n)).__aenter__()) for n in (1, 2)]
+    await ticks()
+    await databases.refuse(account_id(1))
+    databases.resume(account_id(1))
+    with pytest.raises(DatabaseMissing):
+        await waiting[0]
+    await databases.close()
+    databases.resume(account_id(2))
+    with pytest.raises(StorageError, match="closed"):
+        await waiting[1]
+    assert world.open.total() == 0
+
+
 async def test_a_closing_that_fails_is_told_to_who_drops_and_is_forgotten() -> None:
     world = World()
     world.close_fails = True
@@ -291,13 +357,34 @@ async def test_closed_grants_nothing_and_waits_for_the_leases() -> None:
     assert world.open.total() == 0
 
 
+class Mover:
+    """Pauses accounts as moves do: each once at a time, and sometimes without patience."""
+
+    def __init__(self, world: World, databases: OpenDatabases) -> None:
+        self.world, self.databases = world, databases
+        self.paused: set[bytes] = set()
+
+    async def pause(self, account: bytes, drain_s: float) -> None:
+        """Pause it for a while, in which it must not be open."""
+        if account in self.paused:
+            return
+        self.paused.add(account)
+        with suppress(DatabaseBusy):
+            await self.databases.pause(account, drain_s)
+            for _ in range(3):
+                assert not self.world.open[account], "open though it is paused"
+                await self.world.pause()
+            self.databases.resume(account)
+        self.paused.discard(account)
+
+
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("max_open", [1, 3, 12])
 async def test_storms_of_leases_cancellations_and_refusals(seed: int, max_open: int) -> None:
     world = World(seed)
     dice = random.Random(seed)
     databases = databases_of(world, max_open)
-    leased_at_once = 25
+    leased_at_once, mover = 25, Mover(world, databases)
 
     async def use(account: bytes) -> None:
         try:
@@ -312,7 +399,9 @@ async def test_storms_of_leases_cancellations_and_refusals(seed: int, max_open: 
         for _ in range(60):
             account = account_id(dice.randrange(20))
             roll = dice.random()
-            if roll < 0.04:
+            if 0.08 <= roll < 0.13:
+                await mover.pause(account, dice.choice([0, 30]))
+            elif roll < 0.04:
                 await databases.drop(account)
             elif roll < 0.08:
                 await databases.refuse(account)

@@ -195,6 +195,20 @@ async def test_the_next_start_removes_what_was_left(tmp_path: Path, kind: str, a
     raise AssertionError("no end lies there")
 
 
+async def test_a_deletion_reaches_the_place_that_was_left(tmp_path: Path, kind: str) -> None:
+    async with two_places(tmp_path, kind) as process:
+        await begin(process)
+        process.homes[FILES].until = End(at=1)
+        with pytest.raises(Crashed):
+            await process.moves.move(ANNA, OTHER)
+    async with two_places(tmp_path, kind) as process:
+        assert (await process.registry.place(ANNA))[:3] == (OTHER, None, FILES)
+        assert await process.is_at(FILES, ANNA)
+        await process.databases.delete(ANNA)
+        assert not await process.is_at(FILES, ANNA)
+        assert not await process.is_at(OTHER, ANNA)
+
+
 async def test_whoever_wants_it_during_the_switch_waits_and_is_served(process: Process) -> None:
     async def write(n: int) -> None:
         await put(process.databases, ANNA, b"%d" % n, n)
@@ -318,12 +332,11 @@ async def test_one_move_at_a_time(process: Process) -> None:
 
 async def test_a_blocked_one_is_moved_and_stays_blocked(process: Process) -> None:
     before = await state(process)
-    await process.registry.block(ANNA, True)
-    await process.databases.drop(ANNA)
+    await process.operator.block(ANNA.hex(), True)
     assert (await process.moves.move(ANNA, OTHER)).root == before.root
     with pytest.raises(EcholiaError, match="database_blocked"):
         await frames(process.databases, ANNA)
-    await process.registry.block(ANNA, False)
+    await process.operator.block(ANNA.hex(), False)
     assert await state(process) == before
 
 

@@ -17,6 +17,7 @@ from echolia.storage.data_keys import data_key
 from echolia.storage.databases import FILES
 from echolia.storage.engine import Database, DatabaseDamaged, DatabaseExists, DatabaseMissing, Statement
 from echolia.storage.operating.service import Events
+from echolia.storage.sqlite.user_files import user_path
 from tests.simulator.crashes import Crashed
 from tests.storage.conftest import account_id, belongs_to, files, frames, put
 from tests.support.two_places import OTHER, End, Process, two_places
@@ -124,6 +125,39 @@ async def test_a_damaged_database_is_replaced(process: Process, tmp_path: Path) 
     await process.databases.drop(ANNA)
     next((tmp_path / "users").rglob(f"{ANNA.hex()}.db")).write_bytes(b"no database" * 999)
     assert (await restored(process, name))["former"] is None
+    assert len(await frames(process.databases, ANNA)) == 1
+
+
+async def test_one_whose_upgrade_failed_is_kept_and_replaced(process: Process) -> None:
+    name = await taken(process)
+    await put(process.databases, ANNA, b"later", 2)
+    await process.databases.drop(ANNA)
+    await process.registry.migrated(ANNA, 1, "storage_constraint")
+    former = (await restored(process, name))["former"]
+    assert await frames(process.databases, ANNA) == [b"canary of " + ANNA]
+    await restored(process, former)
+    assert len(await frames(process.databases, ANNA)) == 2
+
+
+async def test_another_s_database_in_its_place_is_not_kept_as_its_own(
+    process: Process, tmp_path: Path
+) -> None:
+    name = await taken(process)
+    for account in (ANNA, BEN):
+        await process.databases.drop(account)
+    anna, ben = (user_path(tmp_path / "users", account) for account in (ANNA, BEN))
+    shutil.copy(ben, anna)
+    assert (await restored(process, name))["former"] is None
+    assert await frames(process.databases, ANNA) == [b"canary of " + ANNA]
+
+
+async def test_a_blocked_one_is_restored_and_stays_blocked(process: Process) -> None:
+    name = await taken(process)
+    await process.operator.block(ANNA.hex(), True)
+    assert (await restored(process, name))["former"]
+    with pytest.raises(EcholiaError, match="database_blocked"):
+        await frames(process.databases, ANNA)
+    await process.operator.block(ANNA.hex(), False)
     assert len(await frames(process.databases, ANNA)) == 1
 
 

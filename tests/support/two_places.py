@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from echolia.storage.databases import FILES, UserDatabases
 from echolia.storage.directory import open_directory
@@ -36,7 +36,14 @@ def second_folder(data: Path, driver: SqliteDriver, migrations: Sequence[Migrati
     return Files(data / OTHER, driver, migrations)
 
 
-PLACES: Final[dict[str, Make]] = {"folder": second_folder}
+class Kind(NamedTuple):
+    """A kind of place: how it is made for a data folder, and where its bytes lie on this machine's disk."""
+
+    make: Make
+    disk: Callable[[Path], Path]
+
+
+PLACES: Final[dict[str, Kind]] = {"folder": Kind(second_folder, lambda data: data / OTHER)}
 
 
 @dataclass
@@ -203,7 +210,7 @@ async def two_places(
     directory = EndingDatabase(real, until)
     homes = {
         FILES: ending(Files(data / "users", driver, migrations), until),
-        OTHER: ending(PLACES[kind](data, driver, migrations), until),
+        OTHER: ending(PLACES[kind].make(data, driver, migrations), until),
     }
     registry = DirectoryRegistry(directory)
     databases = UserDatabases(homes, registry, migrations, max_open)

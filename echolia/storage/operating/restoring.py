@@ -77,14 +77,10 @@ class Restoring:
 
     async def _checked(self, account: bytes, source: Database) -> None:
         """Assert that the file is whole and this account's, and bring it to the last migration."""
-        try:
-            looked, whose = await source.batch([_LOOK_THROUGH, _WHOSE], tx=False)
-        except StorageError as error:
-            raise DatabaseDamaged(error.detail) from None
+        await _assert_owner(account, source)
+        (looked,) = await source.batch([_LOOK_THROUGH], tx=False)
         if looked.rows != [("ok",)]:
             raise DatabaseDamaged("the file is damaged")
-        if whose.rows != [(account,)]:
-            raise DatabaseDamaged("another account's database")
         await migrate(source, self.databases.migrations)
 
     async def _former(self, account: bytes, replace: bool) -> Snapshot | None:
@@ -98,14 +94,24 @@ class Restoring:
         if not replace:
             raise DatabaseExists
         try:
-            async with self.databases.reading(account) as db:
-                return await self.snapshots.take(account, db)
+            return await self._kept(account, place)
         except (DatabaseDamaged, DatabaseMissing):
             return None
-        except StorageError as error:
-            if error.code == "database_quarantined":
-                return None
-            raise
+
+    async def _kept(self, account: bytes, place: Place) -> Snapshot:
+        """A snapshot of what is there just as it is, though it may not be served; nobody else's is kept."""
+        home = self.databases.home(place.home)
+        async with self.databases.paused(account):
+            if place.blocked:
+                await home.block(account, False)
+            db = await home.open(account)
+            try:
+                await _assert_owner(account, db)
+                return await self.snapshots.take(account, db)
+            finally:
+                await db.close()
+                if place.blocked:
+                    await home.block(account, True)
 
     async def _placed(self, account: bytes, source: Database) -> State:
         place = await self._own_place(account)
@@ -134,6 +140,17 @@ class Restoring:
         await self.registry.put(account, self.databases.new_home)
         await self.moves.give_up(account)
         return await self.registry.place(account)
+
+
+async def _assert_owner(account: bytes, db: Database) -> None:
+    try:
+        (whose,) = await db.batch([_WHOSE], tx=False)
+    except StorageError as error:
+        if error.detail == "SQLITE_ERROR":  # no such table
+            raise DatabaseDamaged("not an account's database") from None
+        raise
+    if whose.rows != [(account,)]:
+        raise DatabaseDamaged("another account's database")
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -15,7 +15,7 @@ _COPIES: Final = ("tests/storage/test_copying.py",)
 _PROOF: Final = ("tests/journeys/test_deletion_proof.py",)
 _SNAPSHOTS: Final = ("tests/storage/test_snapshots.py",)
 
-STORAGE: Final = (
+MOVING: Final = (
     Mutant(
         "a move goes on with a copy that has an owner",
         _MOVING,
@@ -73,7 +73,7 @@ STORAGE: Final = (
         _DATABASES,
         "filter(None, {place.home, place.moving_to, place.leaving})",
         "filter(None, {place.home, place.moving_to})",
-        _PROOF,
+        (f"{_MOVES}::test_a_deletion_reaches_the_place_that_was_left",),
     ),
     Mutant(
         "a deletion leaves the snapshots",
@@ -106,8 +106,8 @@ STORAGE: Final = (
     Mutant(
         "any account's file is restored",
         "echolia/storage/operating/restoring.py",
-        "        if whose.rows != [(account,)]:\n",
-        "        if not whose.rows:\n",
+        "    if whose.rows != [(account,)]:\n",
+        "    if not whose.rows:\n",
         _SNAPSHOTS,
     ),
     Mutant(
