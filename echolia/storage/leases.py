@@ -264,6 +264,13 @@ class OpenDatabases:
             raise
         return slot
 
+    async def _ended(self, paused: asyncio.Event) -> None:
+        try:
+            async with asyncio.timeout(self._pause_s):
+                await paused.wait()
+        except TimeoutError:
+            raise DatabaseBusy("paused") from None
+
     def _settle(self, slot: _Slot) -> None:
         """Keep open for who came what was open for passers-by alone."""
         self._count(slot)

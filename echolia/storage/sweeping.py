@@ -20,7 +20,7 @@ AT_ONCE: Final = 4
 IN_A_ROW: Final = 10
 # Between passes, in seconds: what could not be reached is tried again ever more seldom.
 REST_S: Final = 60.0
-LONGEST_REST_S: Final = 3600.0
+LONGEST_REST_S: Final = 600.0
 _OTHER_CODE: Final = frozenset({"migration_changed", "migration_ahead"})
 
 

@@ -123,12 +123,12 @@ class Upgrades:
             self._state = state
 
     async def pause(self, by: str | None) -> None:
-        """Apply no migration any more that can wait, or (None) go on, with a new canary if that one failed.
+        """Apply no migration any more that can wait, or (None) go on, with a new canary if too many failed.
 
         Raises: `StorageError`.
         """
         await self.look()
-        if by is None and self._state.paused == CANARY:
+        if by is None and _too_many(self._state):
             behind = (await self.registry.tally(self.latest)).behind
             await self.registry.put_sweep(SweepState(self.latest, None, canary_size(behind)))
         else:
@@ -193,6 +193,11 @@ class Upgrades:
         if state.version != self.latest:
             return  # servers of another version share the directory, and go by their own
         self._state = state
-        if state.paused is None and state.failed * FAILING_SHARE > max(state.size, state.tried):
+        if state.paused is None and _too_many(state):
             self.trouble(None)
             await self.pause(CANARY)
+
+
+def _too_many(state: SweepState) -> bool:
+    """Whether more failed than may, of those tried or of a canary."""
+    return state.failed * FAILING_SHARE > max(state.size, state.tried)

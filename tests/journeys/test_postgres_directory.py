@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ import pytest
 from echolia.client import Device, EcholiaError
 from echolia.core.errors import CODES
 from echolia.restoring import restored
-from echolia.storage.engine import Statement, StorageError
+from echolia.storage.engine import Database, Statement, StorageError
 from echolia.storage.migrate import load_migrations
 from echolia.storage.postgres.connections import Address
 from echolia.storage.postgres.directory import open_postgres_directory
@@ -33,6 +33,15 @@ def durable(service_binary: Callable[[str, str], str]) -> Iterator[Postgres]:
     """A PostgreSQL of the test's own that writes to the disk what it acknowledges."""
     with Postgres(service_binary, settings={}) as cluster:
         yield cluster
+
+
+@pytest.fixture
+async def directory(durable: Postgres) -> AsyncIterator[Database]:
+    """An empty directory there."""
+    address = Address(durable.fresh(), 2)
+    db = await open_postgres_directory(address, load_migrations("directory"))
+    yield db
+    await db.close()
 
 
 async def joined(laptop: Device, home: Path) -> Device:
@@ -91,9 +100,7 @@ async def test_devices_pair_and_sync_and_it_is_killed_meanwhile(tmp_path: Path, 
         assert CANARY not in told.replace(f"PASSWORD '{CANARY}'", "")
 
 
-async def test_nothing_acknowledged_is_lost_when_it_crashes(durable: Postgres) -> None:
-    url = durable.fresh()
-    db = await open_postgres_directory(Address(url, 2), load_migrations("directory"))
+async def test_nothing_acknowledged_is_lost_when_it_crashes(durable: Postgres, directory: Database) -> None:
     acknowledged: set[bytes] = set()
     unknown: set[bytes] = set()
     codes: set[str] = set()
@@ -106,7 +113,7 @@ async def test_nothing_acknowledged_is_lost_when_it_crashes(durable: Postgres) -
             row = b"%d-%d" % (name, number)
             put = "INSERT INTO challenges (challenge, device, expires_ms) VALUES (?, ?, 1)"
             try:
-                await db.batch([Statement(put, (row + half, row)) for half in (b"a", b"b")])
+                await directory.batch([Statement(put, (row + half, row)) for half in (b"a", b"b")])
                 acknowledged.add(row)
             except StorageError as error:
                 codes.add(error.code)
@@ -123,10 +130,9 @@ async def test_nothing_acknowledged_is_lost_when_it_crashes(durable: Postgres) -
         await asyncio.to_thread(durable.start)
     ending.set()
     await asyncio.gather(*writers)
-    [found] = await db.batch(
+    [found] = await directory.batch(
         [Statement("SELECT device, count(*) FROM challenges GROUP BY device ORDER BY device")]
     )
-    await db.close()
     there = {device for device, _ in found.rows}
     assert all(count == 2 for _, count in found.rows)
     assert acknowledged <= there <= acknowledged | unknown

@@ -51,8 +51,8 @@ UPGRADES: Final = (
     Mutant(
         "a migration that fails everywhere goes on",
         _UPGRADES,
-        "        if state.paused is None and state.failed * FAILING_SHARE > max(state.size, state.tried):\n",
-        "        if state.paused is None and state.failed > max(state.size, state.tried):\n",
+        "    return state.failed * FAILING_SHARE > max(state.size, state.tried)\n",
+        "    return state.failed > max(state.size, state.tried)\n",
         _SWEPT,
     ),
     Mutant(

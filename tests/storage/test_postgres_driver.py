@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Protocol
 
 import psycopg
 import pytest
@@ -38,19 +39,33 @@ def mortal(service_binary: Callable[[str, str], str]) -> Iterator[Postgres]:
         yield cluster
 
 
-async def opened(url: str, seconds: float = 10, most: int = 4) -> PostgresDatabase:
-    """The database with the contract's table."""
-    db = await open_postgres_directory(Address(url, seconds), [], most)
-    await db.batch([TABLE])
-    return db
+class Opens(Protocol):
+    """Opens databases, which the test's end closes."""
+
+    async def __call__(self, url: str, seconds: float = 10, most: int = 4) -> PostgresDatabase:
+        """The database at the address."""
+        ...
 
 
 @pytest.fixture
-async def db(url: str) -> AsyncIterator[PostgresDatabase]:
-    """The same, closed afterwards."""
+async def opened() -> AsyncIterator[Opens]:
+    """Opens databases; closes them even where a test fails, or the loop would wait for their pools."""
+    async with AsyncExitStack() as stack:
+
+        async def opens(url: str, seconds: float = 10, most: int = 4) -> PostgresDatabase:
+            db = await open_postgres_directory(Address(url, seconds), [], most)
+            stack.push_async_callback(db.close)
+            return db
+
+        yield opens
+
+
+@pytest.fixture
+async def db(url: str, opened: Opens) -> PostgresDatabase:
+    """A database with the contract's table."""
     db = await opened(url)
-    yield db
-    await db.close()
+    await db.batch([TABLE])
+    return db
 
 
 @asynccontextmanager
@@ -104,19 +119,20 @@ async def test_only_the_shared_language_is_spoken(db: Database, sql: str) -> Non
     assert await rows(db, "SELECT count(*) FROM things") == [(0,)]
 
 
-async def test_a_restart_is_noticed_before_anything_is_sent(mortal: Postgres) -> None:
+async def test_a_restart_is_noticed_before_anything_is_sent(mortal: Postgres, opened: Opens) -> None:
     db = await opened(mortal.fresh(migrated=False))
+    await db.batch([TABLE])
     await asyncio.gather(*(db.batch([insert(n), insert(n)]) for n in range(8)))
     for how in ("fast", "immediate"):
         await asyncio.to_thread(mortal.stop, how)
         await asyncio.to_thread(mortal.start)
         await asyncio.gather(*(db.batch([insert(n)]) for n in range(8)))
     assert await rows(db, "SELECT count(*) FROM things") == [(32,)]
-    await db.close()
 
 
-async def test_while_it_is_away_all_is_busy_and_then_goes_on(mortal: Postgres) -> None:
+async def test_while_it_is_away_all_is_busy_and_then_goes_on(mortal: Postgres, opened: Opens) -> None:
     db = await opened(mortal.fresh(migrated=False), seconds=0.5)
+    await db.batch([TABLE])
     await asyncio.to_thread(mortal.stop, "immediate")
     for tx in (True, False):
         with pytest.raises(DatabaseBusy):
@@ -132,7 +148,6 @@ async def test_while_it_is_away_all_is_busy_and_then_goes_on(mortal: Postgres) -
             except DatabaseBusy:
                 continue
     assert await rows(db, "SELECT n FROM things") == [(2,)]
-    await db.close()
 
 
 @pytest.mark.parametrize("tx", [True, False])
@@ -162,40 +177,39 @@ async def test_of_a_write_whose_connection_broke_nothing_is_claimed(
     assert await rows(db, "SELECT n FROM things") == [(7,)]
 
 
-async def test_what_takes_too_long_is_stopped_and_leaves_nothing(postgres: Postgres, url: str) -> None:
+async def test_what_takes_too_long_leaves_nothing(postgres: Postgres, url: str, opened: Opens) -> None:
     db = await opened(url, seconds=0.2)
+    await db.batch([TABLE])
     async with locked(postgres, url):
         for batch in ([insert(1)], [insert(1), insert(2)]):
             with pytest.raises(DatabaseBusy, match="QueryCanceled"):
                 await db.batch(batch)
     assert await rows(db, "SELECT count(*) FROM things") == [(0,)]
-    await db.close()
 
 
 async def test_who_waits_too_long_for_a_connection_is_told(
-    postgres: Postgres, db: Database, url: str
+    postgres: Postgres, db: Database, url: str, opened: Opens
 ) -> None:
-    impatient = await open_postgres_directory(Address(url, 0.3), [], most=1)
+    impatient = await opened(url, seconds=0.3, most=1)
     async with locked(postgres, url) as other:
         done = await asyncio.gather(*(impatient.batch([insert(n)]) for n in range(4)), return_exceptions=True)
         assert all(isinstance(outcome, DatabaseBusy) for outcome in done)
         await other.commit()
     await impatient.batch([insert(9)])
     assert await rows(db, "SELECT n FROM things") == [(9,)]
-    await impatient.close()
 
 
 async def test_each_connection_makes_sure_that_what_is_told_is_on_the_disk(
-    postgres: Postgres, url: str
+    postgres: Postgres, url: str, opened: Opens
 ) -> None:
     name = url.rpartition("/")[2]
     postgres.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
     postgres.execute(f"ALTER DATABASE {name} SET default_transaction_isolation = 'read committed'")
     db = await opened(url)
+    await db.batch([TABLE])
     asked = "SELECT current_setting('synchronous_commit'), current_setting('transaction_isolation')"
     assert await rows(db, asked) == [("on", "serializable")]
     assert (await db.batch([Statement(asked), insert(1)]))[0].rows == [("on", "serializable")]
-    await db.close()
 
 
 @pytest.mark.parametrize(
@@ -230,11 +244,11 @@ async def test_a_database_of_another_encoding_is_refused(postgres: Postgres) -> 
 
 async def test_several_that_start_at_once_migrate_it_once(postgres: Postgres, url: str) -> None:
     steps = load_migrations("directory")
-    opened = await asyncio.gather(*(open_postgres_directory(Address(url), steps, 2) for _ in range(6)))
-    assert await rows(opened[0], "SELECT count(*), max(version) FROM schema_migrations") == [
+    started = await asyncio.gather(*(open_postgres_directory(Address(url), steps, 2) for _ in range(6)))
+    assert await rows(started[0], "SELECT count(*), max(version) FROM schema_migrations") == [
         (len(steps), len(steps))
     ]
-    for db in opened:
+    for db in started:
         await db.close()
     with pytest.raises(StorageError) as caught:
         await open_postgres_directory(Address(url), steps[:-1])

@@ -310,6 +310,15 @@ async def test_what_was_counted_goes_on_after_a_restart(fleet: Fleet) -> None:
     assert upgrades.state == SweepState(LATEST, None, 0, 0, 0)  # nothing is behind
 
 
+async def test_going_on_begins_a_new_canary_where_too_many_had_failed(fleet: Fleet) -> None:
+    for paused, failed, kept in (("canary", 3, 0), ("operator", 3, 0), ("operator", 1, 20)):
+        await fleet.registry.put_sweep(SweepState(LATEST, paused, 10, 20, failed))
+        upgrades = Upgrades(fleet.registry, RELEASED)
+        await upgrades.begin()
+        await upgrades.pause(None)
+        assert (upgrades.state.paused, upgrades.state.tried) == (None, kept)
+
+
 async def test_leases_that_fail_pause_it_as_well(tmp_path: Path) -> None:
     async with fleet_of(tmp_path, 4, RELEASED) as fleet:
         for odd in fleet.accounts[:3]:

@@ -124,7 +124,7 @@ class PostgresDatabase:
         connection = await self._connection()
         work = asyncio.create_task(self._used(connection, unit))
         self._works.add(work)
-        work.add_done_callback(self._works.discard)
+        work.add_done_callback(self._ended)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -132,9 +132,12 @@ class PostgresDatabase:
                 with suppress(psycopg.Error):
                     await connection.cancel_safe(timeout=_GRACE_S)
                 await asyncio.wait([work], timeout=_CANCEL_S)
-            if not work.cancelled():
-                work.exception()  # the canceller does not care
             raise
+
+    def _ended(self, work: asyncio.Task[list[Result]]) -> None:
+        self._works.discard(work)
+        if not work.cancelled():
+            work.exception()  # taken notice of: whoever waited for it may be gone
 
     async def _connection(self) -> Connection:
         try:
