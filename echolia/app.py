@@ -54,7 +54,7 @@ from echolia.web.owners import HERE, REGISTRAR, Owners
 from echolia.web.place_ledger import PlaceLedger
 from echolia.web.tiers import OneTier, default_tier
 from echolia.workers.ledger import PlacementLedger
-from echolia.workers.node import Node
+from echolia.workers.node import Node, asked_alone
 from echolia.workers.store import slot_of
 
 SWEEP_S: Final = 60.0
@@ -125,13 +125,15 @@ async def running(
         tickets = Tickets(directory, auth.devices, clock_ms)
         _beside(stack, _sweep(auth, tickets, reserve, operator), _upgrade(settings, operator))
         synced, ready = _Synced(sync, live, tickets, checkpoints), _ready(settings, directory, reserve)
-        owners = node.owners if node else HERE
-        gate = _gate(settings, clock, access_log, auth, synced, operator, ready, owners)
+        gate = _gate(
+            settings, clock, access_log, auth, synced, operator, ready, node.owners if node else HERE
+        )
         if node is None:
             await _resume(auth, lambda _: True)
+            joined = asked_alone(settings.data, operator)
         else:
-            forget = auth.devices.forget
-            await stack.enter_async_context(node.joined(gate, lambda slots: _gained(auth, slots), forget))
+            joined = node.joined(gate, lambda slots: _gained(auth, slots), auth.devices.forget, operator)
+        await stack.enter_async_context(joined)
         yield gate
 
 

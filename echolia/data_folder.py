@@ -23,6 +23,8 @@ from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.reserve import Reserve, SparedDatabase
 from echolia.sync import epochs
 from echolia.web.context import Dice
+from echolia.workers.node import folder_of
+from echolia.workers.sockets import clear
 
 
 @asynccontextmanager
@@ -36,6 +38,7 @@ async def whole_folder(
     lock = OwnerLock(settings.data)
     try:
         reserve.hold()
+        clear(folder_of(settings.data))
         directory = await _directory(settings, driver, reserve)
         try:
             databases = open_databases(settings, driver, directory, reserve, homes)

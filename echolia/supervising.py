@@ -32,9 +32,8 @@ from echolia.workers import remote_database
 from echolia.workers.channel import Hearing
 from echolia.workers.node import folder_of
 from echolia.workers.remote_database import RemoteDatabase
-from echolia.workers.sockets import connect, listen
+from echolia.workers.sockets import SUPERVISOR, connect, listen
 
-SOCKET: Final = "supervisor.sock"
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 # Who ends sooner than that after its start is started anew only after a pause, which grows.
 _SHORT_LIFE_S: Final = 5.0
@@ -58,7 +57,7 @@ def work(given: str, descriptor: int) -> None:
 
 
 async def _work(settings: Settings, listener: socket.socket) -> None:
-    supervisor = await connect(folder_of(settings.data), SOCKET)
+    supervisor = await connect(folder_of(settings.data), SUPERVISOR)
     directory = RemoteDatabase("directory", supervisor.ask)
     access_log = access_log_of(settings)
     ready: list[asyncio.Task[Any]] = []
@@ -88,7 +87,7 @@ async def _supervise(settings: Settings, listener: socket.socket) -> None:
             crew = Crew(settings, listener)
             verbs = {**remote_database.answering("directory", directory), "ready": crew.ready}
             hearing = Hearing(verbs)
-            server = await listen(folder_of(settings.data), SOCKET, hearing)
+            server = await listen(folder_of(settings.data), SUPERVISOR, hearing)
             try:
                 await crew.run()
             finally:

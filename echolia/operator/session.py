@@ -15,6 +15,8 @@ from echolia.client.cli.progress import progress
 from echolia.operator.local import operating
 from echolia.settings import Settings
 from echolia.storage.operating.service import Events, Operating, Value
+from echolia.workers.node import folder_of
+from echolia.workers.operating import asking
 
 F = TypeVar("F", bound=Callable[..., Any])
 user_argument = click.argument("user")
@@ -52,8 +54,12 @@ def with_operator(command: Callable[..., Awaitable[None]]) -> Callable[..., None
     @wraps(command)
     def run(data: Path | None, as_json: bool, **given: Any) -> None:
         async def asked() -> None:
-            async with operating(data or Settings().data) as operator:
-                await command(Session(operator, Output(as_json)), **given)
+            folder = data or Settings().data
+            async with asking(folder_of(folder)) as running:
+                if running is not None:
+                    return await command(Session(running, Output(as_json)), **given)
+            async with operating(folder) as operator:
+                return await command(Session(operator, Output(as_json)), **given)
 
         asyncio.run(asked())
 

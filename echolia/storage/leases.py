@@ -286,13 +286,6 @@ class OpenDatabases:
         self._passing -= slot.passing
         slot.passing = False
 
-    async def _ended(self, paused: asyncio.Event) -> None:
-        try:
-            async with asyncio.timeout(self._pause_s):
-                await paused.wait()
-        except TimeoutError:
-            raise DatabaseBusy("paused") from None
-
     def _unleased(self, slot: _Slot) -> None:
         if slot.open is None or slot.closing:
             return

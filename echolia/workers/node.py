@@ -14,8 +14,11 @@ from starlette.types import ASGIApp
 from echolia.core.errors import EcholiaError
 from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Database
+from echolia.storage.operating.listing import account_of
+from echolia.storage.operating.service import Operator
 from echolia.workers.census import Locks, host_of
 from echolia.workers.channel import Hearing, Peer
+from echolia.workers.desk import Desk
 from echolia.workers.handing_over import AllDatabases, HandingOver, Ours, answering
 from echolia.workers.peers import Peers
 from echolia.workers.placement import Placement
@@ -59,17 +62,20 @@ class Node:
 
     @asynccontextmanager
     async def joined(
-        self, gate: ASGIApp, gained: Gained, forget: Callable[[bytes], None]
+        self, gate: ASGIApp, gained: Gained, forget: Callable[[bytes], None], operator: Operator
     ) -> AsyncIterator[None]:
         """Own a share of the accounts while the block lasts.
 
-        `gained` prepares new ones for being served, `forget` what is cached of an account.
+        `gained` prepares new ones for being served, `forget` drops what is cached of an account, `operator`
+        does what is asked by whoever runs the server.
         """
         assert self._databases is not None
         self._gained = gained
         me = self.placement.me.id
         lock = self._locks.hold(me)
-        hearing = Hearing(answering(self.placement, self._databases, gate, forget))
+        desk = Desk(operator, self._owner_of(operator))
+        verbs = answering(self.placement, self._databases, gate, forget)
+        hearing = Hearing({**verbs, **desk.verbs()})
         server = await listen(self._folder, _socket(me), hearing)
         try:
             await self.placement.join()
@@ -83,10 +89,18 @@ class Node:
                     await self.placement.end()
         finally:
             server.close()
+            await desk.close()
             await hearing.close()
             await self._peers.close()
             (self._folder / _socket(me)).unlink(missing_ok=True)
             lock.release()
+
+    def _owner_of(self, operator: Operator) -> Callable[[str], Awaitable[str]]:
+        async def owner(user: str) -> str:
+            account = await account_of(operator.directory, user)
+            return _socket((await self.placement.owner(account)).id)
+
+        return owner
 
     async def _connect(self, worker: Worker) -> Peer:
         return await connect(self._folder, _socket(worker.id))
@@ -98,6 +112,27 @@ class Node:
     async def _on_released(self, slot: int) -> None:
         assert self._databases is not None
         await self._databases.release(lambda account: account[0] == slot)
+
+
+@asynccontextmanager
+async def asked_alone(data: Path, operator: Operator) -> AsyncIterator[None]:
+    """What operators ask is done while the block lasts, where there is one process."""
+    name = _socket(secrets.token_bytes(WORKER_BYTES))
+
+    async def owner(user: str) -> str:
+        await account_of(operator.directory, user)
+        return name
+
+    desk = Desk(operator, owner)
+    hearing = Hearing(desk.verbs())
+    server = await listen(folder_of(data), name, hearing)
+    try:
+        yield
+    finally:
+        server.close()
+        await desk.close()
+        await hearing.close()
+        (folder_of(data) / name).unlink(missing_ok=True)
 
 
 def _socket(worker: bytes) -> str:

@@ -12,6 +12,7 @@ from typing import Final
 
 from echolia.workers.channel import Hearing, Peer, PlainStream
 
+SUPERVISOR: Final = "supervisor.sock"
 # The kernel takes 107 bytes; some systems fewer.
 _LONGEST: Final = 100
 
@@ -24,6 +25,17 @@ async def listen(folder: Path, name: str, hearing: Hearing) -> asyncio.Server:
         await hearing.hear(PlainStream(reader, writer))
 
     return await asyncio.start_unix_server(hear, sock=listener)
+
+
+def names_of(folder: Path) -> list[str]:
+    """The sockets of the server's processes in the folder; a killed one leaves its own behind."""
+    return sorted(path.name for path in folder.glob("*.sock") if path.name != SUPERVISOR)
+
+
+def clear(folder: Path) -> None:
+    """Remove what processes that were killed left; only while none runs."""
+    for path in (*folder.glob("*.sock"), *folder.glob("*.lock")):
+        path.unlink(missing_ok=True)
 
 
 def _bound(folder: Path, name: str) -> socket.socket:

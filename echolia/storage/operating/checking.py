@@ -63,10 +63,11 @@ class Checking:
         count = 0
         places: dict[bytes, Place] = {}
         async for account, place in self._every():
-            found += await self._beside_others(account, place)
             places[account] = place
-            count += 1
-            tell("databases", count, None)
+            if self.databases.ours(account):
+                found += await self._beside_others(account, place)
+                count += 1
+                tell("databases", count, None)
         found += [Finding(each, "", "storage_missing") for each in await without_place(self.directory)]
         found += await self._orphans(places)
         return count, found

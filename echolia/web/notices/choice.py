@@ -20,8 +20,9 @@ def chosen(settings: Settings, directory: Database, clock_ms: Callable[[], int])
     """
     way = settings.live
     if way == "auto":
-        alone = "memory" if settings.workers == 1 else "database"
-        way = "redis" if settings.redis_url else "postgres" if settings.directory_url else alone
+        way = "redis" if settings.redis_url else "postgres" if settings.directory_url else "memory"
+        if way == "memory" and settings.workers > 1:
+            way = "database"
     match way:
         case "redis":
             from echolia.web.notices.redis_channel import RedisNotices  # noqa: PLC0415  # who has one pays
