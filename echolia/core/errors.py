@@ -115,6 +115,7 @@ CODES: Final[dict[str, str]] = {
     # storage
     "storage_constraint": "A write conflicts with what is stored.",
     "storage_busy": "The database is busy. Try again.",
+    "storage_uncertain": "Whether this was stored is not known. Try again.",
     "storage_missing": "There is no such database.",
     "storage_exists": "There is such a database already.",
     "storage_full": "The server's disk is full. Nothing was lost; sync again later.",

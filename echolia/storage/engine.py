@@ -6,6 +6,7 @@ EcholiaError
        ├─ DatabaseBusy         storage_busy         somebody else holds the file; try again
        ├─ DatabaseMissing      storage_missing      there is no such database (any more)
        ├─ DatabaseExists       storage_exists       there is one already
+       ├─ OutcomeUnknown       storage_uncertain    no answer: applied as a whole or not at all
        ├─ StorageFull          storage_full         no room on the disk; nothing was applied
        ├─ DatabaseDamaged      storage_damaged      not a database, a broken one, or another account's
        └─ FolderOwned          storage_owned        another process owns the folder
@@ -68,6 +69,12 @@ class DatabaseExists(StorageError):
     """A database was to be created that exists already; the existing one is untouched."""
 
     default_code = "storage_exists"
+
+
+class OutcomeUnknown(StorageError):
+    """The answer did not arrive: the unit of work applied as a whole or not at all, and nobody here knows."""
+
+    default_code = "storage_uncertain"
 
 
 class StorageFull(StorageError):
