@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final, NamedTuple
 
@@ -20,8 +20,10 @@ from echolia.settings import Settings
 from echolia.storage.databases import FILES, UserDatabases
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
-from echolia.storage.migrate import load_migrations
+from echolia.storage.homes import open_homes
+from echolia.storage.migrate import Migration, load_migrations
 from echolia.storage.owner_lock import OwnerLock
+from echolia.storage.provisioner import Provisioner
 from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.reserve import Reserve, SparedDatabase, free_disk_bytes
 from echolia.storage.sqlite.driver import SqliteDriver
@@ -94,9 +96,9 @@ async def running(
         directory = await _directory(settings, driver, reserve)
         stack.push_async_callback(directory.close)
         migrations = load_migrations("user")
-        files = Files(settings.data / "users", driver, migrations)
-        registry = DirectoryRegistry(directory)
-        databases = UserDatabases({FILES: files}, registry, migrations, settings.open_databases, reserve)
+        homes = _homes(settings, driver, migrations, clock, stack)
+        registry, new_home = DirectoryRegistry(directory), settings.new_accounts
+        databases = UserDatabases(homes, registry, migrations, settings.open_databases, reserve, new_home)
         stack.push_async_callback(databases.close)
         swept = await databases.sweep()
 
@@ -126,6 +128,20 @@ async def _directory(settings: Settings, driver: FileDriver, reserve: Reserve) -
     path, migrations = settings.data / "directory.db", load_migrations("directory")
     directory = await reserve.spared(lambda: open_directory(path, driver, migrations))
     return SparedDatabase(directory, reserve)
+
+
+def _homes(
+    settings: Settings,
+    driver: FileDriver,
+    migrations: Sequence[Migration],
+    clock: Callable[[], float],
+    stack: AsyncExitStack,
+) -> dict[str, Provisioner]:
+    """Where accounts' databases may be, until the stack ends."""
+    homes = open_homes(settings, migrations, clock)
+    for home in homes.values():
+        stack.push_async_callback(home.close)
+    return {**homes, FILES: Files(settings.data / "users", driver, migrations)}
 
 
 def _history(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -10,9 +11,11 @@ from typing import Final, NamedTuple
 
 from echolia.auth.store import accounts
 from echolia.core.errors import EcholiaError
+from echolia.settings import Settings
 from echolia.storage.databases import FILES, UserDatabases, owner
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import DatabaseMissing, FileDriver, StorageError
+from echolia.storage.homes import open_homes
 from echolia.storage.migrate import load_migrations
 from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.registry import DirectoryRegistry
@@ -64,8 +67,11 @@ async def restored(
         directory = await open_directory(data / "directory.db", driver, load_migrations("directory"))
         stack.push_async_callback(directory.close)
         migrations = load_migrations("user")
-        files = Files(data / "users", driver, migrations)
-        databases = UserDatabases({FILES: files}, DirectoryRegistry(directory), migrations, max_open=1)
+        homes = open_homes(Settings(data=data), migrations, time.time)
+        for home in homes.values():
+            stack.push_async_callback(home.close)
+        homes[FILES] = Files(data / "users", driver, migrations)
+        databases = UserDatabases(homes, DirectoryRegistry(directory), migrations, max_open=1)
         stack.push_async_callback(databases.close)
         await databases.sweep()
         there = await accounts.listed(directory)

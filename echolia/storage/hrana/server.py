@@ -31,7 +31,10 @@ class Said(NamedTuple):
 
 
 class Server:
-    """Posts pipelines to `url`; `answer_s` is how long it waits for an answer to begin and to go on."""
+    """Posts pipelines to `url`, in which `{host}` stands for the database's.
+
+    `answer_s` is how long it waits for an answer to begin, and to go on.
+    """
 
     def __init__(self, url: str, answer_s: float = ANSWER_S) -> None:
         """Inside a running event loop."""
@@ -54,7 +57,10 @@ class Server:
         headers = {**_HEADERS, "Host": host, "Authorization": f"Bearer {token}"}
         try:
             async with self._session.post(
-                self._url, data=io.BytesIO(body), headers=headers, allow_redirects=False
+                self._url.replace("{host}", host),
+                data=io.BytesIO(body),
+                headers=headers,
+                allow_redirects=False,
             ) as answer:
                 return Said(answer.status, await _read(answer))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):

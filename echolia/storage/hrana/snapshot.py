@@ -40,11 +40,11 @@ _SEQUENCES: Final = "sqlite_sequence"
 
 
 class _Table(NamedTuple):
-    """A table by its quoted names: its rows are paged by the key, which may be the row's number."""
+    """A table by its quoted names: what its rows are paged by may be the row's number."""
 
     name: str
-    key: list[str]
-    columns: list[str]  # with the key
+    paged_by: list[str]
+    columns: list[str]  # with those
 
 
 async def write_snapshot(path: Path, read: Read) -> None:
@@ -97,13 +97,13 @@ async def _rows(connection: sqlite3.Connection, read: Read, table: _Table) -> No
         if not page.rows:
             return
         await _threaded(partial(_insert, connection, insert, page.rows))
-        last = tuple(page.rows[-1][table.columns.index(each)] for each in table.key)
+        last = tuple(page.rows[-1][table.columns.index(each)] for each in table.paged_by)
 
 
 def _page(table: _Table, goes_on: bool) -> str:
     """The query of the rows after the key given, as many as fill a page."""
-    key = ", ".join(table.key)
-    after = ", ".join(f"?{at}" for at in range(1, len(table.key) + 1))
+    key = ", ".join(table.paged_by)
+    after = ", ".join(f"?{at}" for at in range(1, len(table.paged_by) + 1))
     where = f" WHERE ({key}) > ({after})" if goes_on else ""
     size = " + ".join(f"coalesce(length({column}), 0)" for column in table.columns)
     sizes = f"SELECT {key}, {size} AS size FROM {table.name}{where} ORDER BY {key} LIMIT {PAGE_ROWS}"  # noqa: S608

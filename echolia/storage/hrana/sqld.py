@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from echolia.storage.engine import Database, DatabaseExists, Statement, StorageError
+from echolia.storage.engine import Database, DatabaseExists, DatabaseMissing, Statement, StorageError
 from echolia.storage.hrana.admin import Admin
 from echolia.storage.hrana.database import HranaDatabase
 from echolia.storage.hrana.names import Names, checked
@@ -48,7 +48,9 @@ class Sqld:
     async def open(self, account: bytes) -> Database:
         """See `Provisioner.open`."""
         db = self.database(self._names.of(account))
-        await db.batch([_EMPTY], tx=False)  # says so where it is missing
+        (empty,) = await db.batch([_EMPTY], tx=False)
+        if empty.rows != [(0,)]:
+            raise DatabaseMissing("unfinished")
         return db
 
     async def create(self, account: bytes, statements: Sequence[Statement] = ()) -> None:
