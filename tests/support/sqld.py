@@ -35,17 +35,11 @@ STOP_S = 15.0
 
 
 class SqldProcess:
-    """`sqld` as docs/operations.md starts it, its data in `folder`/data; the ports stay over restarts.
+    """`sqld` as docs/operations.md starts it, its data in `folder`/data; the ports stay over restarts."""
 
-    No file of it grows beyond `file_bytes`, where given, as on a full disk.
-    """
-
-    def __init__(
-        self, find: Callable[[str, str], str], folder: Path, active: int = 100, file_bytes: int = -1
-    ) -> None:
+    def __init__(self, find: Callable[[str, str], str], folder: Path, active: int = 100) -> None:
         self._binary = find("sqld", INSTALL)
         self._active = active
-        self._file_bytes = file_bytes
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -82,13 +76,12 @@ class SqldProcess:
                 stderr=out,
                 cwd=self.folder,
                 env={**clean_environment(), "RUST_LOG": "error"},
+                restore_signals=False,  # a file over its limit is an error then and not the end
             )
-        if self._file_bytes >= 0:
-            self.limit_files(self._file_bytes)
         wait_until(lambda: listening(self.port) and listening(self.admin_port), "sqld listens")
 
     def limit_files(self, size: int) -> None:
-        """No file of it grows beyond that from now on; -1: any does."""
+        """No file of it grows beyond that from now on, as on a full disk; -1: any does."""
         resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
     @property

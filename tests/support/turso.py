@@ -83,7 +83,7 @@ class TursoStandIn:
         if request.method == "POST" and not name:
             return await self._create(body)
         namespace = f"{name}-{ORGANIZATION}"
-        status, said = await self._admin("GET", f"{namespace}/config")
+        status, _ = await self._admin("GET", f"{namespace}/config")
         if status == 404:
             return web.json_response({"error": f"could not find database with name {name}"}, status=404)
         if request.method == "DELETE":

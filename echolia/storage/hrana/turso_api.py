@@ -124,13 +124,16 @@ class TursoApi:
         raise DatabaseBusy("TURSO_UNREACHABLE" if said is None else f"TURSO_{said.status}")
 
     async def _pause(self) -> None:
-        if (left := self._not_before - self._around.clock()) > 0:
+        left = self._not_before - self._around.clock()
+        if left > _LONGEST_PAUSE_S:
+            raise DatabaseBusy("TURSO_PAUSES")  # told to stay away for longer than anybody waits
+        if left > 0:
             await self._around.sleep(left)
 
     def _pause_s(self, attempt: int, said: _Said | None) -> float:
         asked = said.retry_after if said is not None else ""
-        if asked.isdecimal() and len(asked) < 6:
-            return min(float(asked), _LONGEST_PAUSE_S)
+        if asked.isdecimal() and len(asked) < 10:
+            return float(asked)
         longest = min(_FIRST_PAUSE_S * float(1 << attempt), _LONGEST_PAUSE_S)
         return longest * (0.5 + self._around.jitter() / 2)
 
