@@ -8,6 +8,7 @@ EcholiaError
        ├─ DatabaseExists       storage_exists       there is one already
        ├─ OutcomeUnknown       storage_uncertain    no answer: applied as a whole or not at all
        ├─ StorageFull          storage_full         no room on the disk; nothing was applied
+       │    └─ PlaceFull                            no room on another machine's
        ├─ DatabaseDamaged      storage_damaged      not a database, a broken one, or another account's
        └─ FolderOwned          storage_owned        another process owns the folder
 """
@@ -81,6 +82,10 @@ class StorageFull(StorageError):
     """The disk has no room or refuses to be written; nothing was applied."""
 
     default_code = "storage_full"
+
+
+class PlaceFull(StorageFull):
+    """The server that keeps the database has no room: none that this machine could give up would help."""
 
 
 class DatabaseDamaged(StorageError):

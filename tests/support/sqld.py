@@ -61,12 +61,7 @@ class SqldProcess:
         command = [self._binary, "--no-welcome", "--db-path", str(self.data)]
         command += ["--http-listen-addr", f"127.0.0.1:{self.port}", "--enable-namespaces"]
         command += ["--disable-default-namespace", "--admin-listen-addr", f"127.0.0.1:{self.admin_port}"]
-        command += [
-            "--admin-auth-key",
-            self.admin_key,
-            "--auth-jwt-key-file",
-            str(self.folder / "public.pem"),
-        ]
+        command += ["--auth-jwt-key-file", str(self.folder / "public.pem")]
         command += ["--max-active-namespaces", str(self._active)]
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
@@ -75,7 +70,7 @@ class SqldProcess:
                 stdout=out,
                 stderr=out,
                 cwd=self.folder,
-                env={**clean_environment(), "RUST_LOG": "error"},
+                env=clean_environment(RUST_LOG="error", LIBSQL_ADMIN_AUTH_KEY=self.admin_key),
                 restore_signals=False,  # a file over its limit is an error then and not the end
             )
         wait_until(lambda: listening(self.port) and listening(self.admin_port), "sqld listens")

@@ -11,8 +11,9 @@ for it (`_settle`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -25,12 +26,15 @@ from echolia.storage.engine import (
 )
 from echolia.storage.hrana import pipeline
 from echolia.storage.hrana.faults import status_error
-from echolia.storage.hrana.server import NotSent, Server
+from echolia.storage.hrana.server import NOT_SENT, Server
 from echolia.storage.hrana.snapshot import write_snapshot
 
-# A server that restarts is back in about a second.
-_NOT_SENT_PAUSES_S: Final = (0.05, 0.1, 0.2, 0.4, 0.8)
-_NOT_FOUND_PAUSES_S: Final = (0.005, 0.02, 0.08)
+# Before each further attempt, by why the former did not run. A restarting server is back in about a second.
+_PAUSES_S: Final[Mapping[int, tuple[float, ...]]] = {
+    NOT_SENT: (0.05, 0.1, 0.2, 0.4, 0.8),
+    HTTPStatus.NOT_FOUND: (0.005, 0.02, 0.08),
+    HTTPStatus.UNAUTHORIZED: (0.0,),
+}
 # How long a cancelled unit of work may still take before its connection is closed: most have ended by then,
 # so that it is known what became of them.
 GRACE_S: Final = 0.25
@@ -51,9 +55,9 @@ class HranaDatabase:
     """See `engine.Database`; `host` is the name that the server knows the database by."""
 
     def __init__(self, server: Server, host: str, access: Access, grace_s: float = GRACE_S) -> None:
+        self.host = host
+        self.access = access
         self._server = server
-        self._host = host
-        self._access = access
         self._grace_s = grace_s
         self._lock = asyncio.Lock()
         self._closed = False
@@ -132,23 +136,17 @@ class HranaDatabase:
         raise failure
 
     async def _send(self, body: bytes) -> bytes:
-        not_sent, not_found, renew = iter(_NOT_SENT_PAUSES_S), iter(_NOT_FOUND_PAUSES_S), False
+        """Send it, and again only where it surely did not run."""
+        token = await self.access.token()
+        pauses = {why: iter(each) for why, each in _PAUSES_S.items()}
         while True:
-            token = await self._access.token(renew)
-            try:
-                said = await self._server.post(self._host, token, body)
-            except NotSent:
-                pause, failure = next(not_sent, None), StorageError()
-                failure = DatabaseBusy("UNREACHABLE")
-            else:
-                if said.status == 200:
-                    return said.body
-                failure, pause = status_error(said.status), None
-                if said.status == 404:
-                    pause = next(not_found, None)
-                elif said.status == 401 and not renew:
-                    renew, pause = True, 0
+            said = await self._server.post(self.host, token, body)
+            if said.status == HTTPStatus.OK:
+                return said.body
+            pause = next(pauses.get(said.status, iter(())), None)
             if pause is None:
                 break
             await asyncio.sleep(pause)
-        raise failure
+            if said.status == HTTPStatus.UNAUTHORIZED:
+                token = await self.access.token(renew=True)
+        raise DatabaseBusy("UNREACHABLE") if said.status == NOT_SENT else status_error(said.status)

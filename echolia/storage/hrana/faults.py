@@ -15,8 +15,8 @@ from echolia.storage.engine import (
     DatabaseDamaged,
     DatabaseMissing,
     OutcomeUnknown,
+    PlaceFull,
     StorageError,
-    StorageFull,
 )
 
 _CODE: Final = re.compile(r"[A-Z][A-Z0-9_]{1,63}")
@@ -31,8 +31,8 @@ _KINDS: Final[dict[str, type[StorageError]]] = {
     # The transaction held its lock for more than five seconds and another took it: nothing of it applied.
     "TRANSACTION_TIMEOUT": DatabaseBusy,
     "TRANSACTION_BUSY": DatabaseBusy,
-    "SQLITE_FULL": StorageFull,
-    "SQLITE_IOERR": StorageFull,
+    "SQLITE_FULL": PlaceFull,
+    "SQLITE_IOERR": PlaceFull,
     "SQLITE_CORRUPT": DatabaseDamaged,
     "SQLITE_NOTADB": DatabaseDamaged,
 }

@@ -16,15 +16,16 @@ ANSWER_S: Final = 10.0
 # More than sqld's own limit with its usual settings (32 MB); callers ask for pages far below that.
 MAX_ANSWER_BYTES: Final = 64 << 20
 _CHUNK_BYTES: Final = 1 << 18
+_LARGE_BYTES: Final = 1 << 20  # from here on aiohttp wants a body that it can send in parts
 _HEADERS: Final = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
 
 
-class NotSent(Exception):
-    """No connection came about, so that nothing was sent."""
+# In place of a status: no connection came about.
+NOT_SENT: Final = 0
 
 
 class Said(NamedTuple):
-    """A status and a body."""
+    """A status, or `NOT_SENT`, and a body."""
 
     status: int
     body: bytes
@@ -52,25 +53,23 @@ class Server:
         """Send a pipeline to the database of that host name; redirects are not followed.
 
         Cancelled, it closes the connection, and sqld interrupts what runs.
-        Raises: `NotSent`, `OutcomeUnknown`.
+        Raises: `OutcomeUnknown`: it was sent, and no whole answer came.
         """
         headers = {**_HEADERS, "Host": host, "Authorization": f"Bearer {token}"}
         try:
             async with self._session.post(
                 self._url.replace("{host}", host),
-                data=io.BytesIO(body),
+                data=body if len(body) < _LARGE_BYTES else io.BytesIO(body),
                 headers=headers,
                 allow_redirects=False,
             ) as answer:
                 return Said(answer.status, await _read(answer))
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
-            lost = ""
+            return Said(NOT_SENT, b"")
         except TimeoutError:
             lost = "TIMEOUT"
         except (aiohttp.ClientError, OSError):
             lost = "CONNECTION_LOST"
-        if not lost:
-            raise NotSent
         raise OutcomeUnknown(lost)
 
     async def close(self) -> None:

@@ -15,10 +15,10 @@ from echolia.storage.engine import (
     DatabaseDamaged,
     DatabaseMissing,
     OutcomeUnknown,
+    PlaceFull,
     Result,
     Statement,
     StorageError,
-    StorageFull,
 )
 from echolia.storage.hrana.faults import statement_error, status_error
 from echolia.storage.hrana.pipeline import Answer, probed, request
@@ -84,8 +84,8 @@ def test_a_transaction_that_a_statement_ended_is_no_success() -> None:
         ("SQLITE_BUSY", DatabaseBusy),
         ("SQLITE_BUSY_SNAPSHOT", DatabaseBusy),
         ("TRANSACTION_TIMEOUT", DatabaseBusy),
-        ("SQLITE_FULL", StorageFull),
-        ("SQLITE_IOERR_WRITE", StorageFull),
+        ("SQLITE_FULL", PlaceFull),
+        ("SQLITE_IOERR_WRITE", PlaceFull),
         ("SQLITE_CORRUPT", DatabaseDamaged),
         ("SQLITE_NOTADB", DatabaseDamaged),
         ("RESPONSE_TOO_LARGE", StorageError),

@@ -87,7 +87,7 @@ async def test_no_error_and_no_log_says_what_was_sent(
     await place.create(ANNA, [Statement("CREATE TABLE t (v TEXT UNIQUE)")])
     db = await place.open(ANNA)
     assert isinstance(db, HranaDatabase)
-    token = await db._access.token()
+    token = await db.access.token()
     forbidden = [CANARY, CANARY.encode().hex(), token, token.split(".")[2], own.admin_key]
     forbidden += [place._names.of(ANNA), ANNA.hex(), "INSERT"]
     count = 0
@@ -95,9 +95,7 @@ async def test_no_error_and_no_log_says_what_was_sent(
         count += 1
         assert [word for word in forbidden if word in said(error)] == []
     assert count == 12
-    shown = " ".join(
-        repr(each) for each in (place, db, db._access, place._admin, place._signer, place._names)
-    )
+    shown = " ".join(repr(each) for each in (place, db, db.access, place._admin, place._signer, place._names))
     for text in (caplog.text, shown):
         assert [word for word in forbidden if word in text] == []
 

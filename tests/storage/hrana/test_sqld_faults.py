@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -13,9 +14,9 @@ from echolia.storage.engine import (
     Database,
     DatabaseBusy,
     OutcomeUnknown,
+    PlaceFull,
     Statement,
     StorageError,
-    StorageFull,
     Value,
 )
 from echolia.storage.hrana.sqld import Sqld
@@ -91,6 +92,14 @@ async def test_killed_at_any_moment_it_has_what_it_acknowledged_and_no_halves(st
     await db.close()
 
 
+def test_it_is_started_as_the_operations_page_says(start: Start, repository: Path) -> None:
+    page = (repository / "docs" / "operations.md").read_text()
+    started = re.search(r"\.bin/sqld .*?\n```", page, re.DOTALL)
+    assert started is not None
+    command = Path(f"/proc/{start().process.pid}/cmdline").read_text().split("\0")
+    assert set(re.findall(r"--[a-z-]+", started[0])) == {word for word in command if word.startswith("--")}
+
+
 async def test_a_restart_is_waited_for_by_what_was_not_sent(start: Start) -> None:
     cell = start()
     db = await cell.anna()
@@ -150,7 +159,7 @@ async def test_a_full_disk_is_said_and_nothing_half_is_stored(start: Start) -> N
     await db.batch(pair(0))
     cell.process.limit_files(400_000)
     long = Statement("INSERT INTO things VALUES (100, ?)", ("x" * 900_000,))
-    with pytest.raises(StorageFull):
+    with pytest.raises(PlaceFull):
         await db.batch([*pair(1), long])
     cell.process.limit_files(-1)
     await db.batch(pair(2))
