@@ -11,5 +11,6 @@ from tests.mutants.merge_rules import MERGE
 from tests.mutants.mutant import Mutant
 from tests.mutants.secret_rules import SECRETS
 from tests.mutants.server_rules import SERVER
+from tests.mutants.storage_rules import STORAGE
 
-ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *KEYS, *SECRETS, *SERVER, *MERGE, *EXPORTS)
+ALL: Final[tuple[Mutant, ...]] = (*DEVICE, *KEYS, *SECRETS, *SERVER, *MERGE, *EXPORTS, *STORAGE)

@@ -92,11 +92,16 @@ async def test_killed_at_any_moment_it_has_what_it_acknowledged_and_no_halves(st
     await db.close()
 
 
-def test_it_is_started_as_the_operations_page_says(start: Start, repository: Path) -> None:
+def test_it_is_started_as_the_operations_page_says(
+    service_binary: Callable[[str, str], str], tmp_path: Path, repository: Path
+) -> None:
+    process = SqldProcess(service_binary, tmp_path / "sqld")
+    process.start()
+    command = Path(f"/proc/{process.pid}/cmdline").read_text().split("\0")
+    process.stop()
     page = (repository / "docs" / "operations.md").read_text()
     started = re.search(r"\.bin/sqld .*?\n```", page, re.DOTALL)
     assert started is not None
-    command = Path(f"/proc/{start().process.pid}/cmdline").read_text().split("\0")
     assert set(re.findall(r"--[a-z-]+", started[0])) == {word for word in command if word.startswith("--")}
 
 
