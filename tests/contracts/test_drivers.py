@@ -9,6 +9,7 @@ import pytest
 
 from echolia.storage.engine import Database
 from tests.contracts.driver import TABLE, DriverContract, Home, SqliteHome
+from tests.contracts.snapshots import SnapshotContract
 from tests.support.sqld import SqldHome
 
 
@@ -33,5 +34,5 @@ async def db(home: Home) -> AsyncIterator[Database]:
     await db.close()
 
 
-class TestDrivers(DriverContract):
+class TestDrivers(DriverContract, SnapshotContract):
     """Run here for each driver."""

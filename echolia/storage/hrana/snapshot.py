@@ -52,12 +52,14 @@ async def write_snapshot(path: Path, read: Read) -> None:
 
     Raises: `DatabaseExists`, `StorageFull`, `StorageError` (`VIRTUAL_TABLE`: one whose rows lie elsewhere).
     """
-    connection = await _threaded(partial(_made, path))
+    made: list[sqlite3.Connection] = []
     try:
-        await _copy(connection, read)
-        await _threaded(partial(_finish, connection, path))
+        await _threaded(partial(_make, path, made))
+        await _copy(made[0], read)
+        await _threaded(partial(_finish, made[0], path))
     except BaseException:
-        await _threaded(partial(_undo, connection, path))
+        if made:
+            await _threaded(partial(_undo, made[0], path))
         raise
 
 
@@ -135,11 +137,11 @@ def _translated(work: Callable[[], T]) -> T:
     raise failure
 
 
-def _made(path: Path) -> sqlite3.Connection:
+def _make(path: Path, made: list[sqlite3.Connection]) -> None:
+    """The connection goes into `made`, so that whoever was cancelled meanwhile still has it."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    connection.executescript(_PRAGMAS)
-    return connection
+    made.append(sqlite3.connect(path, isolation_level=None, check_same_thread=False))
+    made[0].executescript(_PRAGMAS)
 
 
 def _run(connection: sqlite3.Connection, statements: Sequence[str]) -> None:
