@@ -331,6 +331,18 @@ class DriverContract:
         assert all(count == 2 for _, count in counts)
         assert acknowledged <= {n for n, _ in counts}
 
+    async def test_what_was_cancelled_does_not_come_after_what_follows(self, db: Database) -> None:
+        count = "SELECT count(*) FROM things"
+        for n in range(120):
+            writing = asyncio.create_task(db.batch([insert(n), insert(n)]))
+            for _ in range(n % 15):
+                await asyncio.sleep(0)
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+            before = await db.batch([Statement(count)], tx=False)
+            await asyncio.sleep(0.005)  # a server would have it done by now
+            assert await db.batch([Statement(count)], tx=False) == before
+
     async def test_what_was_written_is_there_after_reopening(self, home: Home) -> None:
         db = await home.make("kept")
         await db.batch([TABLE, insert("kept")])
