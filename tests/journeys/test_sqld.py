@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import random
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -9,11 +15,13 @@ from time import time
 
 import pytest
 
+from echolia.client import Device
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
 from echolia.storage.engine import Statement
 from echolia.storage.hrana.names import load_names
-from tests.support.devices import World
+from tests.support.devices import World, joined
+from tests.support.process import ServerProcess
 from tests.support.server import Clock, served
 from tests.support.sqld import SqldProcess
 
@@ -104,3 +112,42 @@ async def test_a_cell_that_is_away_is_said_and_comes_back(world: World, cell: Sq
     cell.start()
     await laptop.sync()
     assert (await laptop.status()).pending == 0
+
+
+@pytest.mark.slow
+async def test_killed_under_a_push_the_cell_has_what_was_acknowledged(
+    cell: SqldProcess, tmp_path: Path
+) -> None:
+    dice, texts = random.Random(11), [f"entry {n}" for n in range(3000)]
+    homes = str(cell.folder / "homes.toml")
+    with ServerProcess(tmp_path / "data", homes=homes, new_accounts="cell-1") as server:
+        laptop, _ = await Device.init(tmp_path / "laptop", server.url)
+        phone = await joined(laptop, tmp_path / "phone")
+        async with laptop, phone:
+            await laptop.collection("entries").create_many({"body": text} for text in texts)
+            syncing = asyncio.create_task(finished(laptop))
+            for _ in range(3):
+                await asyncio.wait([syncing], timeout=dice.random() * 0.3)
+                cell.kill()
+                cell.start()
+            await syncing
+            await phone.sync()
+            found = [str(record.fields["body"]) async for record in phone.collection("entries").iterate()]
+            assert sorted(found) == sorted(texts)
+    # What an operator runs after a restore finds the accounts there as well.
+    command = [sys.executable, "-m", "echolia", "restored", "--json", "--data", str(tmp_path / "data")]
+    environment = {**os.environ, "ECHOLIA_HOMES": homes}
+    told = await asyncio.to_thread(subprocess.check_output, command, env=environment, timeout=60)
+    assert json.loads(told) == {"accounts": 1, "emptied": 0, "failed": {}}
+    log = server.log.read_text()
+    assert "storage" in log or "swept" in log
+    assert [word for word in ("INSERT", "eyJ", cell.admin_key, "Bearer") if word in log] == []
+
+
+async def finished(device: Device) -> None:
+    """Sync as an app does: again whenever a sync gave up."""
+    while (await device.status()).pending:
+        try:
+            await device.sync()
+        except EcholiaError as error:
+            assert error.code in {"storage_busy", "storage_uncertain"}  # noqa: PT017 — nothing else may be
