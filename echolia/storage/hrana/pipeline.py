@@ -115,9 +115,10 @@ def _batch(body: bytes) -> dict[str, Any]:
         first = json.loads(body)["results"][0]
         if first["type"] == "error":
             failure: StorageError = statement_error(first["error"]["code"])
-        else:
-            batch: dict[str, Any] = first["response"]["result"]
+        elif isinstance(batch := first["response"]["result"], dict):
             return batch
+        else:
+            failure = OutcomeUnknown("ANSWER_UNREADABLE")
     except (ValueError, LookupError, TypeError, RecursionError):
         failure = OutcomeUnknown("ANSWER_UNREADABLE")
     raise failure

@@ -19,9 +19,11 @@ from echolia.storage.engine import (
     Result,
     Statement,
     StorageError,
+    Value,
 )
 from echolia.storage.hrana.faults import statement_error, status_error
 from echolia.storage.hrana.pipeline import Answer, probed, request
+from echolia.storage.hrana.values import from_json, to_json
 
 TWO = [Statement("INSERT INTO t VALUES (?)", (1,)), Statement("SELECT 1")]
 NOTHING = {"rows": [], "affected_row_count": 0}
@@ -126,6 +128,37 @@ def test_a_status_becomes_the_storages_own(status: int, kind: type[StorageError]
     assert type(status_error(status)) is kind
 
 
+VALUES = (
+    st.none()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]))
+    | st.binary()
+)
+
+
+@given(VALUES)
+def test_a_value_is_said_in_json_and_back(value: Value) -> None:
+    back = from_json(json.loads(json.dumps(to_json(value))))
+    assert type(back) is type(value)
+    assert repr(back) == repr(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        *((2**63, "INTEGER_TOO_BIG"), (-(2**63) - 1, "INTEGER_TOO_BIG")),
+        *((float("nan"), "FLOAT_NOT_FINITE"), (float("-inf"), "FLOAT_NOT_FINITE")),
+        ("\ud800", "TEXT_NOT_UNICODE"),
+    ],
+)
+def test_a_value_that_cannot_be_said_is_not_sent(value: Value, said: str) -> None:
+    with pytest.raises(StorageError) as caught:
+        request([Statement("SELECT ?", (value,))], tx=False)
+    assert str(caught.value) == f"storage_failed: {said}"
+    assert caught.value.__context__ is None
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just("ok"),
     lambda inner: (
@@ -152,6 +185,13 @@ JSON = st.recursive(
     ),
     max_leaves=12,
 )
+
+
+@given(JSON)
+def test_no_result_does_more_than_raise(result: Any) -> None:
+    answered = [{"type": "ok", "response": {"type": "batch", "result": result}}]
+    with pytest.raises(StorageError):
+        Answer(json.dumps({"results": answered}).encode(), TWO, True).results()
 
 
 @given(st.binary(max_size=40) | JSON.map(lambda value: json.dumps(value).encode()))
