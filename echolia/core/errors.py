@@ -115,6 +115,7 @@ CODES: Final[dict[str, str]] = {
     # storage
     "storage_constraint": "A write conflicts with what is stored.",
     "storage_busy": "The database is busy. Try again.",
+    "storage_uncertain": "Whether this was stored is not known. Try again.",
     "storage_missing": "There is no such database.",
     "storage_elsewhere": "This account is being handed over to another server process. Try again.",
     "storage_exists": "There is such a database already.",

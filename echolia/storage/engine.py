@@ -7,7 +7,9 @@ EcholiaError
        ├─ DatabaseMissing      storage_missing      there is no such database (any more)
        ├─ DatabaseElsewhere    storage_elsewhere    another process owns it now; ask there
        ├─ DatabaseExists       storage_exists       there is one already
+       ├─ OutcomeUnknown       storage_uncertain    no answer: applied as a whole or not at all
        ├─ StorageFull          storage_full         no room on the disk; nothing was applied
+       │    └─ PlaceFull                            no room on another machine's
        ├─ DatabaseDamaged      storage_damaged      not a database, a broken one, or another account's
        └─ FolderOwned          storage_owned        another process owns the folder
 """
@@ -77,10 +79,20 @@ class DatabaseExists(StorageError):
     default_code = "storage_exists"
 
 
+class OutcomeUnknown(StorageError):
+    """The answer did not arrive: the unit of work applied as a whole or not at all, and nobody here knows."""
+
+    default_code = "storage_uncertain"
+
+
 class StorageFull(StorageError):
     """The disk has no room or refuses to be written; nothing was applied."""
 
     default_code = "storage_full"
+
+
+class PlaceFull(StorageFull):
+    """The server that keeps the database has no room: none that this machine could give up would help."""
 
 
 class DatabaseDamaged(StorageError):

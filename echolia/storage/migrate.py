@@ -90,11 +90,19 @@ def pending(migrations: Sequence[Migration], applied: Sequence[tuple[Value, ...]
     return list(migrations[len(applied) :])
 
 
+def filling(migrations: Sequence[Migration]) -> list[Statement]:
+    """What makes an empty database one of the last version, for a single unit of work."""
+    return [_PREPARE, *(statement for step in migrations for statement in _applying(step))]
+
+
+def _applying(step: Migration) -> list[Statement]:
+    return [*step.statements, Statement(_REMEMBER, (step.version, step.checksum, int(time.time())))]
+
+
 async def apply(db: Database, migrations: Sequence[Migration]) -> None:
     """Apply the steps, each as one unit of work together with its remembering."""
     for step in migrations:
-        remembered = Statement(_REMEMBER, (step.version, step.checksum, int(time.time())))
-        await db.batch([*step.statements, remembered])
+        await db.batch(_applying(step))
 
 
 async def migrate(db: Database, migrations: Sequence[Migration]) -> int:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
-from echolia.storage.engine import Database, Result, Statement, StorageFull
+from echolia.storage.engine import Database, PlaceFull, Result, Statement, StorageFull
 from echolia.storage.sqlite.faults import storage_error
 from echolia.storage.sqlite.user_files import sync_folder
 
@@ -71,6 +71,8 @@ class Reserve:
         """
         try:
             return await work()
+        except PlaceFull:
+            raise
         except StorageFull:
             if not self._size_bytes:
                 raise

@@ -60,6 +60,7 @@ STATUS: Final[dict[str, int]] = {
     # storage
     "storage_constraint": 500,
     "storage_busy": 503,
+    "storage_uncertain": 503,
     "storage_missing": 503,
     "storage_full": 507,
     "storage_damaged": 500,

@@ -19,7 +19,7 @@ import pytest
 from echolia.storage.engine import ConstraintViolated, Database, Result, Statement, StorageError, Value
 from echolia.storage.postgres.connections import Address
 from echolia.storage.postgres.directory import open_postgres_directory
-from tests.contracts.driver import Home, SqliteHome, rows
+from tests.contracts.driver import Home, Nature, SqliteHome, rows
 from tests.support.postgres import Postgres
 
 TABLE: Final = Statement(
@@ -42,6 +42,8 @@ COLUMN: Final = {int: "n", str: "c", bytes: "b", float: "r", type(None): "n"}
 
 class PostgresHome:
     """Databases of a real PostgreSQL."""
+
+    nature = Nature(infinity=True, blob_bytes=8_000_000, too_many_bytes=None)
 
     def __init__(self, postgres: Postgres) -> None:
         self._postgres = postgres

@@ -8,13 +8,19 @@ from pathlib import Path
 import pytest
 
 from echolia.storage.engine import Database
-from tests.contracts.driver import DRIVERS, TABLE, DriverContract, Home
+from tests.contracts.driver import TABLE, DriverContract, Home, SqliteHome
+from tests.contracts.snapshots import SnapshotContract
+from tests.support.sqld import SqldHome
 
 
-@pytest.fixture(params=DRIVERS)
+@pytest.fixture(params=["sqlite", pytest.param("sqld", marks=pytest.mark.service)])
 async def home(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Home]:
     """An empty home of one driver."""
-    home = DRIVERS[request.param](tmp_path)
+    home: Home
+    if request.param == "sqlite":
+        home = SqliteHome(tmp_path)
+    else:
+        home = SqldHome(request.getfixturevalue("sqld"))
     yield home
     await home.close()
 
@@ -28,5 +34,5 @@ async def db(home: Home) -> AsyncIterator[Database]:
     await db.close()
 
 
-class TestDrivers(DriverContract):
-    """Run here for each entry of `DRIVERS`."""
+class TestDrivers(DriverContract, SnapshotContract):
+    """Run here for each driver."""

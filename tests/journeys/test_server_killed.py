@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from echolia.client import Device, EcholiaError
+from tests.support.devices import joined
 from tests.support.process import ServerProcess
 
 KILLS = int(os.environ.get("ECHOLIA_KILLS", "4"))
@@ -63,14 +64,3 @@ async def finished(device: Device) -> None:
             await device.sync()
         except EcholiaError as error:
             assert error.code == "server_unreachable"  # noqa: PT017 — anything else is a failure
-
-
-async def joined(laptop: Device, home: Path) -> Device:
-    """A second device of the laptop's account."""
-    async with laptop.pair() as pairing, Device.join(home, pairing.code) as joining:
-        digits = asyncio.create_task(joining.digits())
-        await pairing.guest()
-        confirming = asyncio.create_task(pairing.confirm(await digits))
-        phone = await joining.finish()
-        await confirming
-    return phone

@@ -13,7 +13,8 @@ from tests.mutants.moving_rules import MOVING
 from tests.mutants.mutant import Mutant
 from tests.mutants.secret_rules import SECRETS
 from tests.mutants.server_rules import SERVER
+from tests.mutants.storage_rules import STORAGE
 from tests.mutants.upgrade_rules import UPGRADES
 
-RULES: Final = (DEVICE, KEYS, SECRETS, SERVER, DIRECTORY, MOVING, UPGRADES, MERGE, EXPORTS)
+RULES: Final = (DEVICE, KEYS, SECRETS, SERVER, DIRECTORY, STORAGE, MOVING, UPGRADES, MERGE, EXPORTS)
 ALL: Final[tuple[Mutant, ...]] = tuple(mutant for rules in RULES for mutant in rules)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from echolia.storage.engine import Result, Statement, StorageError, StorageFull
+from echolia.storage.engine import PlaceFull, Result, Statement, StorageError, StorageFull
 from echolia.storage.reserve import Reserve, SparedDatabase
 from echolia.storage.sqlite.driver import SqliteDriver
 from tests.storage.conftest import account_id, belongs_to
@@ -105,6 +105,19 @@ async def test_what_is_no_lack_of_room_releases_nothing(tmp_path: Path) -> None:
     with pytest.raises(StorageError):
         await reserve.spared(fails)
     assert (tmp_path / "reserve").exists()
+
+
+async def test_another_machines_full_disk_releases_nothing(tmp_path: Path) -> None:
+    reserve = Reserve(tmp_path, SIZE)
+    reserve.hold()
+
+    async def write() -> None:
+        raise PlaceFull("SQLITE_FULL")
+
+    with pytest.raises(StorageFull):
+        await reserve.spared(write)
+    assert not reserve.released
+    reserve.refuse_growth()
 
 
 async def test_while_it_is_released_databases_are_used_but_neither_grow_nor_come(tmp_path: Path) -> None:

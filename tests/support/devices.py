@@ -156,3 +156,14 @@ async def _paired(pairing: Any, joining: Any) -> Device:
         device: Device = await joining.finish()
         await adding
     return device
+
+
+async def joined(laptop: Device, home: Path) -> Device:
+    """A second device of the laptop's account."""
+    async with laptop.pair() as pairing, Device.join(home, pairing.code) as joining:
+        digits = asyncio.create_task(joining.digits())
+        await pairing.guest()
+        confirming = asyncio.create_task(pairing.confirm(await digits))
+        phone = await joining.finish()
+        await confirming
+    return phone

@@ -14,6 +14,7 @@ import pytest
 from echolia.core.ids import b64
 from echolia.web.error_responses import STATUS
 from tests.journeys.canary.breakage import BREAK, NOT_BROUGHT, elsewhere
+from tests.journeys.canary.elsewhere import BREAK_ELSEWHERE, lost_place
 from tests.journeys.canary.encodings import Searcher
 from tests.journeys.canary.failures import BRING, BRING_NARROW, NARROW, solved
 from tests.journeys.canary.flock import Flock
@@ -110,15 +111,30 @@ def drive_several(driven: Driven, server: Watched) -> None:
     driven.note("storage_elsewhere", server.wire, partial(elsewhere, server, person))
 
 
+def drive_elsewhere(driven: Driven, server: Watched) -> None:
+    """The failures of a server whose accounts live at other places."""
+    for code, break_it in BREAK_ELSEWHERE.items():
+        someone = driven.know(Person(server.wire, f"meets {code}").register())
+        driven.note(code, server.wire, partial(break_it, server, someone))
+
+
 @pytest.fixture(scope="module")
-def driven(tmp_path_factory: pytest.TempPathFactory) -> Driven:
-    """Both servers, driven and searched: while they run, their databases open, and after they ended."""
+def lost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Settings that name a place which never answers."""
+    with lost_place(tmp_path_factory.mktemp("lost") / "place") as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def driven(tmp_path_factory: pytest.TempPathFactory, lost: dict[str, str]) -> Driven:
+    """All servers, driven and searched: while they run, their databases open, and after they ended."""
     everything, flock = Driven(), Flock()
     folder = tmp_path_factory.mktemp("canary")
     runs: Mapping[str, tuple[Callable[[Driven, Watched], None], dict[str, str]]] = {
         "generous": (drive, {}),
         "narrow": (drive_narrow, NARROW),
         "several": (drive_several, {"workers": "3"}),
+        "elsewhere": (drive_elsewhere, lost),
     }
     for name, (go, settings) in runs.items():
         with watched(folder / name, flock, settings=settings) as server:

@@ -1,0 +1,1 @@
+"""Databases on a server that speaks Hrana: sqld, Turso."""
