@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -28,6 +29,10 @@ class RemoteDatabase:
     def __init__(self, name: str, ask: Ask) -> None:
         self._name = name
         self._ask = ask
+        self._asking = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
 
     async def batch(self, statements: Sequence[Statement], tx: bool = True) -> list[Result]:
         """See `engine.Database.batch`. Where the other process ends, nothing or all may have been applied."""
@@ -44,9 +49,15 @@ class RemoteDatabase:
         await self._asked("reclaim")
 
     async def close(self) -> None:
-        """The other process closes it."""
+        """See `engine.Database.close`; the other process keeps it open."""
+        self._closed = True
+        await self._idle.wait()
 
     async def _asked(self, what: str, *words: Any) -> Any:
+        if self._closed:
+            raise StorageError("closed")
+        self._asking += 1
+        self._idle.clear()
         try:
             return await self._ask(f"{self._name} {what}", *words)
         except Gone:
@@ -57,6 +68,10 @@ class RemoteDatabase:
             failure = StorageError(type(error).__name__)
         except EcholiaError as error:
             failure = said_again(error)
+        finally:
+            self._asking -= 1
+            if not self._asking:
+                self._idle.set()
         raise failure
 
 
