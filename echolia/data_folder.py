@@ -78,7 +78,7 @@ async def open_databases(
 ) -> AsyncIterator[UserDatabases]:
     """The accounts' databases, in the folder's own places (`homes`) and those that the settings name."""
     migrations = load_migrations("user")
-    named = open_homes(settings, migrations, clock)
+    named = open_homes(settings, migrations, clock, driver)
     places = {**named, **homes(settings.data, driver, migrations)}
     most = open_at_once(settings.open_databases, settings.open_memory_bytes, files_allowed())
     registry, new_home = DirectoryRegistry(directory), settings.new_accounts

@@ -6,6 +6,10 @@ url = "http://127.0.0.1:8080"             organization = "example"
 admin_url = "http://127.0.0.1:8090"       group = "default"
 admin_key_file = "cell-1.admin"           token_file = "turso.token"
 signing_key_file = "cell-1.pem"
+
+[other-disk]
+kind = "files"
+path = "/mnt/other/users"
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from echolia.core.errors import EcholiaError
 from echolia.settings import Settings
 from echolia.storage.databases import FILES
+from echolia.storage.engine import FileDriver
 from echolia.storage.hrana.admin import Admin
 from echolia.storage.hrana.names import Names, load_names
 from echolia.storage.hrana.sqld import Sqld
@@ -31,6 +36,7 @@ from echolia.storage.hrana.turso import DATABASE_URL, Turso
 from echolia.storage.hrana.turso_api import Surroundings, TursoApi
 from echolia.storage.migrate import Migration
 from echolia.storage.provisioner import Provisioner
+from echolia.storage.sqlite.provisioner import Files
 
 NAMES_KEY: Final = "databases.key"
 _HOME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -63,13 +69,19 @@ class _TursoSection(_Section):
     database_url: _Url = DATABASE_URL
 
 
-_SECTION: Final[TypeAdapter[_SqldSection | _TursoSection]] = TypeAdapter(
-    Annotated[_SqldSection | _TursoSection, Field(discriminator="kind")]
-)
+class _FilesSection(_Section):
+    """A folder of files beside the data folder's own, on another disk as a rule."""
+
+    kind: Literal["files"]
+    path: Path
+
+
+_AnySection = _SqldSection | _TursoSection | _FilesSection
+_SECTION: Final[TypeAdapter[_AnySection]] = TypeAdapter(Annotated[_AnySection, Field(discriminator="kind")])
 
 
 def open_homes(
-    settings: Settings, migrations: Sequence[Migration], clock: Callable[[], float]
+    settings: Settings, migrations: Sequence[Migration], clock: Callable[[], float], driver: FileDriver
 ) -> dict[str, Provisioner]:
     """The places by their names, none where there is no file of them; `clock` is in Unix seconds.
 
@@ -82,7 +94,7 @@ def open_homes(
     if settings.homes is None or not sections:
         return {}
     folder = settings.homes.parent
-    made = {name: _made(name, section, folder, clock) for name, section in sections.items()}
+    made = {name: _made(name, section, folder, clock, driver) for name, section in sections.items()}
     names = load_names(settings.data / NAMES_KEY)
     return {name: make(names, migrations) for name, make in made.items()}
 
@@ -91,9 +103,12 @@ _Make = Callable[[Names, Sequence[Migration]], Provisioner]
 
 
 def _made(
-    name: str, section: _SqldSection | _TursoSection, folder: Path, clock: Callable[[], float]
+    name: str, section: _AnySection, folder: Path, clock: Callable[[], float], driver: FileDriver
 ) -> _Make:
     """Read the secrets of a place now, so that nothing is opened where one of several is wrong."""
+    if isinstance(section, _FilesSection):
+        path = folder / section.path
+        return lambda _, migrations: Files(path, driver, migrations)
     if isinstance(section, _TursoSection):
         turso, token = section, _secret(name, "token_file", folder / section.token_file)
         return lambda names, migrations: _turso(turso, token, names, migrations, clock)
@@ -131,7 +146,7 @@ def _secret(name: str, key: str, path: Path) -> str:
     return secret
 
 
-def _sections(path: Path | None) -> dict[str, _SqldSection | _TursoSection]:
+def _sections(path: Path | None) -> dict[str, _AnySection]:
     if path is None:
         return {}
     try:
@@ -146,7 +161,7 @@ def _sections(path: Path | None) -> dict[str, _SqldSection | _TursoSection]:
     raise _wrong(wrong)
 
 
-def _section(name: str, fields: object) -> _SqldSection | _TursoSection:
+def _section(name: str, fields: object) -> _AnySection:
     if not _HOME.fullmatch(name) or name == FILES or not isinstance(fields, Mapping):
         raise _wrong("has a section whose name is none that a place may have")
     try:
@@ -157,7 +172,8 @@ def _section(name: str, fields: object) -> _SqldSection | _TursoSection:
 
 
 def _named(name: str, error: ValidationError) -> Iterator[str]:
-    known = {*_SqldSection.model_fields, *_TursoSection.model_fields}
+    kinds = (_SqldSection, _TursoSection, _FilesSection)
+    known = {field for kind in kinds for field in kind.model_fields}
     for one in error.errors(include_input=False, include_context=False, include_url=False):
         where: tuple[Any, ...] = one["loc"]
         field = next((part for part in reversed(where) if part in known), None)

@@ -120,6 +120,8 @@ class Moves:
             place = await self._registry.place(account)
         if place.home == to:
             return Moved(to, to, 0, b"", 0.0)
+        if not place.blocked:  # a copy has the last version's tables
+            await self._databases.upgrade(account, forced=True)
         await self._begin(account, place, to)
         copy = await self._opened(target, account)
         try:

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from time import time
+from typing import Any
 
 import pytest
 
@@ -20,6 +21,8 @@ from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
 from echolia.storage.engine import Statement
 from echolia.storage.hrana.names import load_names
+from echolia.workers.node import folder_of
+from echolia.workers.operating import asking
 from tests.support.devices import World, joined
 from tests.support.process import ServerProcess
 from tests.support.server import Clock, served
@@ -112,6 +115,47 @@ async def test_a_cell_that_is_away_is_said_and_comes_back(world: World, cell: Sq
     cell.start()
     await laptop.sync()
     assert (await laptop.status()).pending == 0
+
+
+async def test_an_account_moves_to_the_cell_and_back_while_its_devices_sync(
+    cell: SqldProcess, tmp_path: Path
+) -> None:
+    homes = cell.folder / "homes.toml"
+    async with (
+        served(tmp_path / "server", Clock(time()), homes=homes) as ask,
+        AsyncExitStack() as stack,
+        asking(folder_of(tmp_path / "server")) as operator,
+    ):
+        world = World(ask, Clock(time()), tmp_path, stack)
+        laptop, phone = await two_devices(world)
+        notes, user = laptop.collection("entries"), laptop._replica.identity.account.hex()
+        assert operator is not None
+        for to in ("cell-1", "files"):
+            moving = asyncio.create_task(result_of(operator.move(user, to)))
+            while not moving.done():
+                await notes.create({"title": f"written on the way to {to}"})
+                await laptop.sync()
+            assert (await moving)["home"] == to
+            assert (await operator.show(user))["home"] == to
+        await laptop.sync()
+        await phone.sync()
+        titles = [record.title for record in await phone.collection("entries").list(limit=1000)]
+        assert len(titles) == await notes.count()
+        assert {title.rpartition(" ")[2] for title in titles if title} == {"cell-1", "files"}
+        name = load_names(tmp_path / "server" / "databases.key").of(laptop._replica.identity.account)
+        assert not any((cell.data / "dbs").glob(name)), "it is not left there"
+
+
+async def two_devices(world: World) -> tuple[Device, Device]:
+    """Two devices of one account."""
+    laptop = await world.first()
+    return laptop, await world.added(laptop)
+
+
+async def result_of(events: AsyncIterator[dict[str, Any]]) -> dict[str, Any]:
+    """The last thing that is told."""
+    result: dict[str, Any] = [event async for event in events][-1]["result"]
+    return result
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from time import time
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -16,6 +17,7 @@ from echolia.settings import Settings
 from echolia.storage.homes import open_homes
 from echolia.storage.hrana.sqld import Sqld
 from echolia.storage.hrana.turso import Turso
+from echolia.storage.sqlite.provisioner import Files
 
 SECRET = "kanariya"
 SQLD = """
@@ -40,6 +42,10 @@ def pem(key: Ed25519PrivateKey | X25519PrivateKey) -> bytes:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
 
+OTHER_DISK = '[other-disk]\nkind = "files"\npath = "users"\n'
+DRIVER: Any = None  # nothing is opened here
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with all secrets, and a data folder."""
@@ -59,14 +65,15 @@ def settings(folder: Path, text: str | None, new_accounts: str = "files") -> Set
 
 
 async def test_without_a_file_there_are_none(tmp_path: Path) -> None:
-    assert open_homes(Settings(data=tmp_path), [], time) == {}
+    assert open_homes(Settings(data=tmp_path), [], time, DRIVER) == {}
     assert Settings(homes="").homes is None
     assert not any(os.scandir(tmp_path))
 
 
 async def test_each_section_is_a_place(folder: Path) -> None:
-    homes = open_homes(settings(folder, SQLD + TURSO, "cell-1"), [], time)
-    assert [(name, type(home)) for name, home in homes.items()] == [("cell-1", Sqld), ("turso", Turso)]
+    homes = open_homes(settings(folder, SQLD + TURSO + OTHER_DISK, "cell-1"), [], time, DRIVER)
+    kinds = [(name, type(home)) for name, home in homes.items()]
+    assert kinds == [("cell-1", Sqld), ("turso", Turso), ("other-disk", Files)]
     assert (folder / "data" / "databases.key").stat().st_mode & 0o777 == 0o600
     for home in homes.values():
         assert SECRET not in repr(home) + repr(vars(home))
@@ -92,6 +99,8 @@ async def test_each_section_is_a_place(folder: Path) -> None:
         (SQLD.replace("signing.pem", "admin.key"), "cell-1.signing_key_file holds no private Ed25519 key"),
         (SQLD.replace("signing.pem", "other.pem"), "cell-1.signing_key_file holds no private Ed25519 key"),
         (SQLD.replace("signing.pem", SECRET), "cell-1.signing_key_file holds no private Ed25519 key"),
+        (OTHER_DISK + 'url = "x"\n', "other-disk has a key that this kind does not know"),
+        (OTHER_DISK.replace('path = "users"', ""), "other-disk lacks path"),
         (TURSO.replace('"example"', f'"{SECRET}/.."'), "turso.organization is not one"),
         (TURSO.replace("turso.token", "empty"), "turso.token_file cannot be read"),
         (TURSO.replace("turso.token", "two lines"), "turso.token_file cannot be read"),
@@ -102,7 +111,7 @@ async def test_what_is_wrong_is_named_without_its_value(folder: Path, text: str 
     (folder / "empty").write_text("\n")
     (folder / "two lines").write_text(f"{SECRET}\n{SECRET}")
     with pytest.raises(EcholiaError) as caught:
-        open_homes(settings(folder, text), [], time)
+        open_homes(settings(folder, text), [], time, DRIVER)
     assert caught.value.code == "settings_invalid"
     assert f"ECHOLIA_HOMES: {said}" in str(caught.value)
     assert SECRET not in str(caught.value)
@@ -112,5 +121,5 @@ async def test_what_is_wrong_is_named_without_its_value(folder: Path, text: str 
 
 async def test_new_accounts_go_to_a_place_that_there_is(folder: Path) -> None:
     with pytest.raises(EcholiaError, match="ECHOLIA_NEW_ACCOUNTS") as caught:
-        open_homes(settings(folder, SQLD, SECRET), [], time)
+        open_homes(settings(folder, SQLD, SECRET), [], time, DRIVER)
     assert SECRET not in str(caught.value)
