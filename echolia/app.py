@@ -129,13 +129,22 @@ async def running(
         gate = _gate(
             settings, clock, access_log, auth, synced, operator, ready, node.owners if node else HERE
         )
-        if node is None:
-            await _resume(auth, lambda _: True)
-            joined = asked_alone(settings.data, operator)
-        else:
-            joined = node.joined(gate, lambda slots: _gained(auth, slots), auth.devices.forget, operator)
-        await stack.enter_async_context(joined)
+        await stack.enter_async_context(_joined(settings, node, gate, auth, operator))
         yield gate
+
+
+@asynccontextmanager
+async def _joined(
+    settings: Settings, node: Node | None, gate: Gate, auth: Auth, operator: Operator
+) -> AsyncIterator[None]:
+    """Everything is open: own a share of the accounts while the block lasts, or, being alone, all."""
+    if node is None:
+        await _resume(auth, lambda _: True)
+        joined = asked_alone(settings.data, operator)
+    else:
+        joined = node.joined(gate, lambda slots: _gained(auth, slots), auth.devices.forget, operator)
+    async with joined:
+        yield
 
 
 async def _gained(auth: Auth, slots: Collection[int]) -> None:
