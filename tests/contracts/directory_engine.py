@@ -145,6 +145,29 @@ class DirectoryEngineContract:
         )
         assert [result.rows for result in results] == [[], [("aa?", b"3")], [("one", "aa?", b"two")]]
 
+    async def test_a_parameter_may_be_null_wherever_it_stands(self, db: Database) -> None:
+        put = "INSERT INTO things (n, t, b) SELECT ?1, ?2, ?3 WHERE ?2 IS NULL OR ?1 IS NOT NULL"
+        change = "UPDATE things SET t = ?2, b = ?3 WHERE n = ?1 AND (b IS NULL OR ?3 IS NULL) AND ?2 IS NULL"
+        results = await db.batch(
+            [
+                Statement(put, (None, None, b"b")),
+                Statement(put, (1, "one", None)),
+                Statement(put, (None, "none", None)),
+                Statement(change, (1, None, None)),
+                Statement("SELECT n, t, b, ? FROM things ORDER BY id", (None,)),
+            ]
+        )
+        assert [result.changed for result in results] == [1, 1, 0, 1, 0]
+        assert results[-1].rows == [(None, None, b"b", None), (1, None, None, None)]
+
+    @pytest.mark.parametrize("params", [(), (1, 2), (None, None)])
+    async def test_parameters_are_as_many_as_there_are_places(
+        self, db: Database, params: tuple[Value, ...]
+    ) -> None:
+        with pytest.raises(StorageError):
+            await db.batch([insert(1), Statement("SELECT n FROM things WHERE n = ?", params)])
+        assert await rows(db, "SELECT count(*) FROM things") == [(0,)]
+
     async def test_a_batch_of_nothing_does_nothing(self, db: Database) -> None:
         assert await db.batch([]) == []
         assert await db.batch([], tx=False) == []

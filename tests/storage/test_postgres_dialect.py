@@ -25,8 +25,8 @@ WHOLE_TOLD = (
     ("sql", "told"),
     [
         ("SELECT ?, ?", "SELECT $1, $2"),
-        ("SELECT ?2, ?1, ?2", "SELECT $2, $1, $2"),
-        ("SELECT ?3, ?", "SELECT $3, $4"),
+        ("SELECT ?2, ?1, ?2", "SELECT $1, $2, $1"),
+        ("SELECT ?3, ?", "SELECT $1, $2"),
         ("SELECT '?', 'it''s ?', ? -- why?\nFROM t", "SELECT '?', 'it''s ?', $1 FROM t"),
         (" \n/* a ; b */ SELECT 1;\n", "SELECT 1"),
         ("DELETE FROM t WHERE a <> ?1 AND b >= 2", "DELETE FROM t WHERE a <> $1 AND b >= 2"),
@@ -49,7 +49,18 @@ def test_placeholders_are_numbered_outside_of_texts(sql: str, told: str) -> None
     ],
 )
 def test_what_a_statement_does_is_known(sql: str, reads: bool, alters: bool) -> None:
-    assert translated(sql)[1:] == (reads, alters)
+    assert translated(sql)[-2:] == (reads, alters)
+
+
+def test_the_parameters_that_are_wanted_are_told() -> None:
+    assert translated("SELECT ?2, ?1, ?2, ?5")[1:3] == ((2, 1, 5), 5)
+    assert translated("SELECT ?, ?1, ?")[1:3] == ((1, 2), 2)
+
+
+def test_what_is_null_stands_in_the_text() -> None:
+    told = translated("UPDATE t SET a = ?2 WHERE b = ?1 AND (a = ?3 OR ?2 IS NULL)", frozenset({2}))
+    assert told.sql == "UPDATE t SET a = NULL WHERE b = $1 AND (a = $2 OR NULL IS NULL)"
+    assert told[1:3] == ((1, 3), 3)
 
 
 @pytest.mark.parametrize(

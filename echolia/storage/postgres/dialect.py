@@ -27,29 +27,36 @@ _READS: Final = frozenset({"SELECT", "VALUES", "WITH"})
 
 
 class Translated(NamedTuple):
-    """PostgreSQL's text of a statement, and what it does: only read, or change the schema."""
+    """PostgreSQL's text of a statement, and what it does: only read, or change the schema.
+
+    `order` has the numbers of the `given` parameters that the text wants, in its own order.
+    """
 
     sql: str
+    order: tuple[int, ...]
+    given: int
     reads: bool
     alters: bool
 
 
 @lru_cache(maxsize=1024)
-def translated(sql: str) -> Translated:
+def translated(sql: str, nulls: frozenset[int] = frozenset()) -> Translated:
     """The statement for PostgreSQL.
 
-    Raises: StorageError (`dialect`) for what the engines do not share, as far as it can be seen in the text.
+    `nulls` are the numbers (from 1) of parameters that are NULL, which stand in the text itself: bound, they
+    would need a type, and `?1 IS NULL` tells none. Raises: StorageError (`dialect`) for what the engines do
+    not share, as far as it can be seen in the text.
     """
     tokens = _tokens(sql)
     words = {token.upper() for kind, token in tokens if kind == "word"}
     first = tokens[0][1].upper() if tokens else ""
     if first in _SCHEMA:
-        return Translated(
-            translated_schema([token for kind, token in tokens if kind != "space"]), False, True
-        )
+        schema = translated_schema([token for kind, token in tokens if kind != "space"])
+        return Translated(schema, (), 0, False, True)
     if first not in _WRITES | _READS:
         raise StorageError("dialect")
-    return Translated(_numbered(tokens), not words & _WRITES, False)
+    text, order, given = _numbered(tokens, nulls)
+    return Translated(text, order, given, not words & _WRITES, False)
 
 
 def _tokens(sql: str) -> list[tuple[str, str]]:
@@ -70,13 +77,16 @@ def _tokens(sql: str) -> list[tuple[str, str]]:
     return found
 
 
-def _numbered(tokens: list[tuple[str, str]]) -> str:
-    largest, parts = 0, []
+def _numbered(tokens: list[tuple[str, str]], nulls: frozenset[int]) -> tuple[str, tuple[int, ...], int]:
+    """The text, the parameters that it wants, and how many SQLite would want."""
+    largest = 0
+    order: dict[int, int] = {}
+    parts = []
     for kind, text in tokens:
-        if kind == "placeholder":
-            number = int(text[1:] or largest + 1)
-            largest = max(largest, number)
-            parts.append(f"${number}")
-        else:
+        if kind != "placeholder":
             parts.append(text)
-    return "".join(parts)
+            continue
+        number = int(text[1:] or largest + 1)
+        largest = max(largest, number)
+        parts.append("NULL" if number in nulls else f"${order.setdefault(number, len(order) + 1)}")
+    return "".join(parts), tuple(order), largest

@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from echolia.storage.engine import DatabaseBusy, Result, Statement, StorageError, Value
 from echolia.storage.postgres.connections import Connection
-from echolia.storage.postgres.dialect import translated
+from echolia.storage.postgres.dialect import Translated, translated
 from echolia.storage.postgres.faults import AGAIN, outcome_unknown, storage_error
 
 # How often a batch is tried that met another one, and a batch that only reads and lost its connection.
@@ -170,14 +170,25 @@ class PostgresDatabase:
 
 def _units(statements: Sequence[Statement], tx: bool) -> list[_Unit]:
     """One unit of work, or without `tx` as many as there are statements: what only reads goes together."""
-    texts = [translated(sql) for sql, _ in statements]
-    asked = [(text.sql, params) for text, (_, params) in zip(texts, statements, strict=True)]
+    texts = [_translated(statement) for statement in statements]
+    asked = [
+        (text.sql, tuple(params[number - 1] for number in text.order))
+        for text, (_, params) in zip(texts, statements, strict=True)
+    ]
     reads, alters = all(text.reads for text in texts), any(text.alters for text in texts)
     if not asked:
         return []
     if tx or reads:
         return [_Unit(asked, reads, alters)]
     return [_Unit([one], text.reads, text.alters) for one, text in zip(asked, texts, strict=True)]
+
+
+def _translated(statement: Statement) -> Translated:
+    nulls = frozenset(number for number, value in enumerate(statement.params, 1) if value is None)
+    text = translated(statement.sql, nulls)
+    if text.given != len(statement.params):
+        raise StorageError("parameters")
+    return text
 
 
 async def _alone(connection: Connection, unit: _Unit) -> list[Result]:
