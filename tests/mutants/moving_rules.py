@@ -28,7 +28,7 @@ MOVING: Final = (
         _MOVING,
         "        if await mend(source, copy, self._log) or begun is None:\n",
         "        if begun is None:\n",
-        (f"{_MOVES}::test_a_compaction_right_before_the_pause_is_moved_too",),
+        ("tests/storage/test_move_pauses.py::test_a_compaction_right_before_the_pause_is_moved_too",),
     ),
     Mutant(
         "leases go on while the rest is copied",

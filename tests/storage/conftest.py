@@ -8,10 +8,13 @@ from typing import Final
 
 import pytest
 
+from echolia.storage import copying
 from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Statement, Value
+from echolia.storage.migrate import load_migrations
 from echolia.storage.sqlite.driver import SqliteDriver
 from tests.support.file_databases import file_databases
+from tests.support.two_places import PLACES, Process, two_places
 
 
 def account_id(number: int) -> bytes:
@@ -24,6 +27,10 @@ def belongs_to(account: bytes, epoch: int = 7) -> Statement:
     return Statement("INSERT INTO account (one, account, epoch) VALUES (1, ?, ?)", (account, epoch))
 
 
+ANNA, BEN = account_id(1), account_id(2)
+# So large that a page holds three of them.
+LARGE = 300_000
+TABLES = copying.tables_of(load_migrations("user"))
 FRAMES: Final = "SELECT frame FROM runs ORDER BY seq"
 
 
@@ -67,3 +74,38 @@ async def databases(tmp_path: Path, driver: SqliteDriver) -> AsyncIterator[UserD
     databases = file_databases(tmp_path / "users", driver, max_open=3)
     yield databases
     await databases.close()
+
+
+async def begin(process: Process, account: bytes = ANNA, runs: int = 7) -> None:
+    """An account with some runs and something in every other table."""
+    await process.databases.create(account, [belongs_to(account)])
+    for n in range(1, runs + 1):
+        await put(process.databases, account, b"%d" % n + bytes(LARGE), n)
+    async with process.databases.lease(account) as db:
+        await db.batch(
+            [
+                Statement("INSERT INTO acks VALUES (?, 7, 3, x'01', x'02', 5)", (b"device",)),
+                Statement("INSERT INTO checkpoints VALUES (3, x'01', x'02', x'03', x'', 4)"),
+                Statement("INSERT INTO base VALUES (1, 3, 3, 100, 0)"),
+            ]
+        )
+
+
+async def state(process: Process, account: bytes = ANNA) -> copying.State:
+    """All that the served database holds."""
+    async with process.databases.lease(account) as db:
+        return await copying.state_of(db, TABLES)
+
+
+@pytest.fixture(params=list(PLACES))
+def kind(request: pytest.FixtureRequest) -> str:
+    """Each kind of place that the other one can be."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def process(tmp_path: Path, kind: str) -> AsyncIterator[Process]:
+    """A process with an account in its first place."""
+    async with two_places(tmp_path, kind) as process:
+        await begin(process)
+        yield process

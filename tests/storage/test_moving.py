@@ -3,64 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from echolia.core.errors import EcholiaError
-from echolia.storage import copying
 from echolia.storage.databases import FILES
 from echolia.storage.engine import DatabaseBusy, DatabaseExists, DatabaseMissing, Statement
-from echolia.storage.leases import OpenDatabases
 from echolia.storage.migrate import load_migrations
-from echolia.storage.moving import Moves, Patience
 from echolia.storage.registry import Place
 from tests.simulator.crashes import Crashed
-from tests.storage.conftest import account_id, belongs_to, frames, put
-from tests.support.two_places import OTHER, PLACES, End, Process, two_places
+from tests.storage.conftest import ANNA, BEN, begin, belongs_to, frames, put, state
+from tests.support.two_places import OTHER, End, Process, two_places
 
-ANNA, BEN = account_id(1), account_id(2)
-# So large that a page holds three of them.
-LARGE = 300_000
 MOST_STEPS = 200
-TABLES = copying.tables_of(load_migrations("user"))
-
-
-@pytest.fixture(params=list(PLACES))
-def kind(request: pytest.FixtureRequest) -> str:
-    """Each kind of place that the other one can be."""
-    return str(request.param)
-
-
-@pytest.fixture
-async def process(tmp_path: Path, kind: str) -> AsyncIterator[Process]:
-    """A process with an account in its first place."""
-    async with two_places(tmp_path, kind) as process:
-        await begin(process)
-        yield process
-
-
-async def begin(process: Process, account: bytes = ANNA, runs: int = 7) -> None:
-    """An account with some runs and something in every other table."""
-    await process.databases.create(account, [belongs_to(account)])
-    for n in range(1, runs + 1):
-        await put(process.databases, account, b"%d" % n + bytes(LARGE), n)
-    async with process.databases.lease(account) as db:
-        await db.batch(
-            [
-                Statement("INSERT INTO acks VALUES (?, 7, 3, x'01', x'02', 5)", (b"device",)),
-                Statement("INSERT INTO checkpoints VALUES (3, x'01', x'02', x'03', x'', 4)"),
-                Statement("INSERT INTO base VALUES (1, 3, 3, 100, 0)"),
-            ]
-        )
-
-
-async def state(process: Process, account: bytes = ANNA) -> copying.State:
-    """All that the served database holds."""
-    async with process.databases.lease(account) as db:
-        return await copying.state_of(db, TABLES)
 
 
 async def owner_rows(process: Process, name: str, account: bytes = ANNA) -> int:
@@ -368,53 +325,3 @@ async def test_a_cancelled_move_goes_on_later(process: Process) -> None:
         assert await state(process) == before
     await process.moves.move(ANNA, OTHER)
     assert await state(process) == before
-
-
-# --- pauses ---
-
-
-async def test_a_pause_that_leases_do_not_let_begin_is_given_up(process: Process) -> None:
-    opens: OpenDatabases = process.databases._opens
-    async with process.databases.lease(ANNA):
-        with pytest.raises(DatabaseBusy):
-            await opens.pause(ANNA, drain_s=0)
-        await put(process.databases, ANNA, b"goes on", 50)
-    assert (await frames(process.databases, ANNA))[-1] == b"goes on"
-    assert process.databases.open_count == 1
-
-
-async def test_a_move_waits_for_who_uses_the_database_and_keeps_nobody_else(process: Process) -> None:
-    moves = Moves(process.databases, process.registry, Patience(drain_s=0, tries=10**6, between_s=0))
-    async with process.databases.lease(ANNA):
-        moving = asyncio.create_task(moves.move(ANNA, OTHER))
-        for n in range(100, 140):
-            await put(process.databases, ANNA, b"meanwhile", n)
-        assert not moving.done()
-        assert (await process.registry.place(ANNA)).home == FILES
-    assert (await moving).rows == 11 + 40
-
-
-async def test_a_compaction_right_before_the_pause_is_moved_too(process: Process) -> None:
-    """All that was to be copied meanwhile is copied and compared: then old runs are dropped and shortened."""
-    moves = Moves(process.databases, process.registry, Patience(drain_s=0, tries=10**6, between_s=0))
-    async with process.databases.lease(ANNA) as db:
-        moving = asyncio.create_task(moves.move(ANNA, OTHER))
-        while ANNA not in process.databases._opens._paused:
-            await db.batch([Statement("SELECT 1")])
-        await db.batch(
-            [
-                Statement("DELETE FROM runs WHERE seq = 1"),
-                Statement("UPDATE runs SET frame = ?, partial = 1 WHERE seq = 2", (b"shorter",)),
-            ]
-        )
-    assert (await moving).rows == 10
-    assert (await frames(process.databases, ANNA))[0] == b"shorter"
-
-
-async def test_a_move_that_finds_no_moment_is_given_up_and_can_go_on(process: Process) -> None:
-    moves = Moves(process.databases, process.registry, Patience(drain_s=0, tries=3, between_s=0))
-    async with process.databases.lease(ANNA):
-        with pytest.raises(DatabaseBusy):
-            await moves.move(ANNA, OTHER)
-    assert (await process.registry.place(ANNA))[:2] == (FILES, OTHER)
-    assert (await process.moves.move(ANNA, OTHER)).rows == 11
