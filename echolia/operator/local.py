@@ -29,7 +29,7 @@ async def operating(data: Path, homes: Homes = files_alone) -> AsyncIterator[Ope
         try:
             lock = OwnerLock(data)
         except FolderOwned:
-            raise FolderOwned("stop the server, then run this again") from None
+            raise FolderOwned("its server does not answer; stop it, then run this again") from None
         stack.callback(lock.release)
         driver = SqliteDriver(threads=2)
         stack.push_async_callback(driver.close)

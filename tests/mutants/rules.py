@@ -15,6 +15,7 @@ from tests.mutants.secret_rules import SECRETS
 from tests.mutants.server_rules import SERVER
 from tests.mutants.storage_rules import STORAGE
 from tests.mutants.upgrade_rules import UPGRADES
+from tests.mutants.worker_rules import WORKERS
 
-RULES: Final = (DEVICE, KEYS, SECRETS, SERVER, DIRECTORY, STORAGE, MOVING, UPGRADES, MERGE, EXPORTS)
+RULES: Final = (DEVICE, KEYS, SECRETS, SERVER, DIRECTORY, STORAGE, MOVING, UPGRADES, WORKERS, MERGE, EXPORTS)
 ALL: Final[tuple[Mutant, ...]] = tuple(mutant for rules in RULES for mutant in rules)
