@@ -74,6 +74,11 @@ class Person:
                 pass  # the worker that had the connection is dead
             await asyncio.sleep(0.01)
 
+    async def is_answered(self) -> bool:
+        """Whether somebody answers."""
+        async with self.client.get(f"{self.url}/readyz") as answer:
+            return answer.status == 200
+
     async def head(self) -> int:
         """How many changes the log has."""
         headers = {"Authorization": f"Bearer {self.token}"}
@@ -118,6 +123,20 @@ async def test_nothing_acknowledged_is_lost_and_nobody_has_two_owners(tmp_path: 
     for person in people:
         check_owners(database_of(server, person), person.acknowledged)
     tell(people, [at for at, _ in killed])
+
+
+async def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "data", workers="2")
+    for end in (server.kill, server.stop):
+        server.start()
+        async with people_of(server.url) as people:
+            for person in people[:2]:
+                assert await person.is_answered()
+        workers = psutil.Process(server.pid).children()
+        assert len(workers) == 2
+        end()
+        gone, alive = await asyncio.to_thread(psutil.wait_procs, workers, 30)
+        assert (len(gone), alive) == (2, [])
 
 
 def database_of(server: ServerProcess, person: Person) -> Path:
