@@ -43,6 +43,7 @@ bench: .venv/ready ## measure this machine, print markdown tables (needs `make s
 	@$(BIN)/python -m bench.migrating
 	@$(BIN)/python -m bench.many_users
 	@$(BIN)/python -m bench.directory_engines
+	@$(BIN)/python -m bench.account_costs
 	@$(BIN)/python -m bench.long_text
 	@$(BIN)/python bench/many_entries.py
 	@$(BIN)/python bench/live_listeners.py

@@ -94,6 +94,8 @@ class Bench:
                 f"{await rate(self.create, left, CONNECTIONS):,.0f}",
             )
         ]
+        size = next((self.folder / "users").glob("??/*.db")).stat().st_size
+        table += [("bytes of an empty database", f"{size:,}")]
         table += await self.open_cost()
         table += [
             ("opened, read and evicted a second", f"{await rate(self.read, self.accounts):,.0f}"),
@@ -112,8 +114,6 @@ class Bench:
                 f"{await rate(self.write, hot * 20, CONNECTIONS):,.0f}",
             ),
         ]
-        size = next((self.folder / "users").glob("??/*.db")).stat().st_size
-        table += [("bytes of an empty database", f"{size:,}")]
         await self.databases.close()
         await self.driver.close()
         return table
