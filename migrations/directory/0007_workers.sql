@@ -10,3 +10,6 @@ CREATE TABLE slots (
     owner BLOB,                       -- a worker, alive or not; null: nobody
     fence INTEGER NOT NULL            -- greater for each owner
 ) STRICT;
+
+-- Looked for each minute.
+CREATE INDEX databases_leaving ON databases (leaving) WHERE leaving IS NOT NULL;
