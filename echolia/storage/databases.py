@@ -324,6 +324,7 @@ class UserDatabases:
         place = await self.registry.put(account, self.new_home, self.upgrades.latest)
         theirs = [*statements, Statement(_ASSERT_OWNER, (account, account))]
         try:
+            self._reserve.refuse_growth()  # to write where it is to be may have taken the reserve's room
             await self.home(place.home).create(account, theirs)
         except DatabaseExists:
             raise

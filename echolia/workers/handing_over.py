@@ -63,18 +63,21 @@ class HandingOver:
             await asyncio.sleep(pause_s)
             try:
                 owner = await self._placement.owner(account)
-                if owner.id == self._placement.me.id:
-                    raise Ours
-                peer = await self._peers.to(owner)
-                return await peer.ask(verb, account, *words)
+            except DatabaseElsewhere:
+                continue
+            if self._placement.admits(account):
+                raise Ours
+            try:
+                if owner.id != self._placement.me.id:
+                    return await (await self._peers.to(owner)).ask(verb, account, *words)
             except Gone as gone:
-                self._placement.suspect(owner)
                 if gone.sent and not repeatable:
                     raise EcholiaError("unavailable", "the process that served this account ended") from None
             except EcholiaError as error:
                 if error.code != _MOVED:
                     raise
-                self._placement.suspect(owner)
+            # It has ended, or hands the account over just now, as this process may: look again.
+            self._placement.suspect(owner)
         raise DatabaseElsewhere
 
 

@@ -84,7 +84,7 @@ class Placement:
         self._released = released
         self._owned: dict[int, Owned] = {}
         self._leaving: set[int] = set()
-        self._clearing: set[asyncio.Task[None]] = set()
+        self._clearing: dict[int, asyncio.Task[None]] = {}
         self._known = Owners({}, [])
         self._living: dict[bytes, Worker] = {}
         self._looking = asyncio.Lock()
@@ -97,11 +97,16 @@ class Placement:
 
     def enter(self, account: bytes) -> Owned | None:
         """The account's slot, with one request more in it that is to `leave` it; None: it is not ours."""
-        owned = self._owned.get(slot_of(account))
-        if owned is None or not owned.open or self._silent():
+        if not self.admits(account):
             return None
+        owned = self._owned[slot_of(account)]
         owned.enter()
         return owned
+
+    def admits(self, account: bytes) -> bool:
+        """Whether a request of the account could enter now."""
+        owned = self._owned.get(slot_of(account))
+        return owned is not None and owned.open and not self._silent()
 
     def here(self, account: bytes) -> bool:
         """Whether the account is ours."""
@@ -153,9 +158,9 @@ class Placement:
         """Give everything up: this process is about to end. Raises: `StorageError`."""
         self._leaving.update(range(SLOTS))
         for number in list(self._owned):
-            self._lose(number)
+            _ = self._cleared(number)
         while self._clearing:
-            await asyncio.wait(self._clearing)
+            await asyncio.wait(self._clearing.values())
         await store.bury(self._db, self.me.id)
 
     async def _turn(self) -> None:
@@ -188,7 +193,7 @@ class Placement:
         }
         ours = {slot.number: slot for slot in self._known.slots if slot.owner == self.me.id}
         for number in self._owned.keys() - ours.keys():
-            self._lose(number)
+            _ = self._cleared(number)
         kept = self._owned.keys() | self._leaving
         await self._take_in([slot for number, slot in ours.items() if number not in kept])
 
@@ -217,7 +222,8 @@ class Placement:
         if slots:
             await self._gained([slot.number for slot in slots])
         for slot in slots:
-            self._owned[slot.number].open = True
+            if slot.number not in self._clearing:
+                self._owned[slot.number].open = True
 
     def _share(self) -> int:
         return -(-SLOTS // max(len(self._living), self._expected))
@@ -241,21 +247,24 @@ class Placement:
             return
         self._leaving.add(number)
         try:
-            await self._clear(number)
+            # Whoever is cancelled here must not leave it half cleared.
+            await asyncio.shield(self._cleared(number))
             fence = await store.hand(self._db, Slot(number, self.me.id, owned.fence), to)
         finally:
             self._leaving.discard(number)
         if fence is not None:
             self._known.slots[number] = Slot(number, to, fence)
 
-    def _lose(self, number: int) -> None:
-        if self._owned[number].open:
+    def _cleared(self, number: int) -> asyncio.Task[None]:
+        """The task that lets what runs in a slot end, and closes its databases; then it is ours no more."""
+        task = self._clearing.get(number)
+        if task is None:
             task = asyncio.create_task(self._clear(number))
-            self._clearing.add(task)
-            task.add_done_callback(self._clearing.discard)
+            self._clearing[number] = task
+            task.add_done_callback(lambda _: self._clearing.pop(number))
+        return task
 
     async def _clear(self, number: int) -> None:
-        """Let what runs in a slot end, and close its databases; then it is ours no more."""
         owned = self._owned[number]
         owned.open = False
         await owned.idle.wait()

@@ -40,7 +40,8 @@ WORDS = {
     "passphrase": ["set"],
     "keychain": ["use"],
 }
-LOCAL = [name for name in ALL if name not in {"serve", "restored", "init", "join", "recover", "demo"}]
+OTHERS = {"serve", "restored", "db", "directory", "init", "join", "recover", "demo"}
+LOCAL = [name for name in ALL if name not in OTHERS]
 
 
 @pytest.mark.parametrize("name", LOCAL)

@@ -26,7 +26,16 @@ def test_help_has_an_example(name: str) -> None:
 
 
 def test_commands_of_a_device_all_take_the_shared_options() -> None:
-    for name in set(ALL) - {"serve", "restored", "demo", "account", "passphrase", "keychain"}:
+    for name in set(ALL) - {
+        "serve",
+        "restored",
+        "db",
+        "directory",
+        "demo",
+        "account",
+        "passphrase",
+        "keychain",
+    }:
         text = CliRunner().invoke(cli, [name, "--help"], prog_name="echolia").output
         assert all(option in text for option in ("--home", "--json", "--quiet")), name
     assert "delete" in account.commands

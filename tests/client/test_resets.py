@@ -74,7 +74,7 @@ async def test_a_server_that_was_emptied(world: World, stack: AsyncExitStack, si
 
 async def test_a_server_that_lost_the_account_s_log(world: World, stack: AsyncExitStack) -> None:
     _, phone = await used(world)
-    without_logs = shutil.ignore_patterns("users")
+    without_logs = shutil.ignore_patterns("users", "*.sock")
     shutil.copytree(world.folder / "server", world.folder / "copy", ignore=without_logs)
     await served_anew(world, world.folder / "copy", stack)
     assert await refused(phone) == "server_reset"

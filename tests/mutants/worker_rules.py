@@ -45,8 +45,8 @@ WORKERS: Final = (
     Mutant(
         "who has not beaten for long goes on serving",
         _PLACEMENT,
-        "        if owned is None or not owned.open or self._silent():\n",
-        "        if owned is None or not owned.open:\n",
+        "        return owned is not None and owned.open and not self._silent()\n",
+        "        return owned is not None and owned.open\n",
         (f"{_PLACED}::test_who_was_taken_for_dead_gives_up_what_others_have",),
     ),
     Mutant(

@@ -78,7 +78,7 @@ class Server:
 
     def copy_to(self, folder: Path) -> None:
         """Back the data up as it is now: between two units of work it is whole."""
-        shutil.copytree(self.folder, folder)
+        shutil.copytree(self.folder, folder, ignore=shutil.ignore_patterns("*.sock"))
 
     async def put_back(self, folder: Path) -> None:
         """Replace the data of a stopped server by a backup, as the operator's guide says."""
