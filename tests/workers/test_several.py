@@ -104,7 +104,7 @@ async def test_requests_that_run_while_an_account_is_handed_over_are_all_answere
     for number in (0, 1):
         ending, asks[number] = asks[number], asks[2]
         while running[id(ending)]:  # a server ends once it has answered
-            await asyncio.sleep(0)
+            await person.head(asks[2])
         await crew.end(number)
     await asyncio.gather(*asking)
 
