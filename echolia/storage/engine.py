@@ -132,7 +132,8 @@ class Database(Protocol):
     async def snapshot(self, path: Path) -> None:
         """Write all of it as it is at one moment to `path`, a new SQLite file; other batches wait meanwhile.
 
-        The file is on the disk once this returns; where it fails there is none.
+        The file is on the disk once this returns; where it fails there is none. Cancelled, there is none, or
+        (if it was done by then) a whole one.
         Raises: `DatabaseExists` (there is such a file), `StorageFull`, `StorageError`.
         """
         ...

@@ -146,5 +146,5 @@ def test_what_cannot_be_is_named(data: Path, tmp_path: Path) -> None:
     assert command(data, "move", USER).exit_code == 2
     lock = OwnerLock(data)
     answer = command(data, "list")
-    assert "stop the server" in answer.output and "[storage_owned]" in answer.output
+    assert "does not answer; stop it" in answer.output and "[storage_owned]" in answer.output
     lock.release()
