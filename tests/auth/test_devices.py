@@ -9,7 +9,7 @@ from echolia.core.device_entries import SignedEntry
 from echolia.core.device_log import DeviceLog, entry_bytes
 from echolia.core.ids import b64, unb64
 from tests.support.accounts import Account, Keys, entry_json
-from tests.support.asgi import Asker
+from tests.support.asgi import Answer, Asker
 from tests.support.engine_fixtures import engine
 from tests.support.server import served
 
@@ -123,6 +123,22 @@ async def test_the_entry_must_revoke_the_device_of_the_address(ask: Asker, anna:
     assert added.code == "device_log_invalid"
     unknown = await ask("DELETE", f"/auth/device/{b64(bytes(16))}", entry)
     assert (unknown.status, unknown.code) == (404, "device_unknown")
+
+
+async def test_the_same_revocation_many_times_at_once_is_one(ask: Asker, anna: Account) -> None:
+    """A network may repeat a request while the first is being answered: no copy of it is wrong."""
+    await with_phone(ask, anna)
+    body, target = entry_json(anna.revoke_entry(PHONE)), f"/auth/device/{b64(PHONE.id)}"
+
+    async def late(ticks: int) -> Answer:
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        return await ask("DELETE", target, body)
+
+    answers = await asyncio.gather(*(late(ticks) for ticks in range(40)))
+    assert {answer.status for answer in answers} <= {204, 409}
+    assert answers[0].status == 204
+    assert (await ask("GET", "/auth/devices")).json()["n"] == 3
 
 
 async def test_an_entry_on_an_older_head_conflicts_and_the_same_again_does_not(

@@ -14,7 +14,7 @@ from echolia.auth.service.additions import with_addition
 from echolia.auth.service.devices import AccountDevices
 from echolia.auth.service.rights import Rights
 from echolia.auth.store import accounts as store
-from echolia.core.device_entries import SignedEntry, entry_hash
+from echolia.core.device_entries import SignedEntry, read_entry
 from echolia.core.device_log import DeviceLog, LoggedDevice
 from echolia.core.errors import EcholiaError
 from echolia.storage.engine import ConstraintViolated, Database, Result
@@ -104,17 +104,14 @@ class Membership:
         log = await self.devices.log(caller.account)
         if device not in log.devices:
             raise EcholiaError("device_unknown")
-        if entry_hash(signed.entry) != log.head:
-            await self.rights.check_entry(log, caller, signed)
-        await self.revoke_by(caller.account, signed, device)
-
-    async def revoke_by(self, account: bytes, signed: SignedEntry, device: bytes) -> None:
-        """Append the `revoke` entry; the same entry again changes nothing."""
-        log = await self.devices.log(account)
-        if not await store.has_entry(self.db, account, signed.entry):
-            await self._append(log, device, signed)
-        elif log.devices[device].revoked is None:
-            raise EcholiaError("device_log_invalid", "the entry does not revoke this device")
+        if await store.has_entry(self.db, caller.account, signed.entry):
+            # By the entry itself: the log that is remembered may not have it yet.
+            fields = read_entry(signed.entry)
+            if (fields["type"], fields.get("device")) != ("revoke", device):
+                raise EcholiaError("device_log_invalid", "the entry does not revoke this device")
+            return
+        await self.rights.check_entry(log, caller, signed)
+        await self._append(log, device, signed)
 
     async def confirm(self, caller: Caller, device: bytes, asked: LogEntry) -> None:
         """Append the `confirm` entry of a device; the same entry again changes nothing.
