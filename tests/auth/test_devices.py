@@ -136,8 +136,9 @@ async def test_the_same_revocation_many_times_at_once_is_one(ask: Asker, anna: A
         return await ask("DELETE", target, body)
 
     answers = await asyncio.gather(*(late(ticks) for ticks in range(40)))
-    assert {answer.status for answer in answers} <= {204, 409}
-    assert answers[0].status == 204
+    statuses = {answer.status for answer in answers}
+    assert 204 in statuses
+    assert statuses <= {204, 409}
     assert (await ask("GET", "/auth/devices")).json()["n"] == 3
 
 
