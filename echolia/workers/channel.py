@@ -3,7 +3,7 @@
 A message is its length (4 bytes, big-endian) and as many bytes of CBOR: a question `[id, verb, words]`, its
 answer `[id, true, result]` or `[id, false, [code, detail]]`. Ids are the asker's; answers come in any order.
 Who gives a question up says `[id, null, []]`, and hears `[id, null, null]` once nothing runs any more. The
-stream is a Unix socket in the data folder, which is this user's alone, or a sealed one (`sealed.py`).
+stream is a Unix socket in the data folder, which is this user's alone.
 """
 
 from __future__ import annotations

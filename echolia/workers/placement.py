@@ -3,7 +3,8 @@
     another's ──it hands them over, or dies──▶ ours ──what runs ends, databases close──▶ another's
 
 The directory says who owns a slot, and each change of owner is one conditional statement there. A process is
-dead when the kernel has freed the lock that it held (same host), or when it has not beaten for long (others).
+dead when the kernel has freed the lock that it held. The beats are for processes of other hosts, which do not
+reach each other yet: docs/decisions/0019-workers.md.
 """
 
 from __future__ import annotations
