@@ -12,6 +12,10 @@ SLOTS: Final = 256
 _MAKE: Final = "INSERT INTO slots (slot, owner, fence) VALUES (?, NULL, 0) ON CONFLICT (slot) DO NOTHING"
 _JOIN: Final = "INSERT INTO workers (worker, host, address, beat_ms) VALUES (?, ?, ?, ?)"
 _BEAT: Final = "UPDATE workers SET beat_ms = ? WHERE worker = ?"
+_BURY: Final = "DELETE FROM workers WHERE worker = ? AND beat_ms = ?"
+_FREE: Final = (
+    "UPDATE slots SET owner = NULL WHERE owner = ?1 AND NOT EXISTS (SELECT 1 FROM workers WHERE worker = ?1)"
+)
 _HAND: Final = (
     "UPDATE slots SET owner = ?1, fence = fence + 1 WHERE slot = ?2 AND fence = ?3"
     " AND (owner IS NULL OR owner = ?4) RETURNING fence"
@@ -19,7 +23,10 @@ _HAND: Final = (
 
 
 class Worker(NamedTuple):
-    """A server process: its id (16 random bytes), its host's, where other hosts reach it, its last beat."""
+    """A server process: its id (16 random bytes), its host's, where other hosts reach it, its last beat.
+
+    The beat is a number that grows, by no clock that two hosts share.
+    """
 
     id: bytes
     host: bytes
@@ -59,14 +66,23 @@ async def beat(db: Database, worker: bytes, now_ms: int) -> bool:
     return result.changed == 1
 
 
-async def bury(db: Database, worker: bytes) -> None:
+async def leave(db: Database, worker: bytes) -> None:
     """A process has ended; what it owned is nobody's."""
     await db.batch(
+        [Statement("DELETE FROM workers WHERE worker = ?", (worker,)), Statement(_FREE, (worker,))]
+    )
+
+
+async def bury(db: Database, worker: Worker) -> bool:
+    """As `leave`, for one that has not beaten since; False where it has."""
+    _, _, left = await db.batch(
         [
-            Statement("UPDATE slots SET owner = NULL WHERE owner = ?", (worker,)),
-            Statement("DELETE FROM workers WHERE worker = ?", (worker,)),
+            Statement(_BURY, (worker.id, worker.beat_ms)),
+            Statement(_FREE, (worker.id,)),
+            Statement("SELECT 1 FROM workers WHERE worker = ?", (worker.id,)),
         ]
     )
+    return not left.rows
 
 
 async def look(db: Database) -> Owners:

@@ -29,7 +29,7 @@ WORKERS: Final = (
     Mutant(
         "an account is handed over while requests of it run",
         _PLACEMENT,
-        "        await owned.idle.wait()\n",
+        "        await self._owned[number].idle.wait()\n",
         "",
         (f"{_PLACED}::test_it_is_handed_over_once_nothing_runs_in_it",),
     ),

@@ -14,7 +14,7 @@ from echolia.storage.engine import Database, DatabaseElsewhere
 from echolia.storage.migrate import load_migrations
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.workers import store
-from echolia.workers.placement import DEAD_MS, SILENT_MS, Placement
+from echolia.workers.placement import USUAL, Placement
 from echolia.workers.store import SLOTS, Worker
 
 HOST = b"h" * 16
@@ -23,6 +23,8 @@ HOST = b"h" * 16
 class Town:
     """Processes over one directory; `dead` are those that have ended without a word."""
 
+    pulse = USUAL
+
     def __init__(self, directory: Database) -> None:
         self.directory = directory
         self.dead: set[bytes] = set()
@@ -30,10 +32,11 @@ class Town:
         self.gained: dict[bytes, list[int]] = {}
         self.released: list[tuple[bytes, int]] = []
 
+    def look(self, workers: Collection[Worker], asked_ms: int, told_ms: int) -> None:
+        """See `Census.look`."""
+
     def lives(self, worker: Worker) -> bool:
         """See `Census.lives`."""
-        if worker.address:
-            return self.now_ms - worker.beat_ms < DEAD_MS
         return worker.id not in self.dead
 
     def placement(self, name: str, expected: int = 1, address: str = "") -> Placement:
@@ -156,12 +159,16 @@ async def test_who_was_taken_for_dead_gives_up_what_others_have(town: Town) -> N
     one = town.placement("one", address="a:1")
     two = town.placement("two", expected=2, address="b:1")
     await one.join()
-    town.now_ms += SILENT_MS + 1
+    town.now_ms += USUAL.silent_ms + 1
     assert one.enter(account(1)) is None, "who has not beaten for so long serves nobody"
-    town.now_ms += DEAD_MS
+    with pytest.raises(DatabaseElsewhere):
+        one.fence(account(1))
+    town.now_ms += USUAL.dead_ms
+    town.dead.add(one.me.id)
     await two.join()
     assert (await two.owner(account(1))).id == two.me.id
-    await one._turn()
+    await one._beat()
+    assert one.enter(account(1)) is None, "it lives again, and knows that this is not its own any more"
     await asyncio.sleep(0)
     assert not one.here(account(1))
     with pytest.raises(DatabaseElsewhere):
