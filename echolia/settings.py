@@ -28,7 +28,13 @@ def _networks(value: object) -> object:
 def _reachable(value: str) -> str:
     """Nothing, or a host's name or address and a port; an IPv6 address is in brackets."""
     parts = urlsplit(f"//{value}")
-    if value and (parts.netloc != value or "@" in value or not parts.hostname or parts.port is None):
+    if value and (
+        parts.netloc != value
+        or value.split() != [value]
+        or "@" in value
+        or not parts.hostname
+        or parts.port is None
+    ):
         raise ValueError("no address")
     return value
 

@@ -168,8 +168,9 @@ class Placement:
 
     async def run(self) -> None:
         """Live, and share the slots out with the others, until cancelled; after `join`, before `end`."""
-        # Apart: a turn waits for requests to end, and who does not beat meanwhile would be taken for dead.
-        await asyncio.gather(self._again(self._beat), self._again(self._turn))
+        # Apart: what is given away waits for requests to end, what is new for work that was interrupted, and
+        # who does not beat meanwhile would be taken for dead.
+        await asyncio.gather(self._again(self._beat), self._again(self._turn), self._again(self._share_out))
 
     async def _again(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -200,8 +201,15 @@ class Placement:
         async with self._looking:
             await self._look()
             await self._claim_share()
-        for number, to in self._surplus():
-            await self._hand_over(number, to)
+
+    async def _share_out(self) -> None:
+        """Give away what is over our share: all that is idle at once, then what is in use."""
+        surplus = self._surplus()
+        idle = [(number, to) for number, to in surplus if not self._owned[number].running]
+        await self._hand_over(idle)
+        for one in surplus:
+            if one not in idle:
+                await self._hand_over([one])
 
     async def _beat(self) -> None:
         if not self.me.address:
@@ -252,11 +260,7 @@ class Placement:
 
     async def _claim(self, slots: Sequence[Slot]) -> None:
         """Make slots of nobody, or of the dead, ours; others may be faster."""
-        got = [
-            Slot(slot.number, self.me.id, fence)
-            for slot in slots
-            if (fence := await store.hand(self._db, slot, self.me.id)) is not None
-        ]
+        got = await store.hand(self._db, [(slot, self.me.id) for slot in slots])
         for slot in got:
             self._known.slots[slot.number] = slot
         await self._take_in(got)
@@ -290,19 +294,23 @@ class Placement:
             surplus.append((number, to))
         return surplus
 
-    async def _hand_over(self, number: int, to: bytes) -> None:
-        owned = self._owned.get(number)
-        if owned is None or not owned.open:
-            return
-        self._leaving.add(number)
+    async def _hand_over(self, surplus: Sequence[tuple[int, bytes]]) -> None:
+        """Pass slots on, each by its number and to whom, once nothing runs in any of them."""
+        passed = [
+            (Slot(number, self.me.id, owned.fence), to)
+            for number, to in surplus
+            if (owned := self._owned.get(number)) is not None and owned.open
+        ]
+        numbers = {slot.number for slot, _ in passed}
+        self._leaving |= numbers
         try:
-            # Whoever is cancelled here must not leave it half cleared.
-            await asyncio.shield(self._cleared(number))
-            fence = await store.hand(self._db, Slot(number, self.me.id, owned.fence), to)
+            # Whoever is cancelled here must not leave one half cleared.
+            await asyncio.shield(asyncio.gather(*(self._cleared(number) for number in numbers)))
+            handed = await store.hand(self._db, passed)
         finally:
-            self._leaving.discard(number)
-        if fence is not None:
-            self._known.slots[number] = Slot(number, to, fence)
+            self._leaving -= numbers
+        for slot in handed:
+            self._known.slots[slot.number] = slot
 
     def _cleared(self, number: int) -> asyncio.Task[None]:
         """The task that lets what runs in a slot end, and closes its databases; then it is ours no more."""

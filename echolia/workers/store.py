@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from echolia.storage.engine import Database, Statement
@@ -98,8 +99,10 @@ async def look(db: Database) -> Owners:
     return Owners({row[0]: Worker(*row) for row in found}, [Slot(*row) for row in places])
 
 
-async def hand(db: Database, slot: Slot, to: bytes) -> int | None:
-    """Pass a slot from whoever has it on, if it is as it is given; its new number, None where it is not."""
-    (passed,) = await db.batch([Statement(_HAND, (to, slot.number, slot.fence, slot.owner))])
-    fences: list[Any] = passed.rows
-    return fences[0][0] if fences else None
+async def hand(db: Database, passed: Sequence[tuple[Slot, bytes]]) -> list[Slot]:
+    """Pass slots from whoever has them on, those that are as they are given; how these are now."""
+    asked = [Statement(_HAND, (to, slot.number, slot.fence, slot.owner)) for slot, to in passed]
+    rows: list[list[Any]] = [result.rows for result in await db.batch(asked)] if asked else []
+    return [
+        Slot(slot.number, to, found[0][0]) for (slot, to), found in zip(passed, rows, strict=True) if found
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,7 @@ class Town:
         self.dead: set[bytes] = set()
         self.now_ms = 1_000_000
         self.gained: dict[bytes, list[int]] = {}
+        self.preparing: Callable[[Placement], Awaitable[None]] | None = None
         self.released: list[tuple[bytes, int]] = []
 
     def look(self, workers: Collection[Worker], asked_ms: int, told_ms: int) -> None:
@@ -45,11 +46,14 @@ class Town:
 
         async def gained(slots: Collection[int]) -> None:
             self.gained.setdefault(me.id, []).extend(slots)
+            if self.preparing is not None:
+                await self.preparing(placement)
 
         async def released(slot: int) -> None:
             self.released.append((me.id, slot))
 
-        return Placement(self.directory, me, self, lambda: self.now_ms, expected, gained, released)
+        placement = Placement(self.directory, me, self, lambda: self.now_ms, expected, gained, released)
+        return placement
 
     async def owners(self) -> Counter[bytes | None]:
         """How many slots each has."""
@@ -64,6 +68,12 @@ async def town(tmp_path: Path) -> AsyncIterator[Town]:
     yield Town(directory)
     await directory.close()
     await driver.close()
+
+
+async def turn(one: Placement) -> None:
+    """Look around and claim, then give away."""
+    await one._turn()
+    await one._share_out()
 
 
 def account(slot: int) -> bytes:
@@ -87,7 +97,7 @@ async def test_those_who_come_later_get_their_share(town: Town) -> None:
         await one.join()
     for _ in range(4):
         for one in crew:
-            await one._turn()
+            await turn(one)
     assert sorted((await town.owners()).values()) == [64, 64, 64, 64]
     assert sorted(one.count for one in crew) == [64, 64, 64, 64]
     for slot in range(SLOTS):
@@ -118,7 +128,7 @@ async def test_the_dead_are_inherited(town: Town) -> None:
     await two.join()
     former = two.fence(account(255))
     town.dead.add(two.me.id)
-    await one._turn()
+    await turn(one)
     assert (await one.owner(account(255))).id == one.me.id
     assert one.fence(account(255)) == former + 1
     assert await town.owners() == {one.me.id: 129, None: 127}, "the other share waits for who comes next"
@@ -138,7 +148,7 @@ async def test_it_is_handed_over_once_nothing_runs_in_it(town: Town) -> None:
     await one.join()
     places = [one.enter(account(slot)) for slot in range(SLOTS)]
     await two.join()
-    turning = asyncio.create_task(one._turn())
+    turning = asyncio.create_task(turn(one))
     while (place := one.enter(account(128))) is not None:  # until it lets nobody in any more
         place.leave()
         await asyncio.sleep(0)
@@ -150,7 +160,7 @@ async def test_it_is_handed_over_once_nothing_runs_in_it(town: Town) -> None:
         assert place is not None
         place.leave()
     await turning
-    await two._turn()
+    await turn(two)
     assert (one.count, two.count) == (128, 128)
     assert {slot for _, slot in town.released} == set(range(128, 256))
 
@@ -175,6 +185,83 @@ async def test_who_was_taken_for_dead_gives_up_what_others_have(town: Town) -> N
         one.fence(account(1))
 
 
+async def test_what_was_another_s_meanwhile_is_begun_anew(town: Town) -> None:
+    one, two = town.placement("one", expected=2, address="a:1"), town.placement("two", 2, "b:1")
+    await one.join()
+    await two.join()
+    former = one.fence(account(1))
+    # While one looks away, the slot goes to the other and back.
+    known = (await store.look(town.directory)).slots[1]
+    for to in (two.me.id, one.me.id):
+        [known] = await store.hand(town.directory, [(known, to)])
+    town.gained.clear()
+    await turn(one)
+    assert one.enter(account(1)) is None
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (one.me.id, 1) in town.released, "what was remembered of it is of before"
+    await turn(one)
+    assert town.gained[one.me.id] == [1]
+    assert one.fence(account(1)) == former + 2
+
+
+async def test_who_has_beaten_since_it_was_looked_at_is_not_buried(town: Town) -> None:
+    one = town.placement("one", address="a:1")
+    await one.join()
+    before = (await store.look(town.directory)).workers[one.me.id]
+    town.now_ms += 1
+    await one._beat()
+    assert not await store.bury(town.directory, before)
+    assert await town.owners() == {one.me.id: SLOTS}
+    assert await store.bury(town.directory, (await store.look(town.directory)).workers[one.me.id])
+    assert await town.owners() == {None: SLOTS}
+
+
+async def test_who_could_not_look_since_it_was_buried_serves_nobody(town: Town) -> None:
+    one = town.placement("one", address="a:1")
+    await one.join()
+    await store.leave(town.directory, one.me.id)
+    town.now_ms += USUAL.silent_ms + 1
+    await one._beat()
+    assert [one.enter(account(slot)) for slot in range(SLOTS)] == [None] * SLOTS
+    await turn(one)
+    assert (await store.look(town.directory)).workers.keys() == {one.me.id}
+
+
+async def test_it_beats_while_it_gives_away_what_is_in_use(town: Town) -> None:
+    one = town.placement("one", address="a:1")
+    await one.join()
+    place = one.enter(account(200))
+    await town.placement("two", address="b:1").join()
+    await one._turn()
+    sharing = asyncio.create_task(one._share_out())
+    while one.admits(account(200)):  # noqa: ASYNC110  # until it lets nobody in any more
+        await asyncio.sleep(0)
+    town.now_ms += USUAL.silent_ms + 1
+    await one._beat()
+    assert not sharing.done()
+    assert one.enter(account(1)) is not None
+    assert place is not None
+    place.leave()
+    await sharing
+
+
+async def test_only_what_prepares_a_slot_enters_it_early(town: Town) -> None:
+    entered: list[bool] = []
+
+    async def preparing(one: Placement) -> None:
+        for early in (False, True):
+            place = one.enter(account(7), preparing=early)
+            entered.append(place is not None)
+            if place is not None:
+                place.leave()
+
+    town.preparing = preparing
+    one = town.placement("one")
+    await one.join()
+    assert entered == [False, True]
+
+
 async def test_who_ends_leaves_everything_to_the_others(town: Town) -> None:
     one, two = town.placement("one", expected=2), town.placement("two", expected=2)
     await one.join()
@@ -182,6 +269,6 @@ async def test_who_ends_leaves_everything_to_the_others(town: Town) -> None:
     await two.end()
     assert two.count == 0
     assert len(town.released) == 128
-    await one._turn()
+    await turn(one)
     assert set((await store.look(town.directory)).workers) == {one.me.id}
     assert (await one.owner(account(255))).id == one.me.id

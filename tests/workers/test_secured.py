@@ -147,18 +147,14 @@ async def test_what_was_overheard_and_is_sent_again_is_not_heard(
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         onward = await asyncio.open_connection(*parted(address))
 
-        async def pass_on(
-            source: asyncio.StreamReader, sink: asyncio.StreamWriter, kept: bytearray
-        ) -> None:
+        async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter, kept: bytearray) -> None:
             with suppress(OSError):
                 while part := await source.read(65536):
                     kept.extend(part)
                     sink.write(part)
             sink.close()
 
-        await asyncio.gather(
-            pass_on(reader, onward[1], overheard), pass_on(onward[0], writer, bytearray())
-        )
+        await asyncio.gather(pass_on(reader, onward[1], overheard), pass_on(onward[0], writer, bytearray()))
 
     between = await asyncio.start_server(relay, "127.0.0.1", 0)
     peer = await here.connect(f"127.0.0.1:{between.sockets[0].getsockname()[1]}")
