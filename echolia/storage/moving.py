@@ -144,7 +144,7 @@ class Moves:
         return place._replace(leaving=None)
 
     async def _removed(self, name: str, account: bytes) -> None:
-        self._databases.fence(account)  # who has lost it does not know any more what is left over
+        self._databases.fence(account)  # who has lost it does not know what is left over
         await self._databases.home(name).delete(account)
 
     async def _begin(self, account: bytes, place: Place, to: str) -> None:

@@ -64,12 +64,13 @@ class Locks:
     def look(self, workers: Collection[Worker], asked_ms: int, told_ms: int) -> None:
         """See `Census.look`."""
         if asked_ms - self._asked_ms > self.pulse.dead_ms - self.pulse.silent_ms:
-            self._seen.clear()  # who has not looked itself for so long (the directory was away) cannot tell
+            self._seen.clear()  # who could not look itself for so long cannot tell
         self._asked_ms = asked_ms
         seen, self._seen = self._seen, {}
         for worker in workers:
             beat_ms, at_ms = seen.get(worker.id, (worker.beat_ms, told_ms))
-            self._seen[worker.id] = (worker.beat_ms, at_ms if beat_ms == worker.beat_ms else told_ms)
+            since_ms = at_ms if beat_ms == worker.beat_ms else told_ms
+            self._seen[worker.id] = (worker.beat_ms, since_ms)
 
     def lives(self, worker: Worker) -> bool:
         """See `Census.lives`."""
