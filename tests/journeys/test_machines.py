@@ -6,6 +6,8 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack
@@ -17,7 +19,7 @@ import pytest
 
 from echolia.storage.engine import Statement
 from echolia.storage.hrana.names import load_names
-from tests.deployment.processes import get, wait_until
+from tests.deployment.processes import clean_environment, get, wait_until
 from tests.support.postgres import Postgres
 from tests.support.process import ServerProcess
 from tests.support.pushing import WRITTEN_BY, Person, people_of
@@ -63,6 +65,7 @@ class Site:
             f'[cell-1]\nkind = "sqld"\nurl = "{cell.url}"\nadmin_url = "{cell.admin_url}"\n'
             'admin_key_file = "admin.key"\nsigning_key_file = "signing.pem"\n'
         )
+        self.folder = folder
         self.postgres, self.cell, self.directory = postgres, cell, postgres.fresh()
         shared = {
             "address": "127.0.0.1:0",
@@ -82,6 +85,16 @@ class Site:
         for name in SHARED:
             shutil.copy(self.one.folder / name, self.two.folder / name)
         self.two.start()
+
+    def refused(self, name: str) -> str:
+        """What a server of this folder says that would serve alone, and does not."""
+        command = [sys.executable, "-m", "echolia", "serve", "--port", "0", "--data", str(self.folder / name)]
+        environment = clean_environment(ECHOLIA_DIRECTORY_URL=self.directory)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 1
+        return done.stderr
 
     @property
     def urls(self) -> list[str]:
@@ -200,6 +213,8 @@ async def test_a_machine_is_lost_and_frozen_under_load(site: Site, people: list[
         assert [await person.head(), await person.head()] == [person.acknowledged] * 2
         await site.check(person)
     assert "internal" not in site.one.log.read_text() + site.two.log.read_text()
+    await asyncio.to_thread(site.one.stop)
+    assert "[machines_serve]" in await asyncio.to_thread(site.refused, "one")
     total = sum(person.acknowledged for person in people)
     print(  # noqa: T201  # figures for whoever asks for them
         f"{total} pushes acknowledged; a lost machine's accounts were others' after {took_s:.1f} s,"

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 
 from echolia.storage.directory import open_directory
-from echolia.storage.engine import Database, DatabaseElsewhere
+from echolia.storage.engine import Database, DatabaseElsewhere, Statement
+from echolia.storage.fencing import fenced
 from echolia.storage.migrate import load_migrations
 from echolia.storage.sqlite.driver import SqliteDriver
+from echolia.storage.sqlite.user_files import user_path
 from echolia.workers import store
 from echolia.workers.placement import USUAL, Placement
 from echolia.workers.store import SLOTS, Worker
+from tests.support.file_databases import file_databases
 
 HOST = b"h" * 16
 
@@ -40,8 +43,10 @@ class Town:
         """See `Census.lives`."""
         return worker.id not in self.dead
 
-    def placement(self, name: str, expected: int = 1, address: str = "") -> Placement:
-        """A process."""
+    def placement(
+        self, name: str, expected: int = 1, address: str = "", clock_ms: Callable[[], int] | None = None
+    ) -> Placement:
+        """A process, by the town's clock or one of its own."""
         me = Worker(name.encode().ljust(16), HOST, address)
 
         async def gained(slots: Collection[int]) -> None:
@@ -52,7 +57,8 @@ class Town:
         async def released(slot: int) -> None:
             self.released.append((me.id, slot))
 
-        placement = Placement(self.directory, me, self, lambda: self.now_ms, expected, gained, released)
+        clock_ms = clock_ms or (lambda: self.now_ms)
+        placement = Placement(self.directory, me, self, clock_ms, expected, gained, released)
         return placement
 
     async def owners(self) -> Counter[bytes | None]:
@@ -203,6 +209,30 @@ async def test_what_was_another_s_meanwhile_is_begun_anew(town: Town) -> None:
     await turn(one)
     assert town.gained[one.me.id] == [1]
     assert one.fence(account(1)) == former + 2
+
+
+async def test_an_owner_whose_clock_stands_still_is_stopped_by_its_number(town: Town, tmp_path: Path) -> None:
+    driver, ours = SqliteDriver(2), account(1)
+    databases = file_databases(tmp_path, driver)
+    await databases.create(ours, [Statement("INSERT INTO account VALUES (1, ?, 7, 0)", (ours,))])
+    former = town.placement("former", address="a:1", clock_ms=lambda: 0)
+    await former.join()
+    theirs = await fenced(await driver.open(user_path(tmp_path, ours)), former.fence(ours))
+    town.dead.add(former.me.id)
+    owner = town.placement("owner", expected=2, address="b:1")
+    await owner.join()
+    assert (await owner.owner(ours)).id == owner.me.id
+    place = former.enter(ours)
+    assert place is not None, "it believes that it has just beaten"
+    place.leave()
+    its_own = await fenced(await driver.open(user_path(tmp_path, ours)), owner.fence(ours))
+    write = Statement("UPDATE account SET epoch = epoch + 1")
+    with pytest.raises(DatabaseElsewhere):
+        await theirs.batch([write])
+    await its_own.batch([write])
+    for db in (theirs, its_own):
+        await db.close()
+    await driver.close()
 
 
 async def test_who_has_beaten_since_it_was_looked_at_is_not_buried(town: Town) -> None:
