@@ -11,7 +11,7 @@ from echolia.storage.databases import FILES
 from echolia.storage.engine import DatabaseBusy, DatabaseElsewhere, Statement
 from echolia.storage.moving import Moves
 from echolia.storage.registry import DirectoryRegistry, Place
-from tests.storage.conftest import ANNA, begin, frames, put
+from tests.storage.conftest import ANNA, BEN, begin, belongs_to, frames, put
 from tests.support.two_places import OTHER, Process, two_places
 
 FORMER, OWNER = 3, 4
@@ -147,3 +147,31 @@ async def test_who_knows_that_it_is_lost_removes_nothing(handover: Handover) -> 
         await handover.moves.move(ANNA, OTHER)
     assert looked == 1
     assert await handover.owner.is_at(FILES, ANNA)
+
+
+async def kept(process: Process) -> str:
+    """A snapshot of a further account, which has one run: its name."""
+    await process.databases.create(BEN, [belongs_to(BEN)])
+    await put(process.databases, BEN, b"kept")
+    async with process.databases.lease(BEN) as leased:
+        return (await process.operator.snapshots.take(BEN, leased.db)).name
+
+
+async def test_who_knows_that_it_is_lost_replaces_nothing(handover: Handover) -> None:
+    name = await kept(handover.former)
+    await put(handover.former.databases, BEN, b"acknowledged", 2)
+
+    def lose(what: str, _done: int, _of: int | None) -> None:
+        if what == "restored":  # about to be
+            handover.lose()
+
+    with pytest.raises(DatabaseElsewhere):
+        await handover.former.operator.restoring.restore(BEN, name, True, lose)
+    assert await frames(handover.owner.databases, BEN) == [b"kept", b"acknowledged"]
+
+
+async def test_an_owner_restores(handover: Handover) -> None:
+    name = await kept(handover.former)
+    await put(handover.former.databases, BEN, b"acknowledged", 2)
+    await handover.former.operator.restoring.restore(BEN, name, True, lambda *_: None)
+    assert await frames(handover.former.databases, BEN) == [b"kept"]
