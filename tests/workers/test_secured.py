@@ -68,12 +68,12 @@ def parted(address: str) -> tuple[str, int]:
 
 
 async def said(address: str, sent: bytes, context: ssl.SSLContext | None = None) -> bytes:
-    """All that is answered to somebody who sends this."""
+    """What is answered first to somebody who sends this; nothing where the other side hangs up."""
     reader, writer = await asyncio.open_connection(*parted(address), ssl=context)
     writer.write(sent)
     answer = b""
     with suppress(OSError):
-        answer = await reader.read(-1)
+        answer = await reader.read(65536)
     writer.close()
     with suppress(OSError):
         await writer.wait_closed()
