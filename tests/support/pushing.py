@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 import aiohttp
 
@@ -44,7 +45,9 @@ class Person:
 
     async def register(self) -> None:
         """Make the account."""
-        async with self.client.post(f"{self.url}/auth/register", json=self.account.registration()) as answer:
+        patient = aiohttp.ClientTimeout(60)  # it is asked once
+        body = self.account.registration()
+        async with self.client.post(f"{self.url}/auth/register", json=body, timeout=patient) as answer:
             assert answer.status == 201, await answer.text()
             self.token = (await answer.json())["tokens"]["access"]
 
@@ -59,13 +62,18 @@ class Person:
             self.at.append(time.monotonic())
 
     async def _acknowledged(self, body: bytes) -> None:
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": PUSH_TYPE}
+        await self._answered("POST", "/sync/push", data=body, headers={"Content-Type": PUSH_TYPE})
+
+    async def _answered(self, method: str, path: str, **asked: Any) -> Any:
+        """What is answered at last, by whomever it is."""
+        headers = {"Authorization": f"Bearer {self.token}", **asked.pop("headers", {})}
         while True:
             try:
-                async with self.client.post(f"{self.url}/sync/push", data=body, headers=headers) as answer:
+                url = f"{self.url}{path}"
+                async with self.client.request(method, url, headers=headers, **asked) as answer:
                     told = await answer.read()
                 if answer.status == 200:
-                    return
+                    return json.loads(told)
                 assert answer.status == 503, told
             except (aiohttp.ClientError, TimeoutError):
                 pass  # whoever had the connection is dead, or does not answer
@@ -78,9 +86,7 @@ class Person:
 
     async def head(self) -> int:
         """How many changes the log has."""
-        headers = {"Authorization": f"Bearer {self.token}"}
-        async with self.client.get(f"{self.url}/sync/status", headers=headers) as answer:
-            return int((await answer.json())["head"]["seq"])
+        return int((await self._answered("GET", "/sync/status"))["head"]["seq"])
 
 
 @asynccontextmanager
