@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from echolia.auth import routes as auth_routes
 from echolia.auth.service import ALONE, Auth, Others, open_auth
-from echolia.auth.service.access_tokens import SigningKeys, load_keys
+from echolia.auth.service.access_tokens import SigningKeys, load_keys, one_key
 from echolia.auth.service.accounts import AccountDatabases
 from echolia.core.errors import EcholiaError
 from echolia.data_folder import open_databases, operator_of, whole_folder
@@ -25,6 +25,7 @@ from echolia.storage.fencing import FENCED_SINCE
 from echolia.storage.file_homes import Homes, files_alone
 from echolia.storage.operating.service import Operator
 from echolia.storage.reserve import Reserve, free_disk_bytes
+from echolia.storage.secret_files import derived, load_key
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.storage.sweeping import Pace
 from echolia.storage.upgrades import Trouble
@@ -55,6 +56,7 @@ from echolia.web.place_ledger import PlaceLedger
 from echolia.web.tiers import OneTier, default_tier
 from echolia.workers.ledger import PlacementLedger
 from echolia.workers.node import Node, asked_alone
+from echolia.workers.secured import CLUSTER_KEY
 from echolia.workers.store import slot_of
 
 SWEEP_S: Final = 60.0
@@ -101,8 +103,10 @@ async def running(
         if driver is None:
             driver = own = SqliteDriver(settings.threads)
             stack.push_async_callback(own.close)
-        node = Node(settings.data, directory, settings.workers, clock_ms) if directory else None
+        node = Node(settings, directory) if directory else None
         if directory is None:
+            if settings.address:
+                raise EcholiaError("settings_invalid", "ECHOLIA_ADDRESS is for `echolia serve`")
             directory = await stack.enter_async_context(whole_folder(settings, driver, reserve, homes))
         fence = node.placement.fence if node else lambda _: None
         databases = await stack.enter_async_context(
@@ -170,6 +174,8 @@ def _auth(
     node: Node | None,
 ) -> Auth:
     def load() -> SigningKeys:
+        if settings.address:
+            return one_key(derived(load_key(settings.data / CLUSTER_KEY), "access tokens"))
         return load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000, dice)
 
     others = Others(node.placement.here, node.tell_grown, load, MAILBOX_POLL_S) if node else ALONE

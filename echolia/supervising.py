@@ -32,6 +32,7 @@ from echolia.workers import remote_database
 from echolia.workers.channel import Hearing
 from echolia.workers.node import folder_of
 from echolia.workers.remote_database import RemoteDatabase
+from echolia.workers.secured import numbered
 from echolia.workers.sockets import SUPERVISOR, connect, listen
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -80,10 +81,10 @@ async def _supervise(settings: Settings, listener: socket.socket) -> None:
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         async with whole_folder(settings, driver, reserve) as directory:
-            # Made here, so that not each of the workers makes its own.
-            load_keys(
-                settings.data / "keys", time.time_ns() // 1_000_000, settings.access_token_seconds * 1000
-            )
+            if not settings.address:  # made here, so that not each of the workers makes its own
+                load_keys(
+                    settings.data / "keys", time.time_ns() // 1_000_000, settings.access_token_seconds * 1000
+                )
             crew = Crew(settings, listener)
             verbs = {**remote_database.answering("directory", directory), "ready": crew.ready}
             hearing = Hearing(verbs)
@@ -158,10 +159,15 @@ class Crew:
         )
         self._processes[number] = process
         assert process.stdin is not None
-        process.stdin.write(self._settings.model_dump_json().encode())
+        process.stdin.write(self._settings_of(number).model_dump_json().encode())
         process.stdin.close()
         structlog.get_logger().info("worker_started", worker=number)
         return process
+
+    def _settings_of(self, number: int) -> Settings:
+        """A worker's settings: other machines reach each at another port."""
+        address = self._settings.address
+        return self._settings.model_copy(update={"address": numbered(address, number) if address else ""})
 
     async def _end(self) -> None:
         """Let all end in order; who does not is ended."""

@@ -82,7 +82,7 @@ class UserDatabases:
         self.migrations = migrations
         self.upgrades = Upgrades(registry, migrations)
         self.new_home = new_home
-        self._fence = fence
+        self.fence = fence
         self._reserve = reserve or Reserve(Path())
         self._opens = OpenDatabases(self._open, max_open, self._reserve)
         self._changes: dict[bytes, asyncio.Task[None]] = {}  # accounts being created or deleted
@@ -170,7 +170,7 @@ class UserDatabases:
     def ours(self, account: bytes) -> bool:
         """Whether the account is this process's own."""
         try:
-            self._fence(account)
+            self.fence(account)
         except DatabaseElsewhere:
             return False
         return True
@@ -267,6 +267,7 @@ class UserDatabases:
         await self._opens.close()
 
     async def _open(self, account: bytes) -> Database:
+        self.fence(account)  # a place that is asked for by its owner stays true: nobody else moves it
         place = await self.registry.place(account)
         if place.blocked:
             raise StorageError(code="database_blocked")
@@ -282,7 +283,7 @@ class UserDatabases:
     async def _open_at(self, account: bytes, place: Place) -> Database:
         if place.failed is not None:
             raise StorageError(place.failed, code="database_quarantined")
-        fence = self._fence(account)
+        fence = self.fence(account)
         db = await self.home(place.home).open(account)
         try:
             await self._check(account, db, place.version)

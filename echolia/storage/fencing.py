@@ -24,6 +24,13 @@ _ASSERT: Final = (
 )
 
 
+# Breaks it where a later owner has put its number in; a copy that is being made has no number at all.
+_ASSERT_NO_LATER: Final = (
+    "INSERT INTO account (one, account, epoch) SELECT 2, x'', 0"
+    " WHERE EXISTS (SELECT 1 FROM account WHERE one = 1 AND fence > ?)"
+)
+
+
 async def fence_of(db: Batches) -> int | None:
     """The number by which the database was last taken over; None where it has no place for one yet.
 
@@ -46,16 +53,23 @@ async def fenced(db: Database, fence: int) -> FencedDatabase:
         await db.batch([Statement(_TAKE, (fence,))])
     if await fence_of(db) != fence:
         raise DatabaseElsewhere
-    return FencedDatabase(db, fence)
+    return FencedDatabase(db, Statement(_ASSERT, (fence,)))
+
+
+def fenced_copy(db: Database, fence: int) -> FencedDatabase:
+    """A copy that an owner of this number is making: it changes nothing there once a later one has finished.
+
+    It has to be of the version `FENCED_SINCE`, at least.
+    """
+    return FencedDatabase(db, Statement(_ASSERT_NO_LATER, (fence,)))
 
 
 class FencedDatabase:
-    """A database whose units of work apply only while `fence` is its owner's number."""
+    """A database whose units of work apply only while `assertion`, which breaks a constraint, does not."""
 
-    def __init__(self, db: Database, fence: int) -> None:
+    def __init__(self, db: Database, assertion: Statement) -> None:
         self._db = db
-        self._assertion = Statement(_ASSERT, (fence,))
-        self._fence = fence
+        self._assertion = assertion
 
     async def batch(self, statements: Sequence[Statement], tx: bool = True) -> list[Result]:
         """See `engine.Database.batch`; raises `DatabaseElsewhere` where a later owner has it."""
@@ -65,9 +79,15 @@ class FencedDatabase:
             _, *results = await self._db.batch([self._assertion, *statements])
             return results
         except ConstraintViolated:
-            if await fence_of(self._db) != self._fence:
-                raise DatabaseElsewhere from None
+            await self._assert()
             raise
+
+    async def _assert(self) -> None:
+        """Raises: `DatabaseElsewhere` where it was the assertion that broke."""
+        try:
+            await self._db.batch([self._assertion])
+        except ConstraintViolated:
+            raise DatabaseElsewhere from None
 
     async def snapshot(self, path: Path) -> None:
         """See `engine.Database.snapshot`."""

@@ -48,6 +48,8 @@ _SWITCH: Final = (
     "UPDATE databases SET home = moving_to, leaving = home, moving_to = NULL"
     " WHERE account = ?1 AND home = ?2 AND moving_to = ?3 AND leaving IS NULL"
 )
+# Only by who owns the account still: the number of its slot has not grown.
+_BY_OWNER: Final = " AND EXISTS (SELECT 1 FROM slots WHERE slot = ?4 AND fence = ?5)"
 _LEFT: Final = "UPDATE databases SET leaving = NULL WHERE account = ? AND leaving = ?"
 _LEAVING: Final = "SELECT account, leaving FROM databases WHERE leaving IS NOT NULL"
 _BLOCK: Final = "UPDATE databases SET blocked = ?2 WHERE account = ?1"
@@ -198,9 +200,16 @@ class DirectoryRegistry:
         (done,) = await self._db.batch([Statement(_MOVING, (account, home, to))])
         return bool(done.changed)
 
-    async def switch(self, account: bytes, home: str, to: str) -> bool:
-        """From now on it is at the place that it was being copied to; False if it was not being."""
-        (done,) = await self._db.batch([Statement(_SWITCH, (account, home, to))])
+    async def switch(self, account: bytes, home: str, to: str, fence: int | None = None) -> bool:
+        """From now on it is at the place that it was being copied to; False if it was not being.
+
+        Where processes own accounts, `fence` is the number by which this one does: False where another has
+        taken the account over, and perhaps written to where it was.
+        """
+        switching = Statement(_SWITCH, (account, home, to))
+        if fence is not None:
+            switching = Statement(_SWITCH + _BY_OWNER, (account, home, to, account[0], fence))
+        (done,) = await self._db.batch([switching])
         return bool(done.changed)
 
     async def left(self, account: bytes, place: str) -> None:

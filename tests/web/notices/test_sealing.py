@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from echolia.core.errors import EcholiaError
+from echolia.storage.secret_files import KEY_BYTES, load_key
 from echolia.web.notices.form import SENDER_BYTES, Told
 from echolia.web.notices.port import MISSED, Ended, HeadMoved, Notice
-from echolia.web.notices.sealing import KEY_BYTES, Seal, load_key
+from echolia.web.notices.sealing import Seal
 
 SEAL, OTHER = Seal(bytes(KEY_BYTES)), Seal(b"\1" * KEY_BYTES)
 ID = st.binary(min_size=16, max_size=16)
