@@ -46,12 +46,14 @@ from echolia.web.api import build_api
 from echolia.web.context import Dice, Keeper
 from echolia.web.exchange import Journal
 from echolia.web.gate import Gate, Rules
-from echolia.web.limits import Amounts, Limits, Origins
+from echolia.web.limits import Amounts, Limits
 from echolia.web.logs import AccessLog
 from echolia.web.metrics import Metrics
+from echolia.web.networks import Networks, Origins
 from echolia.web.notices.choice import chosen
 from echolia.web.owners import HERE, REGISTRAR, Owners
 from echolia.web.place_ledger import PlaceLedger
+from echolia.web.shared_keys import daily_keys
 from echolia.web.tiers import OneTier, default_tier
 from echolia.workers.ledger import PlacementLedger
 from echolia.workers.node import Node, asked_alone
@@ -129,6 +131,7 @@ async def running(
         gate = _gate(
             settings, clock, access_log, auth, synced, operator, ready, node.owners if node else HERE
         )
+        stack.push_async_callback(gate.close)
         await stack.enter_async_context(_joined(settings, node, gate, auth, operator))
         yield gate
 
@@ -225,7 +228,7 @@ def _gate(
     rules = Rules(
         admission=Admission(auth.tokens.read, auth.devices, clock),
         limits=limits,
-        origins=Origins(settings.trusted_proxies, clock),
+        networks=_networks(settings, clock, limits),
         open_routes={**_UNLIMITED, **auth_routes.OPEN},
         body_seconds=settings.body_seconds,
         one_place=auth_routes.ONE_PLACE,
@@ -245,6 +248,16 @@ def _count_upgrades(metrics: Metrics, operator: Operator) -> None:
     metrics.counter(
         "migrations_failed", "Migrations that ended in quarantine", lambda: upgrades.quarantined_total
     )
+
+
+def _networks(settings: Settings, clock: Callable[[], float], limits: Limits) -> Networks:
+    """Limits by client network: of this process, or of all that share a Redis."""
+    if not settings.redis_url:
+        return Networks(Origins(settings.trusted_proxies, clock), limits)
+    from echolia.web.redis_counts import RedisCounts  # noqa: PLC0415  # who has one pays
+
+    origins = Origins(settings.trusted_proxies, clock, daily_keys(settings.data, "networks"))
+    return Networks(origins, limits, RedisCounts(settings.redis_url, settings.redis_seconds))
 
 
 def _limits(settings: Settings) -> dict[str, int]:

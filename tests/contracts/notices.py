@@ -27,7 +27,8 @@ from echolia.web.notices.outgoing import MOST
 from echolia.web.notices.port import MISSED, Ended, HeadMoved, Notice, Notices, Tell
 from echolia.web.notices.postgres import CHANNEL, PostgresNotices
 from echolia.web.notices.redis_channel import RedisNotices
-from echolia.web.notices.sealing import KEY_BYTES, Seal
+from echolia.web.notices.sealing import Seal
+from echolia.web.shared_keys import KEY_BYTES
 from tests.support.postgres import Postgres
 from tests.support.redis import Redis
 

@@ -10,6 +10,8 @@ _PLACEMENT: Final = "echolia/workers/placement.py"
 _FENCING: Final = "echolia/storage/fencing.py"
 _SEVERAL: Final = "tests/workers/test_several.py"
 _PLACED: Final = "tests/workers/test_placement.py"
+_NETWORKS: Final = "tests/web/test_networks.py"
+_COUNTS: Final = "tests/web/test_redis_counts.py"
 
 WORKERS: Final = (
     Mutant(
@@ -62,5 +64,56 @@ WORKERS: Final = (
         "            self._stream.send(cbor2.dumps([number, None, []]))\n",
         "            answer.cancel()\n",
         ("tests/workers/test_channel.py::test_what_is_given_up_has_stopped",),
+    ),
+    Mutant(
+        "each process counts networks for itself",
+        "echolia/web/networks.py",
+        "        if window is not None and window.used > self._limits.most(name):\n",
+        "        if window is not None and window.used > 2 * self._limits.most(name):\n",
+        (f"{_NETWORKS}::test_processes_count_together",),
+    ),
+    Mutant(
+        "what does not answer is asked at each request",
+        "echolia/web/networks.py",
+        "        if self._shared is None or self._monotonic() < self._ask_again:\n",
+        "        if self._shared is None:\n",
+        (f"{_NETWORKS}::test_while_they_are_away_a_process_counts_for_itself_and_says_so_once",),
+    ),
+    Mutant(
+        "processes blind networks under keys of their own",
+        "echolia/app.py",
+        '    origins = Origins(settings.trusted_proxies, clock, daily_keys(settings.data, "networks"))\n',
+        "    origins = Origins(settings.trusted_proxies, clock)\n",
+        (f"{_COUNTS}::test_two_processes_share_each_limit",),
+    ),
+    Mutant(
+        "a failing Redis fails a request",
+        "echolia/web/redis_counts.py",
+        "        except Exception:  # noqa: BLE001  # whatever it answers: no request fails because of it\n",
+        "        except ValueError:\n",
+        (f"{_COUNTS}::test_killed_in_the_middle_each_process_goes_on_alone",),
+    ),
+    Mutant(
+        "Redis is waited for as long as it likes",
+        "echolia/web/redis_counts.py",
+        "            async with asyncio.timeout(self._answer_s):\n",
+        "            async with asyncio.timeout(None):\n",
+        (f"{_COUNTS}::test_one_that_accepts_and_never_answers_holds_nobody_up",),
+    ),
+    Mutant(
+        "a count in Redis never ends",
+        "echolia/web/redis_counts.py",
+        "if left_ms < 0 then\n",
+        "if left_ms < -2 then\n",
+        (f"{_COUNTS}::test_a_key_without_an_end_is_given_one",),
+    ),
+    Mutant(
+        "the key of a day outlives it",
+        "echolia/web/shared_keys.py",
+        "                    other.unlink(missing_ok=True)\n",
+        "                    pass\n",
+        (
+            "tests/web/test_shared_keys.py::test_processes_share_the_key_of_a_day_and_the_next_day_s_removes_it",
+        ),
     ),
 )

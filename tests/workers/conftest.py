@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,10 +22,10 @@ from tests.support.server import settings_for
 class Crew:
     """`workers` applications over one directory; each is entered for itself, so that one can end alone."""
 
-    def __init__(self, data: Path, directory: Database, workers: int) -> None:
+    def __init__(self, data: Path, directory: Database, workers: int, **changed: Any) -> None:
         self.directory = directory
         self.data = data
-        self._settings = settings_for(data, workers=workers)
+        self._settings = settings_for(data, workers=workers, **changed)
         self._stacks: list[AsyncExitStack] = []
         self.gates: list[Gate] = []
 

@@ -9,7 +9,8 @@ from echolia.storage.engine import Database
 from echolia.web.notices.database import DatabaseNotices
 from echolia.web.notices.memory import MemoryNotices
 from echolia.web.notices.port import Notices
-from echolia.web.notices.sealing import Seal, load_key
+from echolia.web.notices.sealing import Seal
+from echolia.web.shared_keys import load_key
 
 
 def chosen(settings: Settings, directory: Database, clock_ms: Callable[[], int]) -> Notices:

@@ -15,7 +15,8 @@ import structlog
 from echolia.web.notices.form import Told
 from echolia.web.notices.port import Ended, HeadMoved, Notice
 from echolia.web.notices.redis_channel import RedisNotices
-from echolia.web.notices.sealing import KEY_BYTES, Seal
+from echolia.web.notices.sealing import Seal
+from echolia.web.shared_keys import KEY_BYTES
 from tests.contracts.notices import ANNA, BEN, PHONE, Ear, RedisMedium, process, until
 
 pytestmark = pytest.mark.service
