@@ -53,6 +53,7 @@ from echolia.web.networks import Networks, Origins
 from echolia.web.notices.choice import chosen
 from echolia.web.owners import HERE, REGISTRAR, Owners
 from echolia.web.place_ledger import PlaceLedger
+from echolia.web.scraping import Scrape
 from echolia.web.shared_keys import daily_keys
 from echolia.web.tiers import OneTier, default_tier
 from echolia.workers.ledger import PlacementLedger
@@ -64,6 +65,13 @@ SWEEP_S: Final = 60.0
 MAILBOX_POLL_S: Final = 0.3
 # Asked by whoever watches the server, as often as they like.
 _UNLIMITED: Final = {("GET", path): None for path in health.PATHS}
+
+
+class _Watched(NamedTuple):
+    """What is told to whoever watches the server."""
+
+    scrape: Scrape
+    ready: Callable[[], Awaitable[None]]
 
 
 class _Synced(NamedTuple):
@@ -85,12 +93,13 @@ async def running(
     driver: FileDriver | None = None,
     directory: Database | None = None,
     homes: Homes = files_alone,
+    worker: int = 0,
 ) -> AsyncIterator[Gate]:
     """The server's ASGI application while its databases are open.
 
     `clock` is in Unix seconds; `driver` opens the databases instead of one with the settings' threads;
     `homes` are the places of accounts' databases. With a `directory`, which is open, this is one of several
-    processes of the data folder, and owns some of the accounts.
+    processes of the data folder, the one of that number, and owns some of the accounts.
     Raises: `storage_owned`, `migration_changed`, `migration_ahead`, `StorageError`.
     """
 
@@ -127,25 +136,30 @@ async def running(
         await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
         tickets = Tickets(directory, auth.devices, clock_ms)
         _beside(stack, _sweep(auth, tickets, reserve, operator), _upgrade(settings, operator))
-        synced, ready = _Synced(sync, live, tickets, checkpoints), _ready(settings, directory, reserve)
-        gate = _gate(
-            settings, clock, access_log, auth, synced, operator, ready, node.owners if node else HERE
+        synced = _Synced(sync, live, tickets, checkpoints)
+        scrape = Scrape(Metrics(), worker, node.metrics.answers if node else None)
+        watched, owners = (
+            _Watched(scrape, _ready(settings, directory, reserve)),
+            node.owners if node else HERE,
         )
+        gate = _gate(settings, clock, access_log, auth, synced, operator, watched, owners)
         stack.push_async_callback(gate.close)
-        await stack.enter_async_context(_joined(settings, node, gate, auth, operator))
+        await stack.enter_async_context(_joined(settings, node, gate, auth, operator, scrape))
         yield gate
 
 
 @asynccontextmanager
 async def _joined(
-    settings: Settings, node: Node | None, gate: Gate, auth: Auth, operator: Operator
+    settings: Settings, node: Node | None, gate: Gate, auth: Auth, operator: Operator, scrape: Scrape
 ) -> AsyncIterator[None]:
     """Everything is open: own a share of the accounts while the block lasts, or, being alone, all."""
     if node is None:
         await _resume(auth, lambda _: True)
         joined = asked_alone(settings.data, operator)
     else:
-        joined = node.joined(gate, lambda slots: _gained(auth, slots), auth.devices.forget, operator)
+        joined = node.joined(
+            gate, lambda slots: _gained(auth, slots), auth.devices.forget, operator, scrape.told
+        )
     async with joined:
         yield
 
@@ -199,11 +213,11 @@ def _gate(
     auth: Auth,
     synced: _Synced,
     operator: Operator,
-    ready: Callable[[], Awaitable[None]],
+    watched: _Watched,
     owners: Owners,
 ) -> Gate:
     """HTTP around the features. A new feature brings its router, its lean routes and its open routes here."""
-    metrics, waiting, databases = Metrics(), auth.pairing.waiting, operator.databases
+    metrics, waiting, databases = watched.scrape.metrics, auth.pairing.waiting, operator.databases
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
     _count_upgrades(metrics, operator)
     metrics.gauge("live_streams", "Devices that listen", lambda: synced.live.listeners.count)
@@ -223,7 +237,7 @@ def _gate(
         ledger_routes.lean_route(keepers),
     ]
     streams = [stream_route(synced.live, synced.tickets)]
-    routers = [health.router(metrics, ready), auth_routes.router(auth)]
+    routers = [health.router(*watched), auth_routes.router(auth)]
     api = build_api(routers, [*lean, *streams])
     rules = Rules(
         admission=Admission(auth.tokens.read, auth.devices, clock),

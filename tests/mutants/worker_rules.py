@@ -95,9 +95,9 @@ WORKERS: Final = (
     ),
     Mutant(
         "Redis is waited for as long as it likes",
-        "echolia/web/redis_counts.py",
-        "            async with asyncio.timeout(self._answer_s):\n",
-        "            async with asyncio.timeout(None):\n",
+        "echolia/app.py",
+        "RedisCounts(settings.redis_url, settings.redis_seconds)",
+        "RedisCounts(settings.redis_url, 600)",
         (f"{_COUNTS}::test_one_that_accepts_and_never_answers_holds_nobody_up",),
     ),
     Mutant(
@@ -115,5 +115,19 @@ WORKERS: Final = (
         (
             "tests/web/test_shared_keys.py::test_processes_share_the_key_of_a_day_and_the_next_day_s_removes_it",
         ),
+    ),
+    Mutant(
+        "who does not answer for its metrics is asked again and again",
+        "echolia/workers/polling.py",
+        "        if task is None:\n",
+        "        if task is not None or True:\n",
+        ("tests/workers/test_metrics.py::test_who_does_not_answer_is_asked_once_and_left_out",),
+    ),
+    Mutant(
+        "series of two workers look like one",
+        "echolia/web/scraping.py",
+        '{**labels, "worker": str(worker)}',
+        "labels",
+        ("tests/workers/test_metrics.py::test_any_process_tells_the_numbers_of_all",),
     ),
 )

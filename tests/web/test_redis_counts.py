@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 import structlog
+from prometheus_client.parser import text_string_to_metric_families
 
 from echolia.data_folder import whole_folder
 from echolia.storage.reserve import Reserve
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.web.redis_counts import RedisCounts
 from tests.contracts.notices import until
+from tests.deployment.processes import get
 from tests.support.asgi import Asker
+from tests.support.process import ServerProcess
 from tests.support.redis import Redis
 from tests.support.server import settings_for
 from tests.workers.conftest import Crew
@@ -174,3 +177,36 @@ async def test_one_that_is_frozen_is_asked_again_once_it_goes_on(redis_server: R
             pass
     assert window.used >= 2
     await counts.close()
+
+
+@pytest.mark.slow
+async def test_real_workers_share_a_limit(tmp_path: Path, redis_server: Redis) -> None:
+    settings = {
+        "workers": "2",
+        "anonymous_per_minute": "5",
+        "redis_seconds": "30",
+        "redis_url": redis_server.url,
+    }
+    with ServerProcess(tmp_path / "data", **settings) as server:
+        told: list[int] = []
+        async with asyncio.timeout(60):
+            while min(asked_of(await asyncio.to_thread(metrics, server.port))) <= 5:
+                many = [asyncio.to_thread(get, server.port, "/nowhere") for _ in range(32)]
+                told += [status for status, _, _ in await asyncio.gather(*many)]
+        assert told.count(404) == 5, "as many as one process lets through"
+        assert set(told) == {404, 429}
+
+
+def metrics(port: int) -> str:
+    """What the server tells of all its workers."""
+    return get(port, "/metrics")[2].decode()
+
+
+def asked_of(text: str) -> list[float]:
+    """How many requests without a route each of two workers got."""
+    found = {"1": 0.0, "2": 0.0}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == "echolia_request_seconds_count" and sample.labels["route"] == "unmatched":
+                found[sample.labels["worker"]] += sample.value
+    return list(found.values())
