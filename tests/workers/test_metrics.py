@@ -137,9 +137,8 @@ async def test_what_failed_there_is_left_out_and_asked_again() -> None:
 
 @pytest.mark.slow
 async def test_real_workers_tell_each_other_s_and_go_on_without_the_dead(tmp_path: Path) -> None:
-    def workers(of: str = "echolia_databases_open") -> set[str]:
-        with urllib.request.urlopen(f"{server.url}/metrics", timeout=30) as answer:
-            return set(series(answer.read().decode())[of])
+    def workers() -> set[str]:
+        return answered(server.url)
 
     async def until(condition: Callable[[], bool]) -> None:
         async with asyncio.timeout(30):
@@ -156,14 +155,14 @@ async def test_real_workers_tell_each_other_s_and_go_on_without_the_dead(tmp_pat
         os.kill(stopped.pid, signal.SIGSTOP)
         try:
             # Its connections are kept by the kernel: only those of the others are answered.
-            await until(lambda: len(answered(server.url)) == 2)
+            await until(lambda: len(workers()) == 2)
         finally:
             os.kill(stopped.pid, signal.SIGCONT)
         await until(lambda: workers() == {"1", "2", "3"})
 
 
 def answered(url: str) -> set[str]:
-    """The workers of which somebody tells, if somebody does within some seconds."""
+    """The workers of which somebody tells; nobody does who has just been killed, or stands still."""
     try:
         with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
             return set(series(answer.read().decode())["echolia_databases_open"])
