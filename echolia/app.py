@@ -137,14 +137,11 @@ async def running(
         tickets = Tickets(directory, auth.devices, clock_ms)
         _beside(stack, _sweep(auth, tickets, reserve, operator), _upgrade(settings, operator))
         synced = _Synced(sync, live, tickets, checkpoints)
-        scrape = Scrape(Metrics(), worker, node.metrics.answers if node else None)
-        watched, owners = (
-            _Watched(scrape, _ready(settings, directory, reserve)),
-            node.owners if node else HERE,
-        )
+        watched = _watched(settings, directory, reserve, worker, node)
+        owners: Owners = node.owners if node else HERE
         gate = _gate(settings, clock, access_log, auth, synced, operator, watched, owners)
         stack.push_async_callback(gate.close)
-        await stack.enter_async_context(_joined(settings, node, gate, auth, operator, scrape))
+        await stack.enter_async_context(_joined(settings, node, gate, auth, operator, watched.scrape))
         yield gate
 
 
@@ -290,7 +287,9 @@ def _limits(settings: Settings) -> dict[str, int]:
     }
 
 
-def _ready(settings: Settings, directory: Database, reserve: Reserve) -> Callable[[], Awaitable[None]]:
+def _watched(
+    settings: Settings, directory: Database, reserve: Reserve, worker: int, node: Node | None
+) -> _Watched:
     async def ready() -> None:
         # Migrations were applied when it was opened, or it would not be open.
         await directory.batch([Statement("SELECT 1 FROM accounts LIMIT 1")], tx=False)
@@ -298,7 +297,7 @@ def _ready(settings: Settings, directory: Database, reserve: Reserve) -> Callabl
             raise StorageFull
         reserve.refuse_growth()
 
-    return ready
+    return _Watched(Scrape(Metrics(), worker, node.metrics.answers if node else None), ready)
 
 
 async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve, operator: Operator) -> None:
