@@ -19,14 +19,14 @@ WORKERS: Final = (
         _FENCING,
         "            _, *results = await self._db.batch([self._assertion, *statements])\n",
         "            _, *results = await self._db.batch([Statement('SELECT 1'), *statements])\n",
-        (f"{_SEVERAL}::test_only_the_last_owner_of_a_database_writes",),
+        (f"{_SEVERAL}::test_only_the_last_owner_of_a_database_reads_and_writes",),
     ),
     Mutant(
         "a former owner opens a database",
         _FENCING,
         "    if await fence_of(db) != fence:\n",
         "    if await fence_of(db) is None:\n",
-        (f"{_SEVERAL}::test_only_the_last_owner_of_a_database_writes",),
+        (f"{_SEVERAL}::test_only_the_last_owner_of_a_database_reads_and_writes",),
     ),
     Mutant(
         "an account is handed over while requests of it run",
