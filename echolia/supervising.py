@@ -147,7 +147,8 @@ class Crew:
                 self._ending.set()
             elif time.monotonic() - begun < _SHORT_LIFE_S:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._ending.wait(), pause_s)
+                    async with asyncio.timeout(pause_s):
+                        await self._ending.wait()
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
             else:
                 pause_s = _FIRST_PAUSE_S

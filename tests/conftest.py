@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,9 @@ from tests.support.postgres import Postgres
 
 # No test touches the keychain of whoever runs it, in this process or in one that it starts.
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+
+# Tests that run in the background may have inherited that Ctrl-C is ignored; programs they start heed it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run and no limit on time: a failure is the code's, never the machine's.
 settings.register_profile("house", deadline=None, derandomize=True, database=None)

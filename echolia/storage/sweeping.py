@@ -98,7 +98,8 @@ class Sweep:
                 self._wanted.clear()
                 rest_s = min(2 * rest_s, LONGEST_REST_S) if await self._left() else REST_S
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._wanted.wait(), rest_s)
+                    async with asyncio.timeout(rest_s):
+                        await self._wanted.wait()
                     rest_s = REST_S
         finally:
             self._runs, self._pace = False, Pace()

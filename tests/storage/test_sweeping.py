@@ -240,6 +240,21 @@ async def test_cancelled_in_the_middle_it_is_gone_on_with(tmp_path: Path) -> Non
         assert await behind(fleet, LATEST + 1) == []
 
 
+async def test_it_can_be_ended_in_the_moment_in_which_it_is_wanted(tmp_path: Path) -> None:
+    async with swept(tmp_path, 1) as (_, databases, _driver):
+        for turns in range(6):
+            sweep = Sweep(databases)
+            task = asyncio.create_task(sweep.run(Pace()))
+            _ = [progress async for progress in sweep.watch()]
+            await asyncio.sleep(0.01)  # it rests
+            await sweep.resume()
+            for _turn in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            ended, _going_on = await asyncio.wait([task], timeout=20)
+            assert ended
+
+
 async def test_a_directory_that_fails_is_asked_again(tmp_path: Path) -> None:
     async with swept(tmp_path, 3, EXPANDING) as (fleet, databases, _):
         await fleet.directory.batch([Statement("ALTER TABLE databases RENAME TO away")])

@@ -142,9 +142,8 @@ class Pairing:
                 if left <= 0 or self.waiting.ended:
                     return None
                 try:
-                    await asyncio.wait_for(
-                        news.wait(), left if self.poll_s is None else min(left, self.poll_s)
-                    )
+                    async with asyncio.timeout(left if self.poll_s is None else min(left, self.poll_s)):
+                        await news.wait()
                 except TimeoutError:
                     continue
 

@@ -75,7 +75,8 @@ async def _confirmed(session: Session, pairing: Pairing, ask: bool) -> str:
         if ask:
             click.echo("The six digits it shows: ", nl=False, err=True)
         try:
-            digits = await asyncio.wait_for(lines.next(), PAIRING_S)
+            async with asyncio.timeout(PAIRING_S):
+                digits = await lines.next()
         except TimeoutError:
             raise EcholiaError("pairing_failed", "no digits were typed in time") from None
         if digits is None:

@@ -51,7 +51,8 @@ class Unit(Generic[T]):
         while not self.settled:
             interrupt()
             try:
-                await asyncio.wait_for(self.ended.wait(), INTERRUPT_EVERY_S)
+                async with asyncio.timeout(INTERRUPT_EVERY_S):
+                    await self.ended.wait()
             except (TimeoutError, asyncio.CancelledError):
                 continue  # a further cancellation changes nothing: the unit has to end first
 

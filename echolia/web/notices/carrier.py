@@ -57,7 +57,8 @@ async def carried(medium: Medium, hear: Hear) -> AsyncIterator[Tell]:
         await asyncio.gather(*works, return_exceptions=True)
         if left := outgoing.rest():
             with suppress(Away, TimeoutError):
-                await asyncio.wait_for(medium.deliver(left), LAST_S)
+                async with asyncio.timeout(LAST_S):
+                    await medium.deliver(left)
         await medium.close()
 
 

@@ -17,7 +17,7 @@ from echolia.web.notices.port import Ended, HeadMoved, Notice
 from echolia.web.notices.redis_channel import RedisNotices
 from echolia.web.notices.sealing import Seal
 from echolia.web.shared_keys import KEY_BYTES
-from tests.contracts.notices import ANNA, BEN, PHONE, Ear, RedisMedium, process, until
+from tests.contracts.notices import ANNA, BEN, PHONE, Ear, RedisMedium, goes_on, process, until
 
 pytestmark = pytest.mark.service
 
@@ -81,8 +81,7 @@ async def test_while_it_is_away_nothing_is_lost_silently_and_then_it_goes_on(med
             medium.redis.start()
             await own.until(lambda: own.missed > before[0])
             await other.until(lambda: other.missed > before[1])
-            tell(HeadMoved(ANNA, 7, 2))
-            await other.hears(HeadMoved(ANNA, 7, 2))
+            await goes_on(tell, other)
     assert {event["event"] for event in logs} == {"notices_away"}
 
 
