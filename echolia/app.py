@@ -25,7 +25,7 @@ from echolia.storage.fencing import FENCED_SINCE
 from echolia.storage.file_homes import Homes, files_alone
 from echolia.storage.operating.service import Operator
 from echolia.storage.reserve import Reserve, free_disk_bytes
-from echolia.storage.secret_files import derived, load_key
+from echolia.storage.secret_files import daily_keys, derived, load_key
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.storage.sweeping import Pace
 from echolia.storage.upgrades import Trouble
@@ -47,12 +47,14 @@ from echolia.web.api import build_api
 from echolia.web.context import Dice, Keeper
 from echolia.web.exchange import Journal
 from echolia.web.gate import Gate, Rules
-from echolia.web.limits import Amounts, Limits, Origins
+from echolia.web.limits import Amounts, Limits
 from echolia.web.logs import AccessLog
 from echolia.web.metrics import Metrics
+from echolia.web.networks import Networks, Origins
 from echolia.web.notices.choice import chosen
 from echolia.web.owners import HERE, REGISTRAR, Owners
 from echolia.web.place_ledger import PlaceLedger
+from echolia.web.scraping import Scrape
 from echolia.web.tiers import OneTier, default_tier
 from echolia.workers.ledger import PlacementLedger
 from echolia.workers.node import Node, asked_alone
@@ -64,6 +66,13 @@ SWEEP_S: Final = 60.0
 MAILBOX_POLL_S: Final = 0.3
 # Asked by whoever watches the server, as often as they like.
 _UNLIMITED: Final = {("GET", path): None for path in health.PATHS}
+
+
+class _Watched(NamedTuple):
+    """What is told to whoever watches the server."""
+
+    scrape: Scrape
+    ready: Callable[[], Awaitable[None]]
 
 
 class _Synced(NamedTuple):
@@ -85,12 +94,13 @@ async def running(
     driver: FileDriver | None = None,
     directory: Database | None = None,
     homes: Homes = files_alone,
+    worker: int = 0,
 ) -> AsyncIterator[Gate]:
     """The server's ASGI application while its databases are open.
 
     `clock` is in Unix seconds; `driver` opens the databases instead of one with the settings' threads;
     `homes` are the places of accounts' databases. With a `directory`, which is open, this is one of several
-    processes of the data folder, and owns some of the accounts.
+    processes of the data folder, the one of that number, and owns some of the accounts.
     Raises: `storage_owned`, `migration_changed`, `migration_ahead`, `StorageError`.
     """
 
@@ -129,24 +139,27 @@ async def running(
         await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
         tickets = Tickets(directory, auth.devices, clock_ms)
         _beside(stack, _sweep(auth, tickets, reserve, operator), _upgrade(settings, operator))
-        synced, ready = _Synced(sync, live, tickets, checkpoints), _ready(settings, directory, reserve)
-        gate = _gate(
-            settings, clock, access_log, auth, synced, operator, ready, node.owners if node else HERE
-        )
-        await stack.enter_async_context(_joined(settings, node, gate, auth, operator))
+        synced = _Synced(sync, live, tickets, checkpoints)
+        watched = _watched(settings, directory, reserve, worker, node)
+        owners: Owners = node.owners if node else HERE
+        gate = _gate(settings, clock, access_log, auth, synced, operator, watched, owners)
+        stack.push_async_callback(gate.close)
+        await stack.enter_async_context(_joined(settings, node, gate, auth, operator, watched.scrape))
         yield gate
 
 
 @asynccontextmanager
 async def _joined(
-    settings: Settings, node: Node | None, gate: Gate, auth: Auth, operator: Operator
+    settings: Settings, node: Node | None, gate: Gate, auth: Auth, operator: Operator, scrape: Scrape
 ) -> AsyncIterator[None]:
     """Everything is open: own a share of the accounts while the block lasts, or, being alone, all."""
     if node is None:
         await _resume(auth, lambda _: True)
         joined = asked_alone(settings.data, operator)
     else:
-        joined = node.joined(gate, lambda slots: _gained(auth, slots), auth.devices.forget, operator)
+        joined = node.joined(
+            gate, lambda slots: _gained(auth, slots), auth.devices.forget, operator, scrape.told
+        )
     async with joined:
         yield
 
@@ -202,11 +215,11 @@ def _gate(
     auth: Auth,
     synced: _Synced,
     operator: Operator,
-    ready: Callable[[], Awaitable[None]],
+    watched: _Watched,
     owners: Owners,
 ) -> Gate:
     """HTTP around the features. A new feature brings its router, its lean routes and its open routes here."""
-    metrics, waiting, databases = Metrics(), auth.pairing.waiting, operator.databases
+    metrics, waiting, databases = watched.scrape.metrics, auth.pairing.waiting, operator.databases
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
     _count_upgrades(metrics, operator)
     metrics.gauge("live_streams", "Devices that listen", lambda: synced.live.listeners.count)
@@ -226,12 +239,12 @@ def _gate(
         ledger_routes.lean_route(keepers),
     ]
     streams = [stream_route(synced.live, synced.tickets)]
-    routers = [health.router(metrics, ready), auth_routes.router(auth)]
+    routers = [health.router(*watched), auth_routes.router(auth)]
     api = build_api(routers, [*lean, *streams])
     rules = Rules(
         admission=Admission(auth.tokens.read, auth.devices, clock),
         limits=limits,
-        origins=Origins(settings.trusted_proxies, clock),
+        networks=_networks(settings, clock, limits),
         open_routes={**_UNLIMITED, **auth_routes.OPEN},
         body_seconds=settings.body_seconds,
         one_place=auth_routes.ONE_PLACE,
@@ -253,6 +266,16 @@ def _count_upgrades(metrics: Metrics, operator: Operator) -> None:
     )
 
 
+def _networks(settings: Settings, clock: Callable[[], float], limits: Limits) -> Networks:
+    """Limits by client network: of this process, or of all that share a Redis."""
+    if not settings.redis_url:
+        return Networks(Origins(settings.trusted_proxies, clock), limits)
+    from echolia.web.redis_counts import RedisCounts  # noqa: PLC0415  # who has one pays
+
+    origins = Origins(settings.trusted_proxies, clock, daily_keys(settings.data, "networks"))
+    return Networks(origins, limits, RedisCounts(settings.redis_url, settings.redis_seconds))
+
+
 def _limits(settings: Settings) -> dict[str, int]:
     return {
         "register": settings.register_per_minute,
@@ -269,7 +292,9 @@ def _limits(settings: Settings) -> dict[str, int]:
     }
 
 
-def _ready(settings: Settings, directory: Database, reserve: Reserve) -> Callable[[], Awaitable[None]]:
+def _watched(
+    settings: Settings, directory: Database, reserve: Reserve, worker: int, node: Node | None
+) -> _Watched:
     async def ready() -> None:
         # Migrations were applied when it was opened, or it would not be open.
         await directory.batch([Statement("SELECT 1 FROM accounts LIMIT 1")], tx=False)
@@ -277,7 +302,7 @@ def _ready(settings: Settings, directory: Database, reserve: Reserve) -> Callabl
             raise StorageFull
         reserve.refuse_growth()
 
-    return ready
+    return _Watched(Scrape(Metrics(), worker, node.metrics.answers if node else None), ready)
 
 
 async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve, operator: Operator) -> None:

@@ -115,8 +115,11 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         "",
         pattern=r"^$|^(rediss?|unix)://",
-        description="address of a Redis, such as redis://127.0.0.1:6379",
+        description="address of a Redis, such as redis://127.0.0.1:6379; limits by network count there",
         repr=False,
+    )
+    redis_seconds: float = Field(
+        0.25, gt=0, le=60, description="time that it gets to count a request; then the process counts alone"
     )
 
     max_devices: int = Field(32, ge=1, le=10_000, description="devices an account may have at a time")

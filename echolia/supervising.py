@@ -50,20 +50,22 @@ def serve(settings: Settings) -> None:
         run(settings, lambda: _supervise(settings, listener))
 
 
-def work(given: str, descriptor: int) -> None:
-    """Be a worker: `given` are the supervisor's settings as JSON, `descriptor` its listening socket."""
+def work(given: str, number: int, descriptor: int) -> None:
+    """Be that worker: `given` are the supervisor's settings as JSON, `descriptor` its listening socket."""
     settings = Settings(**json.loads(given))
     with socket.socket(fileno=descriptor) as listener:
-        run(settings, lambda: _work(settings, listener))
+        run(settings, lambda: _work(settings, number, listener))
 
 
-async def _work(settings: Settings, listener: socket.socket) -> None:
+async def _work(settings: Settings, number: int, listener: socket.socket) -> None:
     supervisor = await connect(folder_of(settings.data), SUPERVISOR)
     directory = RemoteDatabase("directory", supervisor.ask)
     access_log = access_log_of(settings)
     ready: list[asyncio.Task[Any]] = []
     try:
-        async with running(settings, access_log=access_log, directory=directory) as application:
+        async with running(
+            settings, access_log=access_log, directory=directory, worker=number
+        ) as application:
             await answer(
                 application,
                 settings,
@@ -155,7 +157,7 @@ class Crew:
     async def _start(self, number: int) -> Process:
         descriptor = self._listener.fileno()
         process = await asyncio.create_subprocess_exec(
-            *command(descriptor), stdin=PIPE, pass_fds=(descriptor,)
+            *command(number, descriptor), stdin=PIPE, pass_fds=(descriptor,)
         )
         self._processes[number] = process
         assert process.stdin is not None
@@ -183,10 +185,10 @@ class Crew:
                 process.kill()
 
 
-def command(descriptor: int) -> Sequence[str]:
+def command(number: int, descriptor: int) -> Sequence[str]:
     """How a worker is started."""
-    return [sys.executable, "-m", "echolia.supervising", str(descriptor)]
+    return [sys.executable, "-m", "echolia.supervising", str(number), str(descriptor)]
 
 
 if __name__ == "__main__":
-    work(sys.stdin.read(), int(sys.argv[1]))
+    work(sys.stdin.read(), *map(int, sys.argv[1:]))

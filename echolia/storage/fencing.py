@@ -3,6 +3,10 @@
 Where accounts belong to one of several processes, each gets a number with an account that is greater than
 those before it, and writes it into the database when it opens that. A process that no longer owns the account
 and has not noticed (it was suspended, its network was away) changes nothing any more.
+
+Nor does it read by a transaction. Its connection would see what is there now, but what it remembers of the
+log is old: a page cut at an old head would look to a device as if the server took history back. This costs a
+read some 30 µs (`docs/decisions/0019-workers.md`); what is only counted is read without (`tx=False`).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ _BEHIND: Final = (
 )
 # Both are counted in an index alone, and what is quarantined is behind as well.
 _TALLY: Final = (
-    "SELECT (SELECT count(*) FROM databases WHERE version < ?1),"
+    "SELECT (SELECT count(*) FROM databases WHERE version >= 0 AND version < ?1),"
     " (SELECT count(*) FROM databases WHERE failed IS NOT NULL)"
 )
 _QUARANTINED: Final = (
@@ -52,6 +52,7 @@ _SWITCH: Final = (
 _BY_OWNER: Final = " AND EXISTS (SELECT 1 FROM slots WHERE slot = ?4 AND fence = ?5)"
 _LEFT: Final = "UPDATE databases SET leaving = NULL WHERE account = ? AND leaving = ?"
 _LEAVING: Final = "SELECT account, leaving FROM databases WHERE leaving IS NOT NULL"
+_UNFINISHED: Final = "SELECT account, home FROM databases WHERE version = -1"
 _BLOCK: Final = "UPDATE databases SET blocked = ?2 WHERE account = ?1"
 
 
@@ -59,8 +60,8 @@ class Place(NamedTuple):
     """Where a database is, by the place's name, and how it stands.
 
     It is being copied `moving_to` another place, or still to be removed from the one that it is `leaving`;
-    `version` is its last migration as far as is known (0: not known), `failed` the code by which a migration
-    of it failed.
+    `version` is its last migration as far as is known (0: not known; `UNFINISHED`: its creation has begun),
+    `failed` the code by which a migration of it failed.
     """
 
     home: str
@@ -71,6 +72,9 @@ class Place(NamedTuple):
     blocked: bool = False
 
 
+UNFINISHED: Final = -1
+
+
 class Behind(NamedTuple):
     """A database whose last known migration is an earlier one; also where a page of them ends."""
 
@@ -78,7 +82,7 @@ class Behind(NamedTuple):
     account: bytes
 
 
-FIRST: Final = Behind(-1, b"")
+FIRST: Final = Behind(0, b"")
 
 
 class Quarantined(NamedTuple):
@@ -125,6 +129,13 @@ class Registry(Protocol):
 
     async def remove(self, account: bytes) -> None:
         """The account has no database any more."""
+        ...
+
+    async def unfinished(self) -> dict[bytes, str]:
+        """Whose databases have begun to be created and are not known to be whole, and where they are.
+
+        Raises: `StorageError`.
+        """
         ...
 
     async def behind(self, version: int, most: int, after: Behind = FIRST) -> list[Behind]:
@@ -192,6 +203,10 @@ class DirectoryRegistry:
     async def remove(self, account: bytes) -> None:
         """See `Registry.remove`."""
         await self._db.batch([Statement("DELETE FROM databases WHERE account = ?", (account,))])
+
+    async def unfinished(self) -> dict[bytes, str]:
+        """See `Registry.unfinished`."""
+        return dict(await self._rows(_UNFINISHED))
 
     # --- moving, blocking: what operators do ---
 
@@ -289,6 +304,10 @@ class OneHome:
 
     async def remove(self, account: bytes) -> None:
         """See `Registry.remove`."""
+
+    async def unfinished(self) -> dict[bytes, str]:
+        """See `Registry.unfinished`."""
+        return {}
 
     async def behind(self, version: int, most: int, after: Behind = FIRST) -> list[Behind]:
         """See `Registry.behind`: what is not remembered is not listed either."""

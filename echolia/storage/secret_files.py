@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -32,12 +33,34 @@ def derived(key: bytes, purpose: str) -> bytes:
     return HKDF(SHA256(), KEY_BYTES, None, f"echolia/1/{purpose}".encode()).derive(key)
 
 
+def daily_keys(folder: Path, name: str) -> Callable[[int], bytes]:
+    """Keys that hold for a day (days since 1970): whoever begins one removes those of other days.
+
+    Where there is no room for a file the key is one of this process alone.
+    """
+
+    def key_of(day: int) -> bytes:
+        path = folder / f"{name}-{day}.key"
+        try:
+            key = load_key(path)
+            for other in folder.glob(f"{name}-*.key"):
+                if other != path:
+                    other.unlink(missing_ok=True)
+        except (OSError, EcholiaError):
+            return secrets.token_bytes(KEY_BYTES)
+        return key
+
+    return key_of
+
+
 def _make(path: Path) -> None:
     # Under another name first, then linked: of several processes one wins, and none reads half a key.
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_bytes(KEY_BYTES))
-    with suppress(FileExistsError):
-        os.link(part, path)
-    part.unlink()
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+        with suppress(FileExistsError):
+            os.link(part, path)
+    finally:
+        part.unlink(missing_ok=True)

@@ -24,6 +24,7 @@ from echolia.workers.desk import Desk
 from echolia.workers.handing_over import AllDatabases, HandingOver, Ours, answering
 from echolia.workers.peers import Peers
 from echolia.workers.placement import Placement, pulse_of
+from echolia.workers.polling import Poll
 from echolia.workers.secured import CLUSTER_KEY, Secured
 from echolia.workers.sockets import connect, listen
 from echolia.workers.store import Worker
@@ -67,6 +68,7 @@ class Node:
             self._peers.keep,
         )
         self.owners = HandingOver(self.placement, self._peers)
+        self.metrics = Poll("metrics", self.placement.others, self._peers)
 
     def all_databases(self, databases: UserDatabases) -> AllDatabases:
         """The databases of all accounts, where `databases` are those of ours."""
@@ -80,12 +82,17 @@ class Node:
 
     @asynccontextmanager
     async def joined(
-        self, gate: ASGIApp, gained: Gained, forget: Callable[[bytes], None], operator: Operator
+        self,
+        gate: ASGIApp,
+        gained: Gained,
+        forget: Callable[[bytes], None],
+        operator: Operator,
+        metrics: Handler,
     ) -> AsyncIterator[None]:
         """Own a share of the accounts while the block lasts.
 
         `gained` prepares new ones for being served, `forget` drops what is cached of an account, `operator`
-        does what is asked by whoever runs the server.
+        does what is asked by whoever runs the server, `metrics` tells the others of ours.
         """
         assert self._databases is not None
         self._gained = gained
@@ -93,7 +100,7 @@ class Node:
         lock = self._locks.hold(me)
         desk = Desk(operator, self._owner_of(operator))
         verbs = answering(self.placement, self._databases, gate, forget)
-        hearing = Hearing({**verbs, **desk.verbs()})
+        hearing = Hearing({**verbs, **desk.verbs(), "metrics": metrics})
         server = await listen(self._folder, _socket(me), hearing)
         try:
             async with self._reached(verbs):
@@ -111,6 +118,7 @@ class Node:
             await desk.close()
             await hearing.close()
             await self._peers.close()
+            await self.metrics.close()
             (self._folder / _socket(me)).unlink(missing_ok=True)
             lock.release()
 

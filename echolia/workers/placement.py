@@ -118,6 +118,10 @@ class Placement:
         """How many slots are ours."""
         return len(self._owned)
 
+    def others(self) -> list[Worker]:
+        """The other processes that live, as they were when this one looked last."""
+        return [worker for worker in self._living.values() if worker.id != self.me.id]
+
     def enter(self, account: bytes, *, preparing: bool = False) -> Owned | None:
         """The account's slot, with one request more in it that is to `leave` it; None: it is not ours.
 

@@ -62,6 +62,7 @@ async def test_lists_are_read_by_an_index(tmp_path: Path) -> None:
         await registry.behind(2, 9)
         await registry.quarantined(9)
         await registry.tally(2)
+        await registry.unfinished()
     for index in ("databases_by_version", "databases_quarantined"):
         assert index in " ".join(seen)
     assert not [step for step in seen if "SCAN databases" in step and "INDEX" not in step]

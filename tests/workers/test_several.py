@@ -176,7 +176,7 @@ async def test_a_device_that_recovery_added_anywhere_may_push(crew: Crew) -> Non
         assert (await ask("GET", "/auth/devices", token=token)).json()["n"] == 2
 
 
-async def test_only_the_last_owner_of_a_database_writes(tmp_path: Path) -> None:
+async def test_only_the_last_owner_of_a_database_reads_and_writes(tmp_path: Path) -> None:
     driver, account = SqliteDriver(2), b"a" * 16
     databases = file_databases(tmp_path, driver)
     await databases.create(account, [Statement("INSERT INTO account VALUES (1, ?, 7, 0)", (account,))])
@@ -185,7 +185,8 @@ async def test_only_the_last_owner_of_a_database_writes(tmp_path: Path) -> None:
     write = Statement("UPDATE account SET epoch = epoch + 1")
     await former.batch([write])
     owner = await fenced(await driver.open(path), 4)
-    for statements in ([write], [write, write]):
+    read = Statement("SELECT epoch FROM account")
+    for statements in ([write], [write, write], [read]):
         with pytest.raises(DatabaseElsewhere) as caught:
             await former.batch(statements)
         assert caught.value.code == "storage_elsewhere"
