@@ -115,8 +115,7 @@ async def running(
             stack.push_async_callback(own.close)
         node = Node(settings, directory) if directory else None
         if directory is None:
-            if settings.address:
-                raise EcholiaError("settings_invalid", "ECHOLIA_ADDRESS is for `echolia serve`")
+            _refuse_address(settings)
             directory = await stack.enter_async_context(whole_folder(settings, driver, reserve, homes))
         fence = node.placement.fence if node else lambda _: None
         databases = await stack.enter_async_context(
@@ -146,6 +145,11 @@ async def running(
         stack.push_async_callback(gate.close)
         await stack.enter_async_context(_joined(settings, node, gate, auth, operator, watched.scrape))
         yield gate
+
+
+def _refuse_address(settings: Settings) -> None:
+    if settings.address:
+        raise EcholiaError("settings_invalid", "ECHOLIA_ADDRESS is for `echolia serve`")
 
 
 @asynccontextmanager
