@@ -18,6 +18,12 @@ from echolia.auth.service.access_tokens import SigningKeys, load_keys
 from echolia.auth.service.accounts import AccountDatabases
 from echolia.core.errors import EcholiaError
 from echolia.data_folder import open_databases, operator_of, whole_folder
+from echolia.llm import routes as llm_routes
+from echolia.llm.catalogue import open_catalogue
+from echolia.llm.ledger import LlmLedger
+from echolia.llm.providers.choice import make
+from echolia.llm.service import LlmService
+from echolia.llm.trying import Trying
 from echolia.settings import Settings
 from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
@@ -43,7 +49,7 @@ from echolia.web import health
 from echolia.web import ledger as ledger_routes
 from echolia.web.admission import Admission
 from echolia.web.api import build_api
-from echolia.web.context import Dice, Keeper
+from echolia.web.context import Dice, Entitlements, Keeper
 from echolia.web.exchange import Journal
 from echolia.web.gate import Gate, Rules
 from echolia.web.limits import Amounts, Limits, Origins
@@ -52,7 +58,8 @@ from echolia.web.metrics import Metrics
 from echolia.web.notices.choice import chosen
 from echolia.web.owners import HERE, REGISTRAR, Owners
 from echolia.web.place_ledger import PlaceLedger
-from echolia.web.tiers import OneTier, default_tier
+from echolia.web.sealed_door import SealedDoor, Sealing, load_identity, sealing_alone
+from echolia.web.tiers import OneTier, default_models, default_tier
 from echolia.workers.ledger import PlacementLedger
 from echolia.workers.node import Node, asked_alone
 from echolia.workers.store import slot_of
@@ -62,6 +69,21 @@ SWEEP_S: Final = 60.0
 MAILBOX_POLL_S: Final = 0.3
 # Asked by whoever watches the server, as often as they like.
 _UNLIMITED: Final = {("GET", path): None for path in health.PATHS}
+
+
+class _Models(NamedTuple):
+    """The parts of the llm feature."""
+
+    service: LlmService
+    door: SealedDoor
+
+
+class _Features(NamedTuple):
+    """What is reached over HTTP."""
+
+    auth: Auth
+    synced: _Synced
+    models: _Models
 
 
 class _Synced(NamedTuple):
@@ -83,12 +105,13 @@ async def running(
     driver: FileDriver | None = None,
     directory: Database | None = None,
     homes: Homes = files_alone,
+    sealing: Sealing | None = None,
 ) -> AsyncIterator[Gate]:
     """The server's ASGI application while its databases are open.
 
     `clock` is in Unix seconds; `driver` opens the databases instead of one with the settings' threads;
     `homes` are the places of accounts' databases. With a `directory`, which is open, this is one of several
-    processes of the data folder, and owns some of the accounts.
+    processes of the data folder, and owns some of the accounts; with `sealing` it has the keys of the others.
     Raises: `storage_owned`, `migration_changed`, `migration_ahead`, `StorageError`.
     """
 
@@ -118,17 +141,19 @@ async def running(
         compaction, checkpoints = _history(settings, databases, auth, clock_ms)
         stack.push_async_callback(compaction.close)
         live = Live(everywhere.lease, auth.devices, clock_ms)
-        quotas = Quotas(OneTier(default_tier(settings)), Amounts(clock))
+        tiers = OneTier(default_tier(settings), default_models(settings))
+        quotas = Quotas(tiers, Amounts(clock))
         sync = SyncService(databases, auth.devices, clock_ms, live.moved, compaction.consider, quotas)
         auth.devices.on_end(live.ended)
         await auth.devices.load()
         await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
         tickets = Tickets(directory, auth.devices, clock_ms)
-        _beside(stack, _sweep(auth, tickets, reserve, operator), _upgrade(settings, operator))
-        synced, ready = _Synced(sync, live, tickets, checkpoints), _ready(settings, directory, reserve)
-        gate = _gate(
-            settings, clock, access_log, auth, synced, operator, ready, node.owners if node else HERE
-        )
+        models = _models(settings, directory, tiers, clock_ms, dice, sealing)
+        stack.push_async_callback(models.service.close)
+        _beside(stack, _sweep(auth, tickets, reserve, operator, models), _upgrade(settings, operator))
+        features = _Features(auth, _Synced(sync, live, tickets, checkpoints), models)
+        ready, owners = _ready(settings, directory, reserve), node.owners if node else HERE
+        gate = _gate(settings, clock, access_log, features, operator, ready, owners)
         await stack.enter_async_context(_joined(settings, node, gate, auth, operator))
         yield gate
 
@@ -189,21 +214,40 @@ def _history(
     return compaction, checkpoints
 
 
+def _models(
+    settings: Settings,
+    directory: Database,
+    entitlements: Entitlements,
+    clock_ms: Callable[[], int],
+    dice: Dice,
+    sealing: Sealing | None,
+) -> _Models:
+    """The llm feature. Raises: `settings_invalid`."""
+    trying = Trying(open_catalogue(settings.models, make), time.monotonic)
+    service = LlmService(directory, entitlements, trying, clock_ms, dice, settings.llm_seconds)
+    identity = load_identity(settings.data / "keys" / "sealed", dice)
+    sealing = sealing or sealing_alone(clock_ms, dice)
+    return _Models(service, SealedDoor(sealing, identity, clock_ms, dice))
+
+
 def _gate(
     settings: Settings,
     clock: Callable[[], float],
     access_log: AccessLog | None,
-    auth: Auth,
-    synced: _Synced,
+    features: _Features,
     operator: Operator,
     ready: Callable[[], Awaitable[None]],
     owners: Owners,
 ) -> Gate:
     """HTTP around the features. A new feature brings its router, its lean routes and its open routes here."""
+    auth, synced, models = features
     metrics, waiting, databases = Metrics(), auth.pairing.waiting, operator.databases
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
     _count_upgrades(metrics, operator)
     metrics.gauge("live_streams", "Devices that listen", lambda: synced.live.listeners.count)
+    metrics.gauge("llm_running", "Answers of models under way", lambda: models.service.running)
+    metrics.gauge("llm_tripped", "Provider keys that are left alone", lambda: models.service.trying.tripped)
+    metrics.counter("llm_tries", "Requests to model providers", lambda: models.service.trying.tries)
     metrics.gauge("mailbox_waits", "Devices that wait for the other in pairing", lambda: waiting.count)
     limits = Limits(_limits(settings), clock)
     keepers: list[Keeper] = [
@@ -212,16 +256,19 @@ def _gate(
         LiveLedger(synced.tickets.db),
         PlaceLedger(databases.registry, operator.snapshots),
         PlacementLedger(synced.tickets.db),
+        LlmLedger(models.service.directory),
         ledger_routes.RequestLedger(limits),
     ]
     lean = [
         *sync_routes.lean_routes(synced.service, synced.checkpoints),
         ticket_route(synced.tickets),
         ledger_routes.lean_route(keepers),
+        *llm_routes.lean_routes(models.service, models.door),
     ]
+    relays = llm_routes.relay_routes(models.service, models.door)
     streams = [stream_route(synced.live, synced.tickets)]
     routers = [health.router(metrics, ready), auth_routes.router(auth)]
-    api = build_api(routers, [*lean, *streams])
+    api = build_api(routers, [*lean, *streams, *relays])
     rules = Rules(
         admission=Admission(auth.tokens.read, auth.devices, clock),
         limits=limits,
@@ -231,7 +278,7 @@ def _gate(
         one_place=auth_routes.ONE_PLACE,
     )
     ends = [waiting.end, synced.live.close]
-    return Gate(api, lean, rules, Journal(metrics, access_log), ends, streams, owners)
+    return Gate(api, lean, rules, Journal(metrics, access_log), ends, streams, owners, relays)
 
 
 def _count_upgrades(metrics: Metrics, operator: Operator) -> None:
@@ -260,6 +307,7 @@ def _limits(settings: Settings) -> dict[str, int]:
         "pull": settings.pull_per_minute,
         "checkpoint": settings.checkpoint_per_minute,
         "ledger": settings.ledger_per_minute,
+        "llm": settings.llm_per_minute,
     }
 
 
@@ -274,13 +322,14 @@ def _ready(settings: Settings, directory: Database, reserve: Reserve) -> Callabl
     return ready
 
 
-async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve, operator: Operator) -> None:
+async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve, operator: Operator, models: _Models) -> None:
     while True:
         await asyncio.sleep(SWEEP_S)
         try:
             await asyncio.to_thread(reserve.hold)
             await auth.sweep()
             await tickets.sweep()
+            await models.service.sweep()
             await operator.upgrading.count()
             await operator.moves.sweep()
         except EcholiaError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import signal
 import socket
 import sys
@@ -24,14 +25,17 @@ from echolia.app import running
 from echolia.auth.service.access_tokens import load_keys
 from echolia.core.errors import EcholiaError
 from echolia.data_folder import whole_folder
+from echolia.sealed.key_ring import Chain, KeyRing
 from echolia.serving import access_log_of, announce, answer, ended, listening, run
 from echolia.settings import Settings
 from echolia.storage.reserve import Reserve
 from echolia.storage.sqlite.driver import SqliteDriver
-from echolia.workers import remote_database
-from echolia.workers.channel import Hearing
+from echolia.web.sealed_door import Sealing, sealing_alone
+from echolia.workers import remote_database, remote_replays
+from echolia.workers.channel import Handler, Hearing
 from echolia.workers.node import folder_of
 from echolia.workers.remote_database import RemoteDatabase
+from echolia.workers.remote_replays import RemoteReplays
 from echolia.workers.sockets import SUPERVISOR, connect, listen
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -50,19 +54,29 @@ def serve(settings: Settings) -> None:
 
 
 def work(given: str, descriptor: int) -> None:
-    """Be a worker: `given` are the supervisor's settings as JSON, `descriptor` its listening socket."""
-    settings = Settings(**json.loads(given))
+    """Be a worker: `given` are the supervisor's settings and the keys of sealed requests as JSON, which no
+    disk and no list of processes sees; `descriptor` is its listening socket.
+    """
+    said = json.loads(given)
+    settings, chain = Settings(**said["settings"]), Chain.load(said["chain"])
     with socket.socket(fileno=descriptor) as listener:
-        run(settings, lambda: _work(settings, listener))
+        run(settings, lambda: _work(settings, chain, listener))
 
 
-async def _work(settings: Settings, listener: socket.socket) -> None:
+def _clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def _work(settings: Settings, chain: Chain, listener: socket.socket) -> None:
     supervisor = await connect(folder_of(settings.data), SUPERVISOR)
     directory = RemoteDatabase("directory", supervisor.ask)
     access_log = access_log_of(settings)
     ready: list[asyncio.Task[Any]] = []
+    sealing = Sealing(KeyRing(chain, _clock_ms), RemoteReplays(supervisor.ask))
     try:
-        async with running(settings, access_log=access_log, directory=directory) as application:
+        async with running(
+            settings, access_log=access_log, directory=directory, sealing=sealing
+        ) as application:
             await answer(
                 application,
                 settings,
@@ -81,11 +95,14 @@ async def _supervise(settings: Settings, listener: socket.socket) -> None:
     try:
         async with whole_folder(settings, driver, reserve) as directory:
             # Made here, so that not each of the workers makes its own.
-            load_keys(
-                settings.data / "keys", time.time_ns() // 1_000_000, settings.access_token_seconds * 1000
-            )
-            crew = Crew(settings, listener)
-            verbs = {**remote_database.answering("directory", directory), "ready": crew.ready}
+            load_keys(settings.data / "keys", _clock_ms(), settings.access_token_seconds * 1000)
+            sealing = sealing_alone(_clock_ms, secrets.token_bytes)
+            crew = Crew(settings, listener, sealing.ring)
+            verbs: dict[str, Handler] = {
+                **remote_database.answering("directory", directory),
+                "ready": crew.ready,
+                **remote_replays.answering(sealing.replays),
+            }
             hearing = Hearing(verbs)
             server = await listen(folder_of(settings.data), SUPERVISOR, hearing)
             try:
@@ -100,8 +117,9 @@ async def _supervise(settings: Settings, listener: socket.socket) -> None:
 class Crew:
     """The worker processes."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, ring: KeyRing) -> None:
         self._settings = settings
+        self._ring = ring
         self._listener = listener
         self._processes: dict[int, Process] = {}
         self._ready = 0
@@ -158,7 +176,8 @@ class Crew:
         )
         self._processes[number] = process
         assert process.stdin is not None
-        process.stdin.write(self._settings.model_dump_json().encode())
+        given = {"settings": self._settings.model_dump(mode="json"), "chain": self._ring.chain().dump()}
+        process.stdin.write(json.dumps(given).encode())
         process.stdin.close()
         structlog.get_logger().info("worker_started", worker=number)
         return process

@@ -57,6 +57,16 @@ STATUS: Final[dict[str, int]] = {
     "ticket_invalid": 401,
     "listeners_full": 429,
     "quota_exceeded": 507,
+    # sealed requests: before they are opened; whatever comes after that is sealed itself
+    "sealed_invalid": 400,
+    "sealed_key_unknown": 422,
+    "sealed_elsewhere": 400,
+    "sealed_stale": 400,
+    "sealed_replayed": 409,
+    # models: in the final chunk of a sealed answer
+    "ask_invalid": 400,
+    "model_unknown": 404,
+    "model_lacks": 400,
     # storage
     "storage_constraint": 500,
     "storage_busy": 503,

@@ -1,0 +1,91 @@
+"""The document of the keys that may be sealed to, signed by the server's identity; and who is believed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from echolia.core.canonical import decode, encode
+from echolia.core.errors import EcholiaError
+from echolia.core.signing import PUBLIC_KEY_BYTES, verify
+from echolia.sealed.suites import PUBLIC_BYTES
+
+LABEL: Final = b"echolia/1/sealed-keys"
+MOST_KEYS: Final = 4
+STALE_MS: Final = 24 * 3600 * 1000
+_MEMBERS: Final = {"v", "identity", "next", "keys"}
+_KEY_MEMBERS: Final = {"id", "public", "from_ms", "until_ms"}
+
+
+class SealingKey(NamedTuple):
+    """A key that may be sealed to from `from_ms` until `until_ms`, Unix milliseconds."""
+
+    id: int
+    public: bytes
+    from_ms: int
+    until_ms: int
+
+
+class Pins(NamedTuple):
+    """The server's identity as it is believed, and the one that may follow it (Ed25519, 32 bytes each)."""
+
+    identity: bytes
+    next: bytes
+
+
+class KeyDocument(NamedTuple):
+    """What the server says: who it is, who it may be later, which keys to seal to, the first of all first."""
+
+    pins: Pins
+    keys: Sequence[SealingKey]
+
+
+def document_of(pins: Pins, keys: Sequence[SealingKey]) -> bytes:
+    """The bytes that are signed, after `LABEL`."""
+    return encode(
+        {"v": 1, "identity": pins.identity, "next": pins.next, "keys": [key._asdict() for key in keys]}
+    )
+
+
+def read_document(document: bytes, signature: bytes, pins: Pins | None, now_ms: int) -> KeyDocument:
+    """The document, if it may be believed by somebody who has these pins, or none yet.
+
+    Raises: `sealed_keys_invalid`, `sealed_keys_untrusted`, `sealed_keys_stale`.
+    """
+    said = _parsed(document)
+    if not verify(said.pins.identity, LABEL + document, signature):
+        raise EcholiaError("sealed_keys_invalid", "the signature")
+    if pins is not None and said.pins != pins and said.pins.identity != pins.next:
+        raise EcholiaError("sealed_keys_untrusted")
+    if all(now_ms - key.until_ms > STALE_MS for key in said.keys):
+        raise EcholiaError("sealed_keys_stale")
+    return said
+
+
+def _parsed(document: bytes) -> KeyDocument:
+    try:
+        said = decode(document)
+    except ValueError:
+        said = None
+    if not isinstance(said, dict) or said.keys() != _MEMBERS or said["v"] != 1 or said["v"] is True:
+        raise EcholiaError("sealed_keys_invalid", "the document")
+    identity, following, keys = said["identity"], said["next"], said["keys"]
+    if not (_is_bytes(identity, PUBLIC_KEY_BYTES) and _is_bytes(following, PUBLIC_KEY_BYTES)):
+        raise EcholiaError("sealed_keys_invalid", "the identity")
+    if not isinstance(keys, list) or not 1 <= len(keys) <= MOST_KEYS or not all(map(_is_key, keys)):
+        raise EcholiaError("sealed_keys_invalid", "the keys")
+    return KeyDocument(Pins(identity, following), [SealingKey(**key) for key in keys])
+
+
+def _is_key(key: Any) -> bool:
+    if not isinstance(key, dict) or key.keys() != _KEY_MEMBERS or not _is_bytes(key["public"], PUBLIC_BYTES):
+        return False
+    numbers = (key["id"], key["from_ms"], key["until_ms"])
+    if any(type(number) is not int for number in numbers):
+        return False
+    id_, from_ms, until_ms = numbers
+    return bool(0 <= id_ <= 255 and 0 <= from_ms < until_ms)
+
+
+def _is_bytes(value: Any, size: int) -> bool:
+    return isinstance(value, bytes) and len(value) == size
