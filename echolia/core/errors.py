@@ -67,10 +67,6 @@ CODES: Final[dict[str, str]] = {
     "sealed_keys_invalid": "The server's keys are not signed as they should be. Check its address.",
     "sealed_keys_untrusted": "Another identity than this server's signed these keys. Nothing was sent.",
     "sealed_keys_stale": "The server shows old keys, or this device's clock is far off. Nothing was sent.",
-    # models
-    "ask_invalid": "What was asked of the model has the wrong form; `detail` names where.",
-    "model_unknown": "There is no such model here; see `echolia models`.",
-    "model_lacks": "This model cannot do what was asked; `detail` names it. Ask another model.",
     # sealed data
     "body_unreadable": "A sealed body does not open with the keys at hand.",
     "body_invalid": "A sealed body opened but holds no valid object state.",
@@ -126,6 +122,18 @@ CODES: Final[dict[str, str]] = {
     "pairing_check_failed": "The six digits do not match. Nothing was shared; start again.",
     "usage": "The command's words are off; see --help.",
     "disk_full": "The disk is full. Nothing was lost; free some room and run it again.",
+    # models
+    "ask_invalid": "What was asked of the model has the wrong form; `detail` names where.",
+    "model_unknown": "There is no such model here; see `echolia models`.",
+    "model_lacks": "This model cannot do what was asked; `detail` names it. Ask another model.",
+    "upstream_unreachable": "The model's provider does not answer. Try again later.",
+    "upstream_timeout": "The model's provider took too long. Try again, or ask for less.",
+    "upstream_overloaded": "The model's provider has too much to do. Try again after a while.",
+    "upstream_failed": "The model's provider failed. Try again later.",
+    "upstream_refused": "The model's provider does not take this request. Change what is asked.",
+    "upstream_credentials": "The model's provider does not take this server's key. Tell who runs it.",
+    "upstream_truncated": "The answer broke off before its end. Ask again.",
+    "upstream_malformed": "The model's provider answered something that it should not. Ask again.",
     # storage
     "storage_constraint": "A write conflicts with what is stored.",
     "storage_busy": "The database is busy. Try again.",

@@ -16,7 +16,9 @@ def client(ask: Asker, anna: Account, clock: Clock) -> SealedClient:
 
 
 async def test_words_come_as_they_are_said(client: SealedClient) -> None:
-    said = await client.say("/llm/stream", model="echo", messages=[{"role": "user", "content": "Good morning!"}])
+    said = await client.say(
+        "/llm/stream", model="echo", messages=[{"role": "user", "content": "Good morning!"}]
+    )
     assert said.text.endswith("You wrote: Good morning!")
     assert len(said.chunks) >= 1
     assert said.final["status"] == 200
@@ -24,7 +26,9 @@ async def test_words_come_as_they_are_said(client: SealedClient) -> None:
 
 
 async def test_a_whole_answer_is_in_the_final_chunk(client: SealedClient) -> None:
-    said = await client.say("/llm/generate", model="echo", messages=[{"role": "user", "content": "Good night"}])
+    said = await client.say(
+        "/llm/generate", model="echo", messages=[{"role": "user", "content": "Good night"}]
+    )
     assert said.chunks == []
     assert said.text.endswith("Good night")
     assert [part["type"] for part in said.final["parts"]] == ["text"]
