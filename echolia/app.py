@@ -49,7 +49,7 @@ from echolia.web import health
 from echolia.web import ledger as ledger_routes
 from echolia.web.admission import Admission
 from echolia.web.api import build_api
-from echolia.web.context import Dice, Entitlements, Keeper
+from echolia.web.context import Dice, Keeper, ModelEntitlements
 from echolia.web.exchange import Journal
 from echolia.web.gate import Gate, Rules
 from echolia.web.limits import Amounts, Limits, Origins
@@ -217,7 +217,7 @@ def _history(
 def _models(
     settings: Settings,
     directory: Database,
-    entitlements: Entitlements,
+    entitlements: ModelEntitlements,
     clock_ms: Callable[[], int],
     dice: Dice,
     sealing: Sealing | None,

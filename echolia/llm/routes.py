@@ -9,9 +9,10 @@ from urllib.parse import parse_qs
 
 from echolia.core.errors import EcholiaError
 from echolia.llm.service import LlmService
+from echolia.sealed.asks import MEDIA_TYPE
 from echolia.web.lean import LeanRequest, LeanResponse, LeanRoute
 from echolia.web.relays import Relay, RelayRoute
-from echolia.web.sealed_door import BODY_BYTES, MEDIA_TYPE, SealedDoor
+from echolia.web.sealed_door import BODY_BYTES, SealedDoor
 
 _DAYS: Final = 30
 _MOST_DAYS: Final = 400
@@ -31,7 +32,7 @@ def _said(summary: str) -> dict[str, Any]:
 
 
 def _sealed(summary: str) -> dict[str, Any]:
-    body = {"content": {MEDIA_TYPE.decode(): {"schema": {"type": "string", "format": "binary"}}}}
+    body = {"content": {MEDIA_TYPE: {"schema": {"type": "string", "format": "binary"}}}}
     return {
         "summary": summary,
         "tags": ["llm"],
@@ -48,7 +49,7 @@ def relay_routes(service: LlmService, door: SealedDoor) -> list[RelayRoute]:
             asked = await door.open(request, path)
             return service.answer(request.caller.account, asked, whole=whole)
 
-        return RelayRoute(path, open_relay, _sealed(summary), "llm", BODY_BYTES, MEDIA_TYPE)
+        return RelayRoute(path, open_relay, _sealed(summary), "llm", BODY_BYTES, MEDIA_TYPE.encode())
 
     return [
         route("/llm/generate", "Ask a model, and get its answer whole", True),

@@ -21,7 +21,7 @@ from echolia.llm.store import Lease
 from echolia.llm.trying import Trying
 from echolia.sealed.frames import framed_response
 from echolia.storage.engine import Database
-from echolia.web.context import Dice, Entitlements, ModelQuota, Refusal
+from echolia.web.context import Dice, ModelEntitlements, ModelQuota, Refusal
 from echolia.web.error_responses import STATUS
 from echolia.web.sealed_door import Unsealed
 
@@ -57,7 +57,7 @@ class LlmService:
     """Answers asks; `clock_ms` is the host's time, `longest_s` how long an answer may take."""
 
     directory: Database
-    entitlements: Entitlements
+    entitlements: ModelEntitlements
     trying: Trying
     clock_ms: Callable[[], int]
     dice: Dice

@@ -70,6 +70,11 @@ class ResponseOpener:
         self._counted: _Counted | None = None
         self._reader = ChunkReader(MOST_CHUNK_BYTES)
 
+    @property
+    def begun(self) -> bool:
+        """Whether anything has come."""
+        return bool(self._nonce)
+
     def feed(self, more: bytes) -> Iterator[bytes]:
         """The plaintexts of chunks that are not final. Raises: `sealed_invalid`."""
         if self._counted is None:

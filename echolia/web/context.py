@@ -103,11 +103,15 @@ class ModelQuota(NamedTuple):
 
 
 class Entitlements(Protocol):
-    """What other features may ask about what an account is entitled to; asked at every push and ask."""
+    """What other features may ask about what an account is entitled to; asked at every push."""
 
     async def quota(self, account: bytes) -> Quota:
         """The account's quota, from memory as a rule."""
         ...
+
+
+class ModelEntitlements(Protocol):
+    """The same of models; asked at every ask."""
 
     async def models(self, account: bytes) -> ModelQuota:
         """What it may ask of models, from memory as a rule."""

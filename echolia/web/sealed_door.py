@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
+from echolia.sealed.asks import MEDIA_TYPE, MEMBERS, account_hash
 from echolia.sealed.documents import LABEL, Pins, document_of
 from echolia.sealed.frames import unframed_request
 from echolia.sealed.key_ring import LINK_BYTES, KeyRing, new_chain
@@ -22,11 +22,9 @@ from echolia.web.context import Dice
 from echolia.web.lean import LeanRequest
 from echolia.web.replays import Replays, Seen
 
-MEDIA_TYPE: Final = b"application/vnd.echolia.sealed"
 BODY_BYTES: Final = 256 * 1024
 FRESH_MS: Final = 120_000
 _NONCE_BYTES: Final = 32
-_MEMBERS: Final = {"iat_ms", "path", "account", "ask"}
 
 
 class Identity(NamedTuple):
@@ -84,11 +82,6 @@ def _public(path: Path) -> bytes:
         raise EcholiaError("settings_invalid", f"{path.name} does not hold a public key") from None
 
 
-def account_hash(account: bytes) -> bytes:
-    """How a sealed request names its account."""
-    return sha256(b"echolia/1/sealed-account" + account).digest()
-
-
 class SealedDoor:
     """Shows keys and opens requests; `clock_ms` is the host's time."""
 
@@ -113,8 +106,8 @@ class SealedDoor:
         Raises: `unsupported_media_type`, `sealed_invalid`, `unsupported_version`, `sealed_key_unknown`,
         `sealed_elsewhere`, `sealed_stale`, `sealed_replayed`, `unavailable`.
         """
-        if request.media_type != MEDIA_TYPE.decode():
-            raise EcholiaError("unsupported_media_type", MEDIA_TYPE.decode())
+        if request.media_type != MEDIA_TYPE:
+            raise EcholiaError("unsupported_media_type", MEDIA_TYPE)
         opened = open_request(request.body, self._ring.secret_of, self._dice(_NONCE_BYTES))
         said = unframed_request(opened.plain)
         iat_ms = _checked(said)
@@ -129,6 +122,6 @@ class SealedDoor:
 
 def _checked(said: Mapping[str, Any]) -> int:
     iat_ms = said.get("iat_ms")
-    if said.keys() != _MEMBERS or type(iat_ms) is not int:
+    if said.keys() != MEMBERS or type(iat_ms) is not int:
         raise EcholiaError("sealed_invalid", "the JSON's members")
     return iat_ms

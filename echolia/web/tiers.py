@@ -13,7 +13,7 @@ _LEAST_RESERVE_OBJECTS: Final = 100
 
 
 class OneTier:
-    """Implements `web.context.Entitlements`: all accounts have the same quota."""
+    """Implements `web.context.Entitlements` and `ModelEntitlements`: all accounts have the same quota."""
 
     def __init__(self, quota: Quota = UNLIMITED, models: ModelQuota = UNLIMITED_MODELS) -> None:
         self._quota = quota
@@ -24,7 +24,7 @@ class OneTier:
         return self._quota
 
     async def models(self, account: bytes) -> ModelQuota:  # noqa: ARG002  # likewise
-        """See `web.context.Entitlements.models`."""
+        """See `web.context.ModelEntitlements.models`."""
         return self._models
 
 

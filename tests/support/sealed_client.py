@@ -6,11 +6,11 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from echolia.core.ids import b64, unb64
+from echolia.core.ids import unb64
+from echolia.sealed.asks import bound
 from echolia.sealed.documents import KeyDocument, read_document
 from echolia.sealed.frames import framed_request, unframed_response
 from echolia.sealed.requests import seal
-from echolia.web.sealed_door import account_hash
 from tests.support.asgi import Answer, Asker
 
 TYPE = "application/vnd.echolia.sealed"
@@ -46,9 +46,7 @@ class SealedClient:
     async def post(self, path: str, ask: Any, **other: Any) -> tuple[Answer, Any]:
         """A raw answer, and what opens it; `other` replaces members of what is sealed."""
         key = (await self.keys()).keys[0]
-        said = {
-            "iat_ms": self.now_ms, "path": path, "account": b64(account_hash(self.account)), "ask": ask, **other
-        }  # fmt: skip
+        said = {**bound(self.now_ms, path, self.account, ask), **other}
         body, opener = seal(key.id, key.public, framed_request(said), os.urandom(32))
         return await self.ask("POST", path, body=body, headers={"content-type": TYPE}), opener
 
