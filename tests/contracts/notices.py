@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -194,6 +195,16 @@ class Ear:
     async def hears(self, notice: Notice) -> None:
         """Wait for this one."""
         await self.until(lambda: notice in self.heard)
+
+
+async def goes_on(tell: Tell, ear: Ear) -> None:
+    """Tell until it is heard: who listens again may be sooner than who tells, and then hears of a loss."""
+    for seq in count(2):
+        told, missed = HeadMoved(ANNA, 7, seq), ear.missed
+        tell(told)
+        await ear.until(lambda told=told, missed=missed: told in ear.heard or ear.missed > missed)  # type: ignore[misc]
+        if told in ear.heard:
+            return
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from echolia.storage.postgres.directory import open_postgres_directory
 from echolia.web.notices.form import TOLD_BYTES
 from echolia.web.notices.port import MISSED, Ended, HeadMoved
 from echolia.web.notices.postgres import CHANNEL, TOGETHER, PostgresNotices
-from tests.contracts.notices import ANNA, BEN, PHONE, Ear, PostgresMedium, process, until
+from tests.contracts.notices import ANNA, BEN, PHONE, Ear, PostgresMedium, goes_on, process, until
 from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.service
@@ -94,8 +94,7 @@ async def test_while_it_is_away_nothing_is_lost_silently_and_then_it_goes_on(mor
             await asyncio.to_thread(mortal.start)
             await own.until(lambda: own.missed > before[0])
             await other.until(lambda: other.missed > before[1])
-            tell(HeadMoved(ANNA, 7, 2))
-            await other.hears(HeadMoved(ANNA, 7, 2))
+            await goes_on(tell, other)
     assert {event["event"] for event in logs} == {"notices_away"}
     await medium.close()
 

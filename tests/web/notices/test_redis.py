@@ -16,7 +16,7 @@ from echolia.web.notices.form import Told
 from echolia.web.notices.port import Ended, HeadMoved, Notice
 from echolia.web.notices.redis_channel import RedisNotices
 from echolia.web.notices.sealing import KEY_BYTES, Seal
-from tests.contracts.notices import ANNA, BEN, PHONE, Ear, RedisMedium, process, until
+from tests.contracts.notices import ANNA, BEN, PHONE, Ear, RedisMedium, goes_on, process, until
 
 pytestmark = pytest.mark.service
 
@@ -80,8 +80,7 @@ async def test_while_it_is_away_nothing_is_lost_silently_and_then_it_goes_on(med
             medium.redis.start()
             await own.until(lambda: own.missed > before[0])
             await other.until(lambda: other.missed > before[1])
-            tell(HeadMoved(ANNA, 7, 2))
-            await other.hears(HeadMoved(ANNA, 7, 2))
+            await goes_on(tell, other)
     assert {event["event"] for event in logs} == {"notices_away"}
 
 
