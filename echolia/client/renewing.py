@@ -16,6 +16,7 @@ from echolia.client.pages import pull_base, pull_page, read_served
 from echolia.client.replica import Replica
 from echolia.client.session import Refused, Session
 from echolia.client.verifier import Known, VerifiedRun, verify_base_item, verify_page
+from echolia.core.checkpoints import Checkpoint
 from echolia.core.device_entries import SignedEntry
 from echolia.core.device_log import DeviceLog, entry_bytes
 from echolia.core.errors import EcholiaError
@@ -62,8 +63,8 @@ async def _alike(replica: Replica, session: Session) -> dict[int, int]:
     Both copies had it when they parted. What follows was written twice.
     """
     known = await replica.run(_known, replica)
-    if not known.position.epoch:
-        return await _alike_in_base(replica, session, known)
+    if not known.position.epoch and (point := await starting.begin(replica, session)) is not None:
+        return await _alike_in_base(replica, session, known, point)
     more = True
     while more:
         page = read_served(await pull_page(session, known.position, elide_own=False))
@@ -75,11 +76,10 @@ async def _alike(replica: Replica, session: Session) -> dict[int, int]:
     return {}
 
 
-async def _alike_in_base(replica: Replica, session: Session, known: Known) -> dict[int, int]:
+async def _alike_in_base(
+    replica: Replica, session: Session, known: Known, point: Checkpoint
+) -> dict[int, int]:
     """The same where all that is known of the log is a checkpoint: by what it holds of this device."""
-    point = await starting.begin(replica, session)
-    if point is None:
-        return {}
     waiting, found = await replica.run(_leaves, replica), dict[int, int]()
     before, more = point.position.seq + 1, True
     while more:

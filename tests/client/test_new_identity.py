@@ -131,6 +131,22 @@ async def test_what_both_had_written_is_as_old_as_the_log_says(world: World) -> 
     assert one.key.wall_ms == logged_ms < ahead_ms
 
 
+async def test_what_both_had_before_their_first_sync_is_written_once(world: World) -> None:
+    await (await world.first()).aclose()
+    async with opened(world, "laptop", "first life") as laptop:
+        await laptop.collection("kit").create({"title": "plan", "seen": 3, "text": "one two three"}, id=NOTE)
+    copied(world)
+    async with opened(world, "laptop") as laptop, opened(world, "copy") as copy:
+        await edit(laptop, "here", 10)
+        await edit(copy, "there", 100)
+        await laptop.sync()
+        await copy.sync()
+        await settled(laptop, copy)
+        record = await copy.collection("kit").get(NOTE)
+        assert record.fields["text"] in ("here there one two three", "there here one two three")
+        assert record.fields["seen"] == 113
+
+
 async def test_the_person_is_told_once(world: World) -> None:
     await original(world)
     copied(world)
