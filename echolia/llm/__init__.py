@@ -1,0 +1,1 @@
+"""LLM: a sealed proxy to model providers."""
