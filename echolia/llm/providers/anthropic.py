@@ -56,7 +56,7 @@ class AnthropicProvider(SdkProvider):
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
         self._client = AsyncAnthropic(
-            api_key=endpoint.api_key,
+            api_key=endpoint.api_key or "none",  # else the SDK looks for one in the environment and in files
             base_url=endpoint.base_url or BASE_URL,
             max_retries=0,
             http_client=self._http,
