@@ -271,7 +271,7 @@ async def test_google_gets_the_signature_of_a_call_back(scripted: Scripted) -> N
 
 
 # An error inside a stream that had begun: what is told, and what it means.
-INSIDE: Final[list[tuple[Kind, object, str]]] = [
+INSIDE: list[tuple[Kind, object, str]] = [
     ("anthropic", ("error", {"type": "error", "error": {"type": kind, "message": "canary"}}), code)
     for kind, code in [
         ("overloaded_error", "upstream_overloaded"),
