@@ -6,7 +6,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple, TypeAlias
+from typing import ClassVar, Final, NamedTuple, TypeAlias
 
 from echolia.llm.providers.answers import gathered
 from echolia.llm.providers.connection import http_client
@@ -53,9 +53,12 @@ class SdkProvider(ABC):
     (`_code`); the rest is the connection's.
     """
 
+    # What the protocol itself has no place for.
+    lacks: ClassVar[frozenset[Ability]] = frozenset()
+
     def __init__(self, endpoint: Endpoint) -> None:
         silence()
-        self.abilities: frozenset[Ability] = frozenset(ABILITIES) - endpoint.lacks
+        self.abilities: frozenset[Ability] = frozenset(ABILITIES) - self.lacks - endpoint.lacks
         self._http = http_client(endpoint)
 
     @abstractmethod

@@ -5,14 +5,25 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from anthropic import APIStatusError, AsyncAnthropic
 from anthropic.types import RawMessageStreamEvent
 
 from echolia.llm.providers.adapter import Finish, Malformed, SdkProvider, Told, count, text, whole_call
 from echolia.llm.providers.endpoint import Endpoint
-from echolia.llm.providers.port import Ask, Image, Message, Part, Reason, Text, ToolCall, ToolResult, Usage
+from echolia.llm.providers.port import (
+    Ability,
+    Ask,
+    Image,
+    Message,
+    Part,
+    Reason,
+    Text,
+    ToolCall,
+    ToolResult,
+    Usage,
+)
 
 BASE_URL: Final = "https://api.anthropic.com"
 _REASONS: Final[Mapping[str, Reason]] = {
@@ -38,10 +49,14 @@ _CODES: Final[Mapping[str, str]] = {
 class AnthropicProvider(SdkProvider):
     """Models of Anthropic, or of an endpoint that speaks its protocol."""
 
+    lacks: ClassVar[frozenset[Ability]] = frozenset(
+        {"temperature"}
+    )  # its present models refuse it, and the SDK no longer knows it
+
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
         self._client = AsyncAnthropic(
-            api_key=endpoint.api_key,
+            api_key=endpoint.api_key or "none",  # else the SDK looks for one in the environment and in files
             base_url=endpoint.base_url or BASE_URL,
             max_retries=0,
             http_client=self._http,
@@ -78,8 +93,6 @@ def request(ask: Ask) -> dict[str, Any]:
     }
     if ask.system:
         sent["system"] = ask.system
-    if ask.temperature is not None:
-        sent["temperature"] = ask.temperature
     if ask.stop:
         sent["stop_sequences"] = list(ask.stop)
     if ask.schema is not None:

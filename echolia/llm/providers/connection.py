@@ -44,12 +44,8 @@ class Connection(httpx2.AsyncBaseTransport):
             exchange.failed("upstream_overloaded")  # as many requests as there may be are under way
         except (TimeoutError, httpx2.TimeoutException):
             exchange.failed("upstream_timeout")
-        except (httpx2.RemoteProtocolError, httpx2.DecodingError) as error:
-            # What hung up before it answered was not reached; what answered something else was.
-            hung_up = "disconnected" in str(error)
-            exchange.failed("upstream_unreachable" if hung_up else "upstream_malformed")
         except httpx2.TransportError:
-            exchange.failed("upstream_unreachable")
+            exchange.failed("upstream_unreachable")  # also who hangs up, or answers something that is no HTTP
         else:
             return await self._taken(exchange, response, until)
         raise NotAnswered
