@@ -67,8 +67,10 @@ def _parsed(document: bytes) -> KeyDocument:
         said = decode(document)
     except ValueError:
         said = None
-    if not isinstance(said, dict) or said.keys() != _MEMBERS or said["v"] != 1 or said["v"] is True:
+    if not isinstance(said, dict) or said.keys() != _MEMBERS or type(said["v"]) is not int:
         raise EcholiaError("sealed_keys_invalid", "the document")
+    if said["v"] != 1:
+        raise EcholiaError("unsupported_version", "the key document's")
     identity, following, keys = said["identity"], said["next"], said["keys"]
     if not (_is_bytes(identity, PUBLIC_KEY_BYTES) and _is_bytes(following, PUBLIC_KEY_BYTES)):
         raise EcholiaError("sealed_keys_invalid", "the identity")
