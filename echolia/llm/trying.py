@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -71,6 +71,7 @@ class Trying:
 
     catalogue: Catalogue
     clock: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     tries: int = 0
     _breakers: dict[tuple[str, int], Breaker] = field(default_factory=dict)
     _turns: dict[str, int] = field(default_factory=dict)
@@ -97,7 +98,7 @@ class Trying:
         failed = ProviderFailed("upstream_overloaded")
         for tried, way in enumerate(self._ways(models)):
             if tried:
-                await asyncio.sleep(_pause_s(tried, failed))
+                await self.sleep(_pause_s(tried, failed))
             self.tries += 1
             failure: ProviderFailed | None = None
             delivered = False
