@@ -32,9 +32,9 @@ class RelayRoute(NamedTuple):
     method: str = "POST"
 
 
-async def relayed(relay: Relay, receive: Receive, send: Send) -> None:
+async def relayed(relay: Relay, receive: Receive, send: Send, patience_s: float = PATIENCE_S) -> None:
     """Send all pieces and the end, or close the relay as soon as the reader is gone or does not read."""
-    sending = asyncio.create_task(_send(relay, send))
+    sending = asyncio.create_task(_send(relay, send, patience_s))
     leaving = asyncio.create_task(_left(receive))
     try:
         await asyncio.wait([sending, leaving], return_when=asyncio.FIRST_COMPLETED)
@@ -46,11 +46,11 @@ async def relayed(relay: Relay, receive: Receive, send: Send) -> None:
         sending.result()
 
 
-async def _send(relay: Relay, send: Send) -> None:
+async def _send(relay: Relay, send: Send, patience_s: float) -> None:
     async with aclosing(relay):
         with suppress(TimeoutError, OSError):  # nobody takes in what is said
             async for piece in relay:
-                async with asyncio.timeout(PATIENCE_S):
+                async with asyncio.timeout(patience_s):
                     await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
 
