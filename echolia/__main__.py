@@ -46,7 +46,7 @@ def serve(**given: str | int | None) -> None:
     from echolia.settings import Settings  # noqa: PLC0415 - a device needs none of the server
 
     settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    if settings.workers == 1:
+    if settings.workers == 1 and not settings.address:
         from echolia.serving import serve as run  # noqa: PLC0415
     else:
         from echolia.supervising import serve as run  # noqa: PLC0415

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final, NamedTuple
 
 import structlog
@@ -14,8 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from echolia.auth import routes as auth_routes
 from echolia.auth.service import ALONE, Auth, Others, open_auth
-from echolia.auth.service.access_tokens import SigningKeys, load_keys
+from echolia.auth.service.access_tokens import SigningKeys, load_keys, one_key
 from echolia.auth.service.accounts import AccountDatabases
+from echolia.background import beside, count_upgrades, sweeping, upgrading
 from echolia.core.errors import EcholiaError
 from echolia.data_folder import open_databases, operator_of, whole_folder
 from echolia.llm import routes as llm_routes
@@ -31,9 +33,8 @@ from echolia.storage.fencing import FENCED_SINCE
 from echolia.storage.file_homes import Homes, files_alone
 from echolia.storage.operating.service import Operator
 from echolia.storage.reserve import Reserve, free_disk_bytes
+from echolia.storage.secret_files import daily_keys, derived, load_key
 from echolia.storage.sqlite.driver import SqliteDriver
-from echolia.storage.sweeping import Pace
-from echolia.storage.upgrades import Trouble
 from echolia.sync import routes as sync_routes
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.compaction import DAY_MS, Compaction, Patience
@@ -52,19 +53,22 @@ from echolia.web.api import build_api
 from echolia.web.context import Dice, Keeper, ModelEntitlements
 from echolia.web.exchange import Journal
 from echolia.web.gate import Gate, Rules
-from echolia.web.limits import Amounts, Limits, Origins
+from echolia.web.limits import Amounts, Limits
 from echolia.web.logs import AccessLog
 from echolia.web.metrics import Metrics
+from echolia.web.networks import Networks, Origins
 from echolia.web.notices.choice import chosen
 from echolia.web.owners import HERE, REGISTRAR, Owners
 from echolia.web.place_ledger import PlaceLedger
+from echolia.web.scraping import Scrape
 from echolia.web.sealed_door import SealedDoor, Sealing, load_identity, sealing_alone
 from echolia.web.tiers import OneTier, default_models, default_tier
+from echolia.workers.handing_over import AllDatabases
 from echolia.workers.ledger import PlacementLedger
 from echolia.workers.node import Node, asked_alone
+from echolia.workers.secured import CLUSTER_KEY
 from echolia.workers.store import slot_of
 
-SWEEP_S: Final = 60.0
 # Where two devices that pair may come to different processes.
 MAILBOX_POLL_S: Final = 0.3
 # Asked by whoever watches the server, as often as they like.
@@ -86,6 +90,23 @@ class _Features(NamedTuple):
     models: _Models
 
 
+class Place(NamedTuple):
+    """Which of several processes this is, and the keys of sealed requests that they have in common."""
+
+    number: int = 0
+    sealing: Sealing | None = None
+
+
+ALONE_HERE: Final = Place()
+
+
+class _Watched(NamedTuple):
+    """What is told to whoever watches the server."""
+
+    scrape: Scrape
+    ready: Callable[[], Awaitable[None]]
+
+
 class _Synced(NamedTuple):
     """The parts of the sync feature."""
 
@@ -105,13 +126,13 @@ async def running(
     driver: FileDriver | None = None,
     directory: Database | None = None,
     homes: Homes = files_alone,
-    sealing: Sealing | None = None,
+    place: Place = ALONE_HERE,
 ) -> AsyncIterator[Gate]:
     """The server's ASGI application while its databases are open.
 
     `clock` is in Unix seconds; `driver` opens the databases instead of one with the settings' threads;
     `homes` are the places of accounts' databases. With a `directory`, which is open, this is one of several
-    processes of the data folder, and owns some of the accounts; with `sealing` it has the keys of the others.
+    processes of the data folder, the one that `place` says, and owns some of the accounts.
     Raises: `storage_owned`, `migration_changed`, `migration_ahead`, `StorageError`.
     """
 
@@ -124,19 +145,17 @@ async def running(
         if driver is None:
             driver = own = SqliteDriver(settings.threads)
             stack.push_async_callback(own.close)
-        node = Node(settings.data, directory, settings.workers, clock_ms) if directory else None
+        node = Node(settings, directory) if directory else None
         if directory is None:
+            _refuse_address(settings)
             directory = await stack.enter_async_context(whole_folder(settings, driver, reserve, homes))
         fence = node.placement.fence if node else lambda _: None
         databases = await stack.enter_async_context(
             open_databases(settings, driver, directory, reserve, homes, fence, clock)
         )
         operator = operator_of(settings, databases, directory, driver, clock_ms, dice)
-        if node is not None:
-            databases.upgrades.served_since = FENCED_SINCE
-            operator.upgrading.only(databases.ours)
+        everywhere = _everywhere(node, databases, operator)
         await databases.upgrades.begin()
-        everywhere = node.all_databases(databases) if node else databases
         auth = _auth(settings, directory, everywhere, clock_ms, dice, node)
         compaction, checkpoints = _history(settings, databases, auth, clock_ms)
         stack.push_async_callback(compaction.close)
@@ -148,26 +167,47 @@ async def running(
         await auth.devices.load()
         await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
         tickets = Tickets(directory, auth.devices, clock_ms)
-        models = _models(settings, directory, tiers, clock_ms, dice, sealing)
-        stack.push_async_callback(models.service.close)
-        _beside(stack, _sweep(auth, tickets, reserve, operator, models), _upgrade(settings, operator))
+        models = _models(stack, settings, directory, tiers, clock_ms, dice, place.sealing)
+        beside(
+            stack, sweeping(*_swept(auth, tickets, reserve, operator, models)), upgrading(settings, operator)
+        )
         features = _Features(auth, _Synced(sync, live, tickets, checkpoints), models)
-        ready, owners = _ready(settings, directory, reserve), node.owners if node else HERE
-        gate = _gate(settings, clock, access_log, features, operator, ready, owners)
-        await stack.enter_async_context(_joined(settings, node, gate, auth, operator))
+        watched = _watched(settings, directory, reserve, place.number, node)
+        owners: Owners = node.owners if node else HERE
+        gate = _gate(settings, clock, access_log, features, operator, watched, owners)
+        stack.push_async_callback(gate.close)
+        await stack.enter_async_context(_joined(settings, node, gate, auth, operator, watched.scrape))
         yield gate
+
+
+def _everywhere(
+    node: Node | None, databases: UserDatabases, operator: Operator
+) -> AllDatabases | UserDatabases:
+    """The databases of all accounts, wherever they are served; of several processes each has its own."""
+    if node is None:
+        return databases
+    databases.upgrades.served_since = FENCED_SINCE
+    operator.upgrading.only(databases.ours)
+    return node.all_databases(databases)
+
+
+def _refuse_address(settings: Settings) -> None:
+    if settings.address:
+        raise EcholiaError("settings_invalid", "ECHOLIA_ADDRESS is for `echolia serve`")
 
 
 @asynccontextmanager
 async def _joined(
-    settings: Settings, node: Node | None, gate: Gate, auth: Auth, operator: Operator
+    settings: Settings, node: Node | None, gate: Gate, auth: Auth, operator: Operator, scrape: Scrape
 ) -> AsyncIterator[None]:
     """Everything is open: own a share of the accounts while the block lasts, or, being alone, all."""
     if node is None:
         await _resume(auth, lambda _: True)
         joined = asked_alone(settings.data, operator)
     else:
-        joined = node.joined(gate, lambda slots: _gained(auth, slots), auth.devices.forget, operator)
+        joined = node.joined(
+            gate, lambda slots: _gained(auth, slots), auth.devices.forget, operator, scrape.told
+        )
     async with joined:
         yield
 
@@ -195,6 +235,8 @@ def _auth(
     node: Node | None,
 ) -> Auth:
     def load() -> SigningKeys:
+        if settings.address:
+            return one_key(derived(load_key(settings.data / CLUSTER_KEY), "access tokens"))
         return load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000, dice)
 
     others = Others(node.placement.here, node.tell_grown, load, MAILBOX_POLL_S) if node else ALONE
@@ -215,6 +257,7 @@ def _history(
 
 
 def _models(
+    stack: AsyncExitStack,
     settings: Settings,
     directory: Database,
     entitlements: ModelEntitlements,
@@ -225,7 +268,8 @@ def _models(
     """The llm feature. Raises: `settings_invalid`."""
     trying = Trying(open_catalogue(settings.models, make), time.monotonic)
     service = LlmService(directory, entitlements, trying, clock_ms, dice, settings.llm_seconds)
-    identity = load_identity(settings.data / "keys" / "sealed", dice)
+    stack.push_async_callback(service.close)
+    identity = load_identity(settings.data / "keys" / "sealed")
     sealing = sealing or sealing_alone(clock_ms, dice)
     return _Models(service, SealedDoor(sealing, identity, clock_ms, dice))
 
@@ -236,14 +280,14 @@ def _gate(
     access_log: AccessLog | None,
     features: _Features,
     operator: Operator,
-    ready: Callable[[], Awaitable[None]],
+    watched: _Watched,
     owners: Owners,
 ) -> Gate:
     """HTTP around the features. A new feature brings its router, its lean routes and its open routes here."""
     auth, synced, models = features
-    metrics, waiting, databases = Metrics(), auth.pairing.waiting, operator.databases
+    metrics, waiting, databases = watched.scrape.metrics, auth.pairing.waiting, operator.databases
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
-    _count_upgrades(metrics, operator)
+    count_upgrades(metrics, operator)
     metrics.gauge("live_streams", "Devices that listen", lambda: synced.live.listeners.count)
     metrics.gauge("llm_running", "Answers of models under way", lambda: models.service.running)
     metrics.gauge("llm_tripped", "Provider keys that are left alone", lambda: models.service.trying.tripped)
@@ -267,12 +311,12 @@ def _gate(
     ]
     relays = llm_routes.relay_routes(models.service, models.door)
     streams = [stream_route(synced.live, synced.tickets)]
-    routers = [health.router(metrics, ready), auth_routes.router(auth)]
+    routers = [health.router(*watched), auth_routes.router(auth)]
     api = build_api(routers, [*lean, *streams, *relays])
     rules = Rules(
         admission=Admission(auth.tokens.read, auth.devices, clock),
         limits=limits,
-        origins=Origins(settings.trusted_proxies, clock),
+        networks=_networks(settings, clock, limits),
         open_routes={**_UNLIMITED, **auth_routes.OPEN},
         body_seconds=settings.body_seconds,
         one_place=auth_routes.ONE_PLACE,
@@ -281,17 +325,14 @@ def _gate(
     return Gate(api, lean, rules, Journal(metrics, access_log), ends, streams, owners, relays)
 
 
-def _count_upgrades(metrics: Metrics, operator: Operator) -> None:
-    upgrades, upgrading = operator.databases.upgrades, operator.upgrading
-    metrics.gauge("databases_behind", "Databases still to be migrated", lambda: upgrading.behind)
-    metrics.gauge("databases_quarantined", "Databases whose migration failed", lambda: upgrading.quarantined)
-    metrics.gauge(
-        "migrations_paused", "Whether migrations of databases are paused", lambda: bool(upgrades.state.paused)
-    )
-    metrics.counter("databases_migrated", "Databases migrated", lambda: upgrades.migrated_total)
-    metrics.counter(
-        "migrations_failed", "Migrations that ended in quarantine", lambda: upgrades.quarantined_total
-    )
+def _networks(settings: Settings, clock: Callable[[], float], limits: Limits) -> Networks:
+    """Limits by client network: of this process, or of all that share a Redis."""
+    if not settings.redis_url:
+        return Networks(Origins(settings.trusted_proxies, clock), limits)
+    from echolia.web.redis_counts import RedisCounts  # noqa: PLC0415  # who has one pays
+
+    origins = Origins(settings.trusted_proxies, clock, daily_keys(settings.data, "networks"))
+    return Networks(origins, limits, RedisCounts(settings.redis_url, settings.redis_seconds))
 
 
 def _limits(settings: Settings) -> dict[str, int]:
@@ -311,7 +352,9 @@ def _limits(settings: Settings) -> dict[str, int]:
     }
 
 
-def _ready(settings: Settings, directory: Database, reserve: Reserve) -> Callable[[], Awaitable[None]]:
+def _watched(
+    settings: Settings, directory: Database, reserve: Reserve, worker: int, node: Node | None
+) -> _Watched:
     async def ready() -> None:
         # Migrations were applied when it was opened, or it would not be open.
         await directory.batch([Statement("SELECT 1 FROM accounts LIMIT 1")], tx=False)
@@ -319,48 +362,15 @@ def _ready(settings: Settings, directory: Database, reserve: Reserve) -> Callabl
             raise StorageFull
         reserve.refuse_growth()
 
-    return ready
+    return _Watched(Scrape(Metrics(), worker, node.metrics.answers if node else None), ready)
 
 
-async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve, operator: Operator, models: _Models) -> None:
-    while True:
-        await asyncio.sleep(SWEEP_S)
-        try:
-            await asyncio.to_thread(reserve.hold)
-            await auth.sweep()
-            await tickets.sweep()
-            await models.service.sweep()
-            await operator.upgrading.count()
-            await operator.moves.sweep()
-        except EcholiaError:
-            # Nobody waits for this, and what was not swept today is swept in a minute.
-            structlog.get_logger().warning("sweep_failed")
-
-
-def _log_trouble(trouble: Trouble) -> None:
-    log, state = structlog.get_logger(), trouble.state
-    if trouble.code is not None:
-        log.error("upgrade_failed", code=trouble.code)
-    else:
-        log.error("upgrades_paused", version=state.version, tried=state.tried, failed=state.failed)
-
-
-async def _upgrade(settings: Settings, operator: Operator) -> None:
-    operator.databases.upgrades.on_trouble(_log_trouble)
-    if settings.migrate_per_second:
-        await operator.upgrading.run(Pace(settings.migrate_per_second))
-
-
-def _beside(stack: AsyncExitStack, *works: Coroutine[None, None, None]) -> None:
-    """Do this in the background until the server stops."""
-    for work in works:
-        stack.push_async_callback(_stopped, asyncio.create_task(work))
-
-
-async def _stopped(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+def _swept(
+    auth: Auth, tickets: Tickets, reserve: Reserve, operator: Operator, models: _Models
+) -> list[Callable[[], Awaitable[object]]]:
+    hold = partial(asyncio.to_thread, reserve.hold)
+    of_databases = (operator.upgrading.count, operator.moves.sweep)
+    return [hold, auth.sweep, tickets.sweep, models.service.sweep, *of_databases]
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:

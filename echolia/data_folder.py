@@ -13,7 +13,7 @@ from echolia.settings import Settings
 from echolia.storage.budget import files_allowed, open_at_once
 from echolia.storage.databases import UserDatabases
 from echolia.storage.directory import FILE, open_directory
-from echolia.storage.engine import Database, FileDriver
+from echolia.storage.engine import Database, DatabaseElsewhere, FileDriver
 from echolia.storage.file_homes import Homes, files_alone
 from echolia.storage.homes import open_homes
 from echolia.storage.migrate import load_migrations
@@ -24,6 +24,8 @@ from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.reserve import Reserve, SparedDatabase
 from echolia.sync import epochs
 from echolia.web.context import Dice
+from echolia.workers.agreement import able, agree, alone
+from echolia.workers.census import host_of
 from echolia.workers.node import folder_of
 from echolia.workers.sockets import clear
 
@@ -35,14 +37,19 @@ async def whole_folder(
     """The directory, while this process owns the data folder, or those that it starts do.
 
     What a crash left among the accounts' databases is finished first, the room for a full disk taken up.
+    Raises: `storage_owned`, what is wrong with other machines (`agree`, `alone`), `StorageError`.
     """
     lock = OwnerLock(settings.data)
     try:
+        if settings.address:
+            able(settings)
         reserve.hold()
         clear(folder_of(settings.data))
         directory = await directory_of(settings, driver, reserve)
         try:
-            async with open_databases(settings, driver, directory, reserve, homes) as databases:
+            await (agree(settings, directory) if settings.address else nobody_else(settings, directory))
+            whose = _another_s if settings.address else _ours
+            async with open_databases(settings, driver, directory, reserve, homes, whose) as databases:
                 swept = await operator_of(settings, databases, directory, driver).sweep()
             structlog.get_logger().info("swept", files=swept)
             yield directory
@@ -50,6 +57,20 @@ async def whole_folder(
             await directory.close()
     finally:
         lock.release()
+
+
+async def nobody_else(settings: Settings, directory: Database) -> None:
+    """Assert that no other machine serves the directory's accounts. Raises: as `alone`."""
+    await alone(settings, directory, host_of(settings.data))
+
+
+def _ours(_account: bytes) -> None:
+    """There is no other process."""
+
+
+def _another_s(_account: bytes) -> int:
+    """What is left over of an account, its owner removes, which may be on another machine."""
+    raise DatabaseElsewhere
 
 
 async def directory_of(settings: Settings, driver: FileDriver, reserve: Reserve) -> Database:
@@ -73,7 +94,7 @@ async def open_databases(
     directory: Database,
     reserve: Reserve,
     homes: Homes = files_alone,
-    fence: Callable[[bytes], int | None] = lambda _: None,
+    fence: Callable[[bytes], int | None] = _ours,
     clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[UserDatabases]:
     """The accounts' databases, in the folder's own places (`homes`) and those that the settings name."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from echolia.auth.store import accounts
 from echolia.core.errors import EcholiaError
-from echolia.data_folder import directory_of, open_databases
+from echolia.data_folder import directory_of, nobody_else, open_databases
 from echolia.settings import Settings
 from echolia.storage.databases import UserDatabases, owner
 from echolia.storage.directory import FILE
@@ -52,7 +52,8 @@ async def restored(
     one still, which does no harm as long as no device has seen it. An account that fails keeps no other from
     its turn.
 
-    Raises: `storage_missing` (there is no server's data), `storage_owned`, `account_unknown`, `StorageError`.
+    Raises: `storage_missing` (there is no server's data), `storage_owned`, `machines_serve`,
+    `account_unknown`, `StorageError`.
     """
     if not directory_url and not (data / FILE).is_file():
         raise DatabaseMissing("no server has kept its data here")
@@ -66,6 +67,7 @@ async def restored(
         reserve = Reserve(data)
         directory = await directory_of(settings, driver, reserve)
         stack.push_async_callback(directory.close)
+        await nobody_else(settings, directory)
         databases = await stack.enter_async_context(open_databases(settings, driver, directory, reserve))
         await databases.sweep()
         there = await accounts.listed(directory)

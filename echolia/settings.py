@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from echolia.core.errors import EcholiaError
@@ -22,6 +23,20 @@ def _networks(value: object) -> object:
     if not isinstance(value, str):
         return value
     return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _reachable(value: str) -> str:
+    """Nothing, or a host's name or address and a port; an IPv6 address is in brackets."""
+    parts = urlsplit(f"//{value}")
+    if value and (
+        parts.netloc != value
+        or value.split() != [value]
+        or "@" in value
+        or not parts.hostname
+        or parts.port is None
+    ):
+        raise ValueError("no address")
+    return value
 
 
 def _no_path(value: object) -> object:
@@ -48,6 +63,14 @@ class Settings(BaseSettings):
     )
     threads: int = Field(8, ge=1, le=64, description="threads that read and write databases")
     workers: int = Field(1, ge=1, le=64, description="server processes that share the accounts out")
+    address: Annotated[str, AfterValidator(_reachable)] = Field(
+        "",
+        description="where other machines reach this one's workers, such as 10.0.0.5:8100, each further"
+        " worker at the next port; empty: one machine",
+    )
+    takeover_seconds: float = Field(
+        15, ge=1, le=600, description="silence after which others take a machine's accounts over"
+    )
     open_databases: int = Field(
         0,
         ge=0,
@@ -92,8 +115,11 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         "",
         pattern=r"^$|^(rediss?|unix)://",
-        description="address of a Redis, such as redis://127.0.0.1:6379",
+        description="address of a Redis, such as redis://127.0.0.1:6379; limits by network count there",
         repr=False,
+    )
+    redis_seconds: float = Field(
+        0.25, gt=0, le=60, description="time that it gets to count a request; then the process counts alone"
     )
 
     max_devices: int = Field(32, ge=1, le=10_000, description="devices an account may have at a time")

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import structlog
 
-from echolia.app import running
+from echolia.app import Place, running
 from echolia.auth.service.access_tokens import load_keys
 from echolia.core.errors import EcholiaError
 from echolia.data_folder import whole_folder
@@ -36,6 +36,7 @@ from echolia.workers.channel import Handler, Hearing
 from echolia.workers.node import folder_of
 from echolia.workers.remote_database import RemoteDatabase
 from echolia.workers.remote_replays import RemoteReplays
+from echolia.workers.secured import numbered
 from echolia.workers.sockets import SUPERVISOR, connect, listen
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -53,21 +54,21 @@ def serve(settings: Settings) -> None:
         run(settings, lambda: _supervise(settings, listener))
 
 
-def work(given: str, descriptor: int) -> None:
-    """Be a worker: `given` are the supervisor's settings and the keys of sealed requests as JSON, which no
+def work(given: str, number: int, descriptor: int) -> None:
+    """Be that worker: `given` are the supervisor's settings and the keys of sealed requests as JSON, which no
     disk and no list of processes sees; `descriptor` is its listening socket.
     """
     said = json.loads(given)
     settings, chain = Settings(**said["settings"]), Chain.load(said["chain"])
     with socket.socket(fileno=descriptor) as listener:
-        run(settings, lambda: _work(settings, chain, listener))
+        run(settings, lambda: _work(settings, chain, number, listener))
 
 
 def _clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def _work(settings: Settings, chain: Chain, listener: socket.socket) -> None:
+async def _work(settings: Settings, chain: Chain, number: int, listener: socket.socket) -> None:
     supervisor = await connect(folder_of(settings.data), SUPERVISOR)
     directory = RemoteDatabase("directory", supervisor.ask)
     access_log = access_log_of(settings)
@@ -75,7 +76,7 @@ async def _work(settings: Settings, chain: Chain, listener: socket.socket) -> No
     sealing = Sealing(KeyRing(chain, _clock_ms), RemoteReplays(supervisor.ask))
     try:
         async with running(
-            settings, access_log=access_log, directory=directory, sealing=sealing
+            settings, access_log=access_log, directory=directory, place=Place(number, sealing)
         ) as application:
             await answer(
                 application,
@@ -94,8 +95,8 @@ async def _supervise(settings: Settings, listener: socket.socket) -> None:
     settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         async with whole_folder(settings, driver, reserve) as directory:
-            # Made here, so that not each of the workers makes its own.
-            load_keys(settings.data / "keys", _clock_ms(), settings.access_token_seconds * 1000)
+            if not settings.address:  # made here, so that not each of the workers makes its own
+                load_keys(settings.data / "keys", _clock_ms(), settings.access_token_seconds * 1000)
             sealing = sealing_alone(_clock_ms, secrets.token_bytes)
             crew = Crew(settings, listener, sealing.ring)
             verbs: dict[str, Handler] = {
@@ -172,15 +173,20 @@ class Crew:
     async def _start(self, number: int) -> Process:
         descriptor = self._listener.fileno()
         process = await asyncio.create_subprocess_exec(
-            *command(descriptor), stdin=PIPE, pass_fds=(descriptor,)
+            *command(number, descriptor), stdin=PIPE, pass_fds=(descriptor,)
         )
         self._processes[number] = process
         assert process.stdin is not None
-        given = {"settings": self._settings.model_dump(mode="json"), "chain": self._ring.chain().dump()}
-        process.stdin.write(json.dumps(given).encode())
+        own = self._settings_of(number).model_dump(mode="json")
+        process.stdin.write(json.dumps({"settings": own, "chain": self._ring.chain().dump()}).encode())
         process.stdin.close()
         structlog.get_logger().info("worker_started", worker=number)
         return process
+
+    def _settings_of(self, number: int) -> Settings:
+        """A worker's settings: other machines reach each at another port."""
+        address = self._settings.address
+        return self._settings.model_copy(update={"address": numbered(address, number) if address else ""})
 
     async def _end(self) -> None:
         """Let all end in order; who does not is ended."""
@@ -196,10 +202,10 @@ class Crew:
                 process.kill()
 
 
-def command(descriptor: int) -> Sequence[str]:
+def command(number: int, descriptor: int) -> Sequence[str]:
     """How a worker is started."""
-    return [sys.executable, "-m", "echolia.supervising", str(descriptor)]
+    return [sys.executable, "-m", "echolia.supervising", str(number), str(descriptor)]
 
 
 if __name__ == "__main__":
-    work(sys.stdin.read(), int(sys.argv[1]))
+    work(sys.stdin.read(), *map(int, sys.argv[1:]))

@@ -151,6 +151,9 @@ CODES: Final[dict[str, str]] = {
     "snapshot_invalid": "This is no snapshot of this account, or it is damaged, or its key is gone.",
     "home_unknown": "The server does not know the place where this account's database lives.",
     "storage_owned": "Another server process owns this data folder.",
+    "home_local": "Accounts live in this machine's files, which no other reaches: `echolia db move` them.",
+    "machines_differ": "This machine differs from the others of the directory. Make alike what is named.",
+    "machines_serve": "Other machines serve this directory's accounts. Set ECHOLIA_ADDRESS, or stop them.",
     "directory_unreachable": "The directory's PostgreSQL cannot be reached, or does not let the server in.",
     "directory_elsewhere": "There is a directory in a file as well: see `echolia directory copy`.",
     "directory_taken": "There is a directory in that database already; it was left alone.",
@@ -180,7 +183,8 @@ NEVER_ANSWERED: Final = frozenset(
         "pairing_code_invalid", "pairing_expired", "pairing_taken", "pairing_failed", "pairing_check_failed",
         "usage", "disk_full",
         "account_ambiguous", "move_unverified", "snapshot_invalid",
-        "storage_owned", "directory_unreachable", "directory_elsewhere", "directory_taken",
+        "storage_owned", "home_local", "machines_differ", "machines_serve",
+        "directory_unreachable", "directory_elsewhere", "directory_taken",
         "migration_changed", "migration_ahead", "settings_invalid", "open_files_limited",
     }
 )  # fmt: skip

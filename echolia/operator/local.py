@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from echolia.data_folder import directory_of, open_databases, operator_of
+from echolia.data_folder import directory_of, nobody_else, open_databases, operator_of
 from echolia.settings import Settings
 from echolia.storage.directory import FILE
 from echolia.storage.engine import DatabaseMissing, FolderOwned
@@ -21,7 +21,7 @@ from echolia.storage.sqlite.driver import SqliteDriver
 async def operating(data: Path, homes: Homes = files_alone) -> AsyncIterator[Operator]:
     """An `Operator` on the data folder of a server that does not run.
 
-    Raises: `storage_missing` (there is no server's data), `storage_owned`, `StorageError`.
+    Raises: `storage_missing` (there is no server's data), `storage_owned`, `machines_serve`, `StorageError`.
     """
     if not Settings().directory_url and not (data / FILE).is_file():
         raise DatabaseMissing("no server has kept its data here")
@@ -36,6 +36,7 @@ async def operating(data: Path, homes: Homes = files_alone) -> AsyncIterator[Ope
         settings, reserve = Settings(data=data), Reserve(data)
         directory = await directory_of(settings, driver, reserve)
         stack.push_async_callback(directory.close)
+        await nobody_else(settings, directory)
         databases = await stack.enter_async_context(
             open_databases(settings, driver, directory, reserve, homes)
         )

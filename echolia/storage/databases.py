@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from echolia.storage.fencing import fenced
 from echolia.storage.leases import DRAIN_S, Lease, OpenDatabase, OpenDatabases
 from echolia.storage.migrate import APPLIED, Migration
 from echolia.storage.provisioner import Provisioner
-from echolia.storage.registry import Place, Registry
+from echolia.storage.registry import UNFINISHED, Place, Registry
 from echolia.storage.reserve import Reserve
 from echolia.storage.upgrades import Upgrades
 
@@ -82,7 +82,7 @@ class UserDatabases:
         self.migrations = migrations
         self.upgrades = Upgrades(registry, migrations)
         self.new_home = new_home
-        self._fence = fence
+        self.fence = fence
         self._reserve = reserve or Reserve(Path())
         self._opens = OpenDatabases(self._open, max_open, self._reserve)
         self._changes: dict[bytes, asyncio.Task[None]] = {}  # accounts being created or deleted
@@ -170,7 +170,7 @@ class UserDatabases:
     def ours(self, account: bytes) -> bool:
         """Whether the account is this process's own."""
         try:
-            self._fence(account)
+            self.fence(account)
         except DatabaseElsewhere:
             return False
         return True
@@ -252,10 +252,20 @@ class UserDatabases:
     async def sweep(self) -> int:
         """Finish what a crash interrupted and take up how migrations stand; call it before all else.
 
-        Returns how many creations and deletions there were. Raises: StorageError.
+        Creations at a place that cannot be reached wait for another time. Returns how many creations and
+        deletions there were. Raises: StorageError.
         """
         await self.upgrades.begin()
-        return sum([await self._reserve.spared(home.sweep) for home in self.homes.values()])
+        swept = sum([await self._reserve.spared(home.sweep) for home in self.homes.values()])
+        away: set[str] = set()
+        for account, home in (await self.registry.unfinished()).items():
+            if home in away:
+                continue
+            try:
+                swept += await self._clear(account, home)
+            except StorageError:
+                away.add(home)
+        return swept
 
     async def close(self) -> None:
         """Refuse everything new, wait for what runs and for the leases, close all databases."""
@@ -267,6 +277,7 @@ class UserDatabases:
         await self._opens.close()
 
     async def _open(self, account: bytes) -> Database:
+        self.fence(account)  # a place that is asked for by its owner stays true: nobody else moves it
         place = await self.registry.place(account)
         if place.blocked:
             raise StorageError(code="database_blocked")
@@ -282,7 +293,7 @@ class UserDatabases:
     async def _open_at(self, account: bytes, place: Place) -> Database:
         if place.failed is not None:
             raise StorageError(place.failed, code="database_quarantined")
-        fence = self._fence(account)
+        fence = self.fence(account)
         db = await self.home(place.home).open(account)
         try:
             await self._check(account, db, place.version)
@@ -321,17 +332,30 @@ class UserDatabases:
         await asyncio.shield(change)
 
     async def _create(self, account: bytes, statements: Sequence[Statement]) -> None:
-        place = await self.registry.put(account, self.new_home, self.upgrades.latest)
+        place = await self.registry.put(account, self.new_home, UNFINISHED)
         theirs = [*statements, Statement(_ASSERT_OWNER, (account, account))]
         try:
             self._reserve.refuse_growth()  # to write where it is to be may have taken the reserve's room
             await self.home(place.home).create(account, theirs)
         except DatabaseExists:
+            if place.version == UNFINISHED:
+                await self.registry.migrated(account, 0)
             raise
         except StorageError:
-            await self.registry.remove(account)
+            with suppress(StorageError):  # it is away, or full: another creation clears it, or the next sweep
+                await self._clear(account, place.home)
             raise
+        await self.registry.migrated(account, self.upgrades.latest)
         self._created_total += 1
+
+    async def _clear(self, account: bytes, home: str) -> bool:
+        """Remove and forget what a creation left that came to no end; False if there is a whole database."""
+        cleared = await self.home(home).clear(account)
+        if cleared:
+            await self.registry.remove(account)
+        else:
+            await self.registry.migrated(account, 0)
+        return cleared
 
     async def _delete(self, account: bytes) -> None:
         if (work := self._works.get(account)) is not None:

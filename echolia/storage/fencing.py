@@ -3,6 +3,10 @@
 Where accounts belong to one of several processes, each gets a number with an account that is greater than
 those before it, and writes it into the database when it opens that. A process that no longer owns the account
 and has not noticed (it was suspended, its network was away) changes nothing any more.
+
+Nor does it read by a transaction. Its connection would see what is there now, but what it remembers of the
+log is old: a page cut at an old head would look to a device as if the server took history back. This costs a
+read some 30 µs (`docs/decisions/0019-workers.md`); what is only counted is read without (`tx=False`).
 """
 
 from __future__ import annotations
@@ -21,6 +25,13 @@ _FENCE: Final = Statement("SELECT fence FROM account WHERE one = 1")
 _ASSERT: Final = (
     "INSERT INTO account (one, account, epoch) SELECT 2, x'', 0"
     " WHERE NOT EXISTS (SELECT 1 FROM account WHERE one = 1 AND fence = ?)"
+)
+
+
+# Breaks it where a later owner has put its number in; a copy that is being made has no number at all.
+_ASSERT_NO_LATER: Final = (
+    "INSERT INTO account (one, account, epoch) SELECT 2, x'', 0"
+    " WHERE EXISTS (SELECT 1 FROM account WHERE one = 1 AND fence > ?)"
 )
 
 
@@ -46,16 +57,23 @@ async def fenced(db: Database, fence: int) -> FencedDatabase:
         await db.batch([Statement(_TAKE, (fence,))])
     if await fence_of(db) != fence:
         raise DatabaseElsewhere
-    return FencedDatabase(db, fence)
+    return FencedDatabase(db, Statement(_ASSERT, (fence,)))
+
+
+def fenced_copy(db: Database, fence: int) -> FencedDatabase:
+    """A copy that an owner of this number is making: it changes nothing there once a later one has finished.
+
+    It has to be of the version `FENCED_SINCE`, at least.
+    """
+    return FencedDatabase(db, Statement(_ASSERT_NO_LATER, (fence,)))
 
 
 class FencedDatabase:
-    """A database whose units of work apply only while `fence` is its owner's number."""
+    """A database whose units of work apply only while `assertion`, which breaks a constraint, does not."""
 
-    def __init__(self, db: Database, fence: int) -> None:
+    def __init__(self, db: Database, assertion: Statement) -> None:
         self._db = db
-        self._assertion = Statement(_ASSERT, (fence,))
-        self._fence = fence
+        self._assertion = assertion
 
     async def batch(self, statements: Sequence[Statement], tx: bool = True) -> list[Result]:
         """See `engine.Database.batch`; raises `DatabaseElsewhere` where a later owner has it."""
@@ -65,9 +83,15 @@ class FencedDatabase:
             _, *results = await self._db.batch([self._assertion, *statements])
             return results
         except ConstraintViolated:
-            if await fence_of(self._db) != self._fence:
-                raise DatabaseElsewhere from None
+            await self._assert()
             raise
+
+    async def _assert(self) -> None:
+        """Raises: `DatabaseElsewhere` where it was the assertion that broke."""
+        try:
+            await self._db.batch([self._assertion])
+        except ConstraintViolated:
+            raise DatabaseElsewhere from None
 
     async def snapshot(self, path: Path) -> None:
         """See `engine.Database.snapshot`."""

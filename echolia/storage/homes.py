@@ -99,6 +99,12 @@ def open_homes(
     return {name: make(names, migrations) for name, make in made.items()}
 
 
+def kinds_of(settings: Settings) -> dict[str, str]:
+    """The kind of each place by its name, of the folder's own too. Raises: `settings_invalid`."""
+    named = {name: section.kind for name, section in _sections(settings.homes).items()}
+    return {FILES: "files", **named}
+
+
 _Make = Callable[[Names, Sequence[Migration]], Provisioner]
 
 

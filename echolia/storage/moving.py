@@ -4,7 +4,8 @@
 
 Which place is authoritative is one row of the directory, and changes by one statement. Before it the copy has
 no `account` row, or one that the next attempt removes first; behind it the old database is what is left over.
-So whatever a crash interrupts, one place has all of it, and `move` again goes on.
+So whatever a crash interrupts, one place has all of it, and `move` again goes on. A process that has lost the
+account and has not noticed switches nothing, and writes nothing into a copy that the next owner has finished.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from echolia.storage.copying import (
 )
 from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Database, DatabaseBusy, DatabaseExists, DatabaseMissing, Result, Statement
+from echolia.storage.fencing import fenced_copy
 from echolia.storage.leases import IN_USE
 from echolia.storage.migrate import migrate
 from echolia.storage.provisioner import Provisioner
@@ -95,7 +97,7 @@ class Moves:
         """Remove what an interrupted move left, on either side; within `work`."""
         place = await self._left(account)
         if place.moving_to is not None:
-            await self._databases.home(place.moving_to).delete(account)
+            await self._removed(place.moving_to, account)
             await self._registry.moving(account, place.home, None)
 
     async def sweep(self) -> int:
@@ -113,7 +115,7 @@ class Moves:
         return removed
 
     async def _move(self, account: bytes, to: str, tell: Tell) -> Moved:
-        target = self._databases.home(to)
+        target, fence = self._databases.home(to), self._databases.fence(account)
         place = await self._left(account)
         if place.moving_to not in (None, to):
             await self.give_up(account)
@@ -123,10 +125,10 @@ class Moves:
         if not place.blocked:  # a copy has the last version's tables
             await self._databases.upgrade(account, forced=True)
         await self._begin(account, place, to)
-        copy = await self._opened(target, account)
+        copy = await self._opened(target, account, fence)
         try:
             begun = None if place.blocked else await self._copy_online(account, copy, tell)
-            moved = await self._switch(account, to, copy, begun)
+            moved = await self._switch(account, to, fence, copy, begun)
         finally:
             await copy.close()
         await self._left(account)
@@ -137,9 +139,13 @@ class Moves:
         place = await self._registry.place(account)
         if place.leaving is None:
             return place
-        await self._databases.home(place.leaving).delete(account)
+        await self._removed(place.leaving, account)
         await self._registry.left(account, place.leaving)
         return place._replace(leaving=None)
+
+    async def _removed(self, name: str, account: bytes) -> None:
+        self._databases.fence(account)  # who has lost it does not know what is left over
+        await self._databases.home(name).delete(account)
 
     async def _begin(self, account: bytes, place: Place, to: str) -> None:
         target = self._databases.home(to)
@@ -152,10 +158,11 @@ class Moves:
             # From the template, and nobody's: nothing serves a database without its owner's row.
             await target.create(account)
 
-    async def _opened(self, target: Provisioner, account: bytes) -> Database:
+    async def _opened(self, target: Provisioner, account: bytes, fence: int | None) -> Database:
         copy = await target.open(account)
         try:
             await migrate(copy, self._databases.migrations)
+            copy = copy if fence is None else fenced_copy(copy, fence)
             await copy.batch([_NO_OWNER])
         except BaseException:
             await copy.close()
@@ -183,10 +190,12 @@ class Moves:
             await asyncio.gather(theirs.advance(source, end), ours.advance(copy, end))
         return theirs, ours
 
-    async def _switch(self, account: bytes, to: str, copy: Database, begun: tuple[Sum, Sum] | None) -> Moved:
+    async def _switch(
+        self, account: bytes, to: str, fence: int | None, copy: Database, begun: tuple[Sum, Sum] | None
+    ) -> Moved:
         for n in range(self._patience.tries):
             try:
-                return await self._switched(account, to, copy, begun)
+                return await self._switched(account, to, fence, copy, begun)
             except DatabaseBusy as error:
                 if error.detail != IN_USE:
                     raise
@@ -194,7 +203,7 @@ class Moves:
         raise DatabaseBusy(IN_USE)
 
     async def _switched(
-        self, account: bytes, to: str, copy: Database, begun: tuple[Sum, Sum] | None
+        self, account: bytes, to: str, fence: int | None, copy: Database, begun: tuple[Sum, Sum] | None
     ) -> Moved:
         async with self._databases.paused(account, self._patience.drain_s):
             started = asyncio.get_running_loop().time()
@@ -208,7 +217,7 @@ class Moves:
             if place.blocked:
                 await self._databases.home(to).block(account, True)
             await copy.close()
-            if not await self._registry.switch(account, place.home, to):
+            if not await self._registry.switch(account, place.home, to, fence):
                 raise DatabaseBusy("its place has changed")
             paused_s = asyncio.get_running_loop().time() - started
         return Moved(place.home, to, sum(state.counts.values()), state.root, paused_s)

@@ -36,6 +36,13 @@ class Provisioner(Protocol):
         """Remove the account's closed database for good, if there is one. Raises: `StorageError`."""
         ...
 
+    async def clear(self, account: bytes) -> bool:
+        """Remove what an interrupted creation left of the account's database; False if there is a whole one.
+
+        Not while it is being created. Raises: `StorageError`.
+        """
+        ...
+
     async def usage(self, account: bytes) -> Usage:
         """What the account's database takes. Raises: `DatabaseMissing`, `StorageError`."""
         ...

@@ -21,7 +21,7 @@ _BEHIND: Final = (
 )
 # Both are counted in an index alone, and what is quarantined is behind as well.
 _TALLY: Final = (
-    "SELECT (SELECT count(*) FROM databases WHERE version < ?1),"
+    "SELECT (SELECT count(*) FROM databases WHERE version >= 0 AND version < ?1),"
     " (SELECT count(*) FROM databases WHERE failed IS NOT NULL)"
 )
 _QUARANTINED: Final = (
@@ -48,8 +48,11 @@ _SWITCH: Final = (
     "UPDATE databases SET home = moving_to, leaving = home, moving_to = NULL"
     " WHERE account = ?1 AND home = ?2 AND moving_to = ?3 AND leaving IS NULL"
 )
+# Only by who owns the account still: the number of its slot has not grown.
+_BY_OWNER: Final = " AND EXISTS (SELECT 1 FROM slots WHERE slot = ?4 AND fence = ?5)"
 _LEFT: Final = "UPDATE databases SET leaving = NULL WHERE account = ? AND leaving = ?"
 _LEAVING: Final = "SELECT account, leaving FROM databases WHERE leaving IS NOT NULL"
+_UNFINISHED: Final = "SELECT account, home FROM databases WHERE version = -1"
 _BLOCK: Final = "UPDATE databases SET blocked = ?2 WHERE account = ?1"
 
 
@@ -57,8 +60,8 @@ class Place(NamedTuple):
     """Where a database is, by the place's name, and how it stands.
 
     It is being copied `moving_to` another place, or still to be removed from the one that it is `leaving`;
-    `version` is its last migration as far as is known (0: not known), `failed` the code by which a migration
-    of it failed.
+    `version` is its last migration as far as is known (0: not known; `UNFINISHED`: its creation has begun),
+    `failed` the code by which a migration of it failed.
     """
 
     home: str
@@ -69,6 +72,9 @@ class Place(NamedTuple):
     blocked: bool = False
 
 
+UNFINISHED: Final = -1
+
+
 class Behind(NamedTuple):
     """A database whose last known migration is an earlier one; also where a page of them ends."""
 
@@ -76,7 +82,7 @@ class Behind(NamedTuple):
     account: bytes
 
 
-FIRST: Final = Behind(-1, b"")
+FIRST: Final = Behind(0, b"")
 
 
 class Quarantined(NamedTuple):
@@ -123,6 +129,13 @@ class Registry(Protocol):
 
     async def remove(self, account: bytes) -> None:
         """The account has no database any more."""
+        ...
+
+    async def unfinished(self) -> dict[bytes, str]:
+        """Whose databases have begun to be created and are not known to be whole, and where they are.
+
+        Raises: `StorageError`.
+        """
         ...
 
     async def behind(self, version: int, most: int, after: Behind = FIRST) -> list[Behind]:
@@ -191,6 +204,10 @@ class DirectoryRegistry:
         """See `Registry.remove`."""
         await self._db.batch([Statement("DELETE FROM databases WHERE account = ?", (account,))])
 
+    async def unfinished(self) -> dict[bytes, str]:
+        """See `Registry.unfinished`."""
+        return dict(await self._rows(_UNFINISHED))
+
     # --- moving, blocking: what operators do ---
 
     async def moving(self, account: bytes, home: str, to: str | None) -> bool:
@@ -198,9 +215,16 @@ class DirectoryRegistry:
         (done,) = await self._db.batch([Statement(_MOVING, (account, home, to))])
         return bool(done.changed)
 
-    async def switch(self, account: bytes, home: str, to: str) -> bool:
-        """From now on it is at the place that it was being copied to; False if it was not being."""
-        (done,) = await self._db.batch([Statement(_SWITCH, (account, home, to))])
+    async def switch(self, account: bytes, home: str, to: str, fence: int | None = None) -> bool:
+        """From now on it is at the place that it was being copied to; False if it was not being.
+
+        Where processes own accounts, `fence` is the number by which this one does: False where another has
+        taken the account over, and perhaps written to where it was.
+        """
+        switching = Statement(_SWITCH, (account, home, to))
+        if fence is not None:
+            switching = Statement(_SWITCH + _BY_OWNER, (account, home, to, account[0], fence))
+        (done,) = await self._db.batch([switching])
         return bool(done.changed)
 
     async def left(self, account: bytes, place: str) -> None:
@@ -280,6 +304,10 @@ class OneHome:
 
     async def remove(self, account: bytes) -> None:
         """See `Registry.remove`."""
+
+    async def unfinished(self) -> dict[bytes, str]:
+        """See `Registry.unfinished`."""
+        return {}
 
     async def behind(self, version: int, most: int, after: Behind = FIRST) -> list[Behind]:
         """See `Registry.behind`: what is not remembered is not listed either."""

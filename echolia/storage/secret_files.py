@@ -1,4 +1,4 @@
-"""Secrets of 32 bytes in files of the data folder, made by whoever comes first."""
+"""Secrets of 32 random bytes in files of the data folder, and keys that are derived from one."""
 
 from __future__ import annotations
 
@@ -9,31 +9,58 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
 from echolia.core.errors import EcholiaError
-from echolia.storage.sqlite.user_files import sync_file
 
-SECRET_BYTES: Final = 32
+KEY_BYTES: Final = 32
 
 
-def secret_in(path: Path, dice: Callable[[int], bytes] = secrets.token_bytes) -> bytes:
-    """The secret in this file (mode 0600), made where there is none. Raises: `settings_invalid`, OSError."""
+def load_key(path: Path) -> bytes:
+    """The key in this file (mode 0600), made by whoever comes first; raises `settings_invalid`."""
     if not path.exists():
-        _make(path, dice)
-    secret = path.read_bytes()
-    if len(secret) != SECRET_BYTES:
-        raise EcholiaError("settings_invalid", f"{path.name} is no key of 32 bytes; put the right one back")
-    return secret
+        _make(path)
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        # Nothing is lost with it: without the file the server makes a new one.
+        raise EcholiaError("settings_invalid", f"{path.name} is no key; remove it")
+    return key
 
 
-def _make(path: Path, dice: Callable[[int], bytes]) -> None:
-    # Under another name first, then linked: of several processes one wins, and none reads half a secret.
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+def derived(key: bytes, purpose: str) -> bytes:
+    """A key of 32 bytes for one purpose, from which nobody learns the other ones (HKDF, RFC 5869)."""
+    return HKDF(SHA256(), KEY_BYTES, None, f"echolia/1/{purpose}".encode()).derive(key)
+
+
+def daily_keys(folder: Path, name: str) -> Callable[[int], bytes]:
+    """Keys that hold for a day (days since 1970): whoever begins one removes those of other days.
+
+    Where there is no room for a file the key is one of this process alone.
+    """
+
+    def key_of(day: int) -> bytes:
+        path = folder / f"{name}-{day}.key"
+        try:
+            key = load_key(path)
+            for other in folder.glob(f"{name}-*.key"):
+                if other != path:
+                    other.unlink(missing_ok=True)
+        except (OSError, EcholiaError):
+            return secrets.token_bytes(KEY_BYTES)
+        return key
+
+    return key_of
+
+
+def _make(path: Path) -> None:
+    # Under another name first, then linked: of several processes one wins, and none reads half a key.
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(dice(SECRET_BYTES))
-    sync_file(part)
-    with suppress(FileExistsError):
-        os.link(part, path)
-    part.unlink()
-    sync_file(path)
+    try:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+        with suppress(FileExistsError):
+            os.link(part, path)
+    finally:
+        part.unlink(missing_ok=True)

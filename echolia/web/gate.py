@@ -15,8 +15,9 @@ from echolia.web.context import Caller, Refusal
 from echolia.web.error_responses import problem
 from echolia.web.exchange import SECURITY, UNMATCHED, Exchange, Journal, decorated, send_answer
 from echolia.web.lean import JSON_BODY_BYTES, LeanRequest, LeanResponse, LeanRoute
-from echolia.web.limits import Limits, Origins
+from echolia.web.limits import Limits
 from echolia.web.logs import log_failure
+from echolia.web.networks import Networks
 from echolia.web.owners import HANDED_OVER, HERE, REGISTRAR, Forwarded, Owners, Place, Question
 from echolia.web.relays import Relay, RelayRoute, relayed
 from echolia.web.streams import (
@@ -43,7 +44,7 @@ class Rules(NamedTuple):
 
     admission: Admission
     limits: Limits
-    origins: Origins
+    networks: Networks
     open_routes: Mapping[tuple[str, str], str | None]
     body_seconds: float
     one_place: Collection[tuple[str, str]] = ()
@@ -93,6 +94,10 @@ class Gate:
         for callback in self._on_ending:
             callback()
 
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._rules.networks.close()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request or WebSocket; other kinds of connection are not spoken here."""
         if scope["type"] == "websocket":
@@ -134,7 +139,7 @@ class Gate:
         headers, unread = dict(scope["headers"]), True
         place: Place | None = None
         try:
-            caller = self._known(headers.get(b"authorization"), scope)
+            caller = await self._known(headers.get(b"authorization"), scope)
             place = self._enter(caller.account, scope)
             if place is not None:
                 self._charge(route.limit, caller.account.hex())
@@ -182,12 +187,12 @@ class Gate:
             if place is not None:
                 return place
 
-    def _known(self, authorization: bytes | None, scope: Scope) -> Caller:
+    async def _known(self, authorization: bytes | None, scope: Scope) -> Caller:
         try:
             return self._member(authorization)
         except EcholiaError:
             # A forged token costs a verification: whoever sends many is slowed down by where they come from.
-            self._charge("anonymous", self._rules.origins.pseudonym(scope))
+            await self._rules.networks.charge("anonymous", scope)
             raise
 
     async def _by_relay(self, route: RelayRoute, scope: Scope, receive: Receive, send: Send) -> None:
@@ -212,7 +217,7 @@ class Gate:
         try:
             if scope["method"] != route.method:
                 return _not_allowed(exchange, [route.method])
-            caller = self._known(headers.get(b"authorization"), scope)
+            caller = await self._known(headers.get(b"authorization"), scope)
             self._charge(route.limit, caller.account.hex())
             unread = False
             body = await read_body(receive, headers, route.max_body_bytes, self._rules.body_seconds)
@@ -293,10 +298,10 @@ class Gate:
         authorization, ticket = headers.get(b"authorization"), query.get("ticket")
         if authorization is None and ticket is not None:
             # A ticket costs a look into the database, right or wrong.
-            self._charge("anonymous", self._rules.origins.pseudonym(scope))
+            await self._rules.networks.charge("anonymous", scope)
             caller = await route.spend(ticket)
         else:
-            caller = self._known(authorization, scope)
+            caller = await self._known(authorization, scope)
         self._charge(route.limit, caller.account.hex())
         return caller
 
@@ -306,10 +311,10 @@ class Gate:
         headers, unread = dict(scope["headers"]), True
         place: Place | None = None
         try:
-            who = self._who(scope, headers)
+            who = await self._who(scope, headers)
             place = HERE if who.account is None else self._enter(who.account, scope)
             if place is not None:
-                self._charge_to(who, scope)
+                await self._charge_to(who, scope)
             unread, body = False, b""
             if b"content-length" in headers or b"transfer-encoding" in headers:
                 body = await read_body(receive, headers, JSON_BODY_BYTES, self._rules.body_seconds)
@@ -321,7 +326,7 @@ class Gate:
                     scope["route"] = found
                     return await send_answer(found, exchange, send)
                 place = found
-                self._charge_to(who, scope)
+                await self._charge_to(who, scope)
             scope[SCOPE_KEY] = Asked(exchange.request_id, who.caller, who.refusal)
             await self._api(scope, receive, outgoing)
             if exchange.status and not exchange.complete:  # a stream cut short, by us or by its reader
@@ -341,7 +346,7 @@ class Gate:
                 place.leave()
             self._note(exchange, scope)
 
-    def _who(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Who:
+    async def _who(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Who:
         """Whom the request belongs to."""
         rules = self._rules
         place = (scope["method"], scope["path"])
@@ -353,19 +358,19 @@ class Gate:
         if authorization[:8].lower() == b"mailbox ":
             return Who("mailbox")
         try:
-            caller = self._known(authorization, scope)
+            caller = await self._known(authorization, scope)
         except EcholiaError as error:
             if error.code == "rate_limited":
                 raise
             return Who(None, refusal=error)
         return Who("account", caller, account=caller.account)
 
-    def _charge_to(self, who: Who, scope: Scope) -> None:
+    async def _charge_to(self, who: Who, scope: Scope) -> None:
         """Charge the request to whom it belongs."""
         if who.caller is not None:
             self._charge("account", who.caller.account.hex())
         elif who.limit is not None:
-            self._charge(who.limit, self._rules.origins.pseudonym(scope))
+            await self._rules.networks.charge(who.limit, scope)
 
 
 async def _refuse_socket(answer: LeanResponse, exchange: Exchange, scope: Scope, send: Send) -> None:

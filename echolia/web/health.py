@@ -9,12 +9,13 @@ from fastapi import APIRouter, Response
 
 from echolia import __version__
 from echolia.core.errors import EcholiaError
-from echolia.web.metrics import MEDIA_TYPE, Metrics
+from echolia.web.metrics import MEDIA_TYPE
+from echolia.web.scraping import Scrape
 
 PATHS: Final = ("/", "/health", "/healthz", "/readyz", "/metrics", "/openapi.json")
 
 
-def router(metrics: Metrics, ready: Callable[[], Awaitable[None]]) -> APIRouter:
+def router(scrape: Scrape, ready: Callable[[], Awaitable[None]]) -> APIRouter:
     """The routes; `ready` raises an `EcholiaError` while the server cannot serve."""
     routes = APIRouter(tags=["service"])
 
@@ -41,6 +42,6 @@ def router(metrics: Metrics, ready: Callable[[], Awaitable[None]]) -> APIRouter:
 
     @routes.get("/metrics", include_in_schema=False)
     async def numbers() -> Response:
-        return Response(metrics.render(), media_type=MEDIA_TYPE)
+        return Response(await scrape.text(), media_type=MEDIA_TYPE)
 
     return routes

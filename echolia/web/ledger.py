@@ -34,7 +34,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
         "Nobody takes the server from the others. Forgotten after a minute.",
     ),
     "memory.limits.network": (
-        "requests of your network in the running minute, under a pseudonym of the day",
+        "requests of your network in the running minute, under a pseudonym of the day, in Redis too if used",
         "The same, where nobody has said who they are.",
     ),
     "memory.metrics": (

@@ -1,16 +1,10 @@
-"""How often somebody may ask: fixed windows in memory, by account or by a client network that nobody can
-name.
-"""
+"""How often somebody may ask: fixed windows in the memory of this process."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from hashlib import blake2b
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+from collections.abc import Callable, Mapping
 from math import ceil
-from typing import Any, ClassVar, Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import Storage
@@ -19,8 +13,6 @@ from limits.strategies import FixedWindowRateLimiter
 from echolia.web.context import Refusal
 
 Clock = Callable[[], float]
-DAY_S: Final = 86_400
-UNKNOWN_ORIGIN: Final = "unknown"
 _SWEEP_S: Final = 60
 _Window: TypeAlias = tuple[int, float, float]  # what was counted, from when until when
 _NONE: Final[_Window] = (0, 0.0, 0.0)
@@ -116,6 +108,10 @@ class Limits:
             ends, _ = self._limiter.get_window_stats(item, who)
             raise Refusal("rate_limited", retry_after_s=max(1, ceil(ends - self._clock())))
 
+    def most(self, name: str) -> int:
+        """How many requests a minute."""
+        return self._items[name].amount
+
     def running(self, who: str) -> dict[str, int]:
         """How often somebody asked in each window that runs now, by the limit's name."""
         counts = {name: self._windows.get(item.key_for(who)) for name, item in self._items.items()}
@@ -144,68 +140,3 @@ class Amounts:
     def ends_in_s(self, who: str) -> int:
         """When the running minute ends, in whole seconds from now, at least 1."""
         return max(1, ceil(self._windows.get_expiry(who) - self._clock()))
-
-
-class Origins:
-    """Tells client networks apart without keeping addresses: HMAC under a key of the day, in memory only.
-
-    A network is an IPv4 /24 or an IPv6 /64. `X-Forwarded-For` is believed from `trusted` proxies alone.
-    """
-
-    def __init__(
-        self,
-        trusted: Sequence[IPv4Network | IPv6Network],
-        clock: Clock,
-        new_key: Callable[[], bytes] = lambda: secrets.token_bytes(32),
-    ) -> None:
-        self._trusted = tuple(trusted)
-        self._clock = clock
-        self._new_key = new_key
-        self._day = -1
-        self._key = b""
-        self._is_trusted = lru_cache(4096)(self._belongs_to_a_proxy)
-
-    def pseudonym(self, scope: Mapping[str, Any]) -> str:
-        """The client network of a request (an ASGI scope), the same all day and meaningless afterwards."""
-        day = int(self._clock() // DAY_S)
-        if day != self._day:
-            self._day, self._key = day, self._new_key()
-        peer = scope.get("client")
-        network = _network(self._client(peer[0] if peer else "", scope))
-        return blake2b(network, key=self._key, digest_size=12).hexdigest()
-
-    def _client(self, peer: str, scope: Mapping[str, Any]) -> str:
-        if not self._trusted or not self._is_trusted(peer):
-            return peer
-        forwarded = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
-        # From the right: what stands left of the first stranger was written by that stranger.
-        for hop in reversed(forwarded.decode("latin-1").split(",")):
-            address = hop.strip()
-            if not _is_address(address):
-                break
-            peer = address
-            if not self._is_trusted(address):
-                break
-        return peer
-
-    def _belongs_to_a_proxy(self, address: str) -> bool:
-        return _is_address(address) and any(ip_address(address) in network for network in self._trusted)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _network(address: str) -> bytes:
-    if not _is_address(address):  # a Unix socket, or none at all
-        return UNKNOWN_ORIGIN.encode()
-    ip = ip_address(address)
-    if isinstance(ip, IPv6Address):
-        if ip.ipv4_mapped is None:
-            return b"6" + ip.packed[:8]
-        ip = ip.ipv4_mapped
-    return b"4" + ip.packed[:3]

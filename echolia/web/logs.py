@@ -64,6 +64,7 @@ EVENTS: Final[Mapping[str, Mapping[str, Check]]] = {
     "upgrades_paused": {"version": _number, "tried": _number, "failed": _number},
     "compaction_failed": {"code": _matches(_CODE)},
     "notices_away": {},
+    "limits_away": {},
     "worker_started": {"worker": _number},
     "worker_died": {"worker": _number, "status": _number},
     "placement_failed": {"code": _matches(_CODE)},

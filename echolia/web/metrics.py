@@ -10,6 +10,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 MEDIA_TYPE: Final = CONTENT_TYPE_LATEST
@@ -75,6 +76,10 @@ class Metrics(Collector):
         """Serve `echolia_<name>_total` as what `read`, which only grows, returns at each scrape."""
         self._counters.append((name, meaning, read))
 
+    def collected(self) -> Iterator[Metric]:
+        """All of it, as it is now."""
+        return iter(self._registry.collect())
+
     def render(self) -> bytes:
-        """All of it as text."""
+        """The same as text."""
         return generate_latest(self._registry)

@@ -17,7 +17,7 @@ from echolia.sealed.frames import unframed_request
 from echolia.sealed.key_ring import LINK_BYTES, KeyRing, new_chain
 from echolia.sealed.requests import open_request
 from echolia.sealed.responses import ResponseSealer
-from echolia.storage.secret_files import secret_in
+from echolia.storage.secret_files import load_key
 from echolia.web.context import Dice
 from echolia.web.lean import LeanRequest
 from echolia.web.replays import Replays, Seen
@@ -62,15 +62,16 @@ def sealing_alone(clock_ms: Callable[[], int], dice: Dice) -> Sealing:
     return Sealing(KeyRing(new_chain(dice(LINK_BYTES), clock_ms()), clock_ms), Seen(clock_ms))
 
 
-def load_identity(folder: Path, dice: Dice) -> Identity:
+def load_identity(folder: Path) -> Identity:
     """The server's identity in the folder (mode 0600), made where there is none.
 
     `next.key` may lie elsewhere, as long as `next.pub` stays. Raises: `settings_invalid`.
     """
-    signing = Ed25519PrivateKey.from_private_bytes(secret_in(folder / "identity.key", dice))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    signing = Ed25519PrivateKey.from_private_bytes(load_key(folder / "identity.key"))
     public = folder / "next.pub"
     if not public.exists():
-        following = Ed25519PrivateKey.from_private_bytes(secret_in(folder / "next.key", dice))
+        following = Ed25519PrivateKey.from_private_bytes(load_key(folder / "next.key"))
         public.write_text(following.public_key().public_bytes_raw().hex() + "\n", "ascii")
     return Identity(signing, _public(public))
 

@@ -3,7 +3,7 @@
 A message is its length (4 bytes, big-endian) and as many bytes of CBOR: a question `[id, verb, words]`, its
 answer `[id, true, result]` or `[id, false, [code, detail]]`. Ids are the asker's; answers come in any order.
 Who gives a question up says `[id, null, []]`, and hears `[id, null, null]` once nothing runs any more. The
-stream is a Unix socket in the data folder, which is this user's alone.
+stream is a Unix socket in the data folder, which is this user's alone, or TLS to another machine (`secured`).
 """
 
 from __future__ import annotations
@@ -149,9 +149,13 @@ class Peer:
                 if not answer.done():
                     answer.set_exception(Gone(sent=True))
 
-    async def close(self) -> None:
-        """Hang up."""
+    def hang_up(self) -> None:
+        """End all questions by `Gone`."""
         self._reading.cancel()
+
+    async def close(self) -> None:
+        """Hang up, and wait for the end."""
+        self.hang_up()
         await asyncio.gather(self._reading, return_exceptions=True)
 
 

@@ -1,7 +1,8 @@
 """What operators ask of a server that runs, over its socket: `echolia db` sends it, an `Operator` does it.
 
 Long work is begun by one question and watched by others, each of which is answered by what has been told
-since; it goes on though nobody asks any more.
+since; it goes on though nobody asks any more. The last thing that is told has its `result`, or the code and
+detail by which it `failed`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from echolia.workers.channel import Handler
 # By their names: what is asked as it is, and what is begun and watched.
 ASKED: Final = frozenset({"list", "show", "block", "migration", "pause_migration", "retry_migration"})
 BEGUN: Final = frozenset({"move", "snapshot", "export", "restore", "check", "migrate"})
+_ENDS: Final = frozenset({"result", "failed"})
 _KEPT: Final = 64
 
 
@@ -28,7 +30,7 @@ class Desk:
         self._operator = operator
         self._owner = owner
         self._numbers = count()
-        self._jobs: dict[int, asyncio.Queue[Value | EcholiaError]] = {}
+        self._jobs: dict[int, asyncio.Queue[Value]] = {}
         self._running: set[asyncio.Task[None]] = set()
 
     def verbs(self) -> dict[str, Handler]:
@@ -48,7 +50,7 @@ class Desk:
     async def begin(self, what: str, words: list[Any]) -> int:
         """Begin one of `BEGUN`; the number by which it is watched."""
         events = self._method(what, BEGUN)(*words)
-        number, told = next(self._numbers), asyncio.Queue[Value | EcholiaError]()
+        number, told = next(self._numbers), asyncio.Queue[Value]()
         self._jobs[number] = told
         if len(self._jobs) > _KEPT:
             self._jobs.pop(min(self._jobs))  # whoever began it has gone
@@ -58,22 +60,16 @@ class Desk:
         return number
 
     async def watch(self, number: int) -> list[Value]:
-        """What it has told since, at least one thing; the last has its `result`. Raises what ended it."""
+        """What it has told since, at least one thing."""
         told = self._jobs.get(number)
         if told is None:
             raise EcholiaError("unavailable", "nobody knows of that work any more")
         events = [await told.get()]
         while not told.empty():
             events.append(told.get_nowait())
-        if isinstance(events[-1], EcholiaError) or "result" in events[-1]:
+        if _ENDS & events[-1].keys():
             self._jobs.pop(number, None)
-        values = [event for event in events if not isinstance(event, EcholiaError)]
-        if isinstance(events[-1], EcholiaError) and not values:
-            raise events[-1]
-        if len(values) < len(events):
-            self._jobs[number] = told
-            told.put_nowait(events[-1])
-        return values
+        return events
 
     async def close(self) -> None:
         """Stop what runs; it goes on where it ended when it is asked for again."""
@@ -88,12 +84,12 @@ class Desk:
         return found
 
 
-async def _carry_out(events: AsyncIterator[Value], told: asyncio.Queue[Value | EcholiaError]) -> None:
+async def _carry_out(events: AsyncIterator[Value], told: asyncio.Queue[Value]) -> None:
     try:
         async for event in events:
             told.put_nowait(event)
     except EcholiaError as error:
-        told.put_nowait(error)
+        told.put_nowait({"failed": [error.code, error.detail]})
     except Exception:
-        told.put_nowait(EcholiaError("internal"))
+        told.put_nowait({"failed": ["internal", ""]})
         raise

@@ -117,7 +117,7 @@ class AllDatabases:
         self, account: bytes, here: Callable[[], Awaitable[None]], verb: str, *words: Any
     ) -> None:
         while True:
-            place = self._placement.enter(account)
+            place = self._placement.enter(account, preparing=True)
             if place is not None:
                 try:
                     await here()

@@ -12,6 +12,7 @@ from echolia.web.context import Fact, facts_of
 from echolia.workers import store
 
 _OWNER: Final = "Of several server processes one serves an account, and every other hands requests to it."
+_ALIKE: Final = "Machines that serve the same accounts have to have the same secrets."
 # Place → what it is, and why it is needed.
 WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "directory.slots.slot": ("the accounts that are served together, by the first byte of their ids", _OWNER),
@@ -21,6 +22,8 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "directory.workers.host": ("on how many machines", _OWNER),
     "directory.workers.address": ("where they reach each other", _OWNER),
     "directory.workers.beat_ms": ("when they last said that they live", _OWNER),
+    "directory.agreed.name": ("which of their secrets and settings are compared", _ALIKE),
+    "directory.agreed.print": ("hashes by which they are compared", _ALIKE),
 }
 _OF_ALL: Final = "not kept by account"
 
@@ -43,5 +46,7 @@ class PlacementLedger:
             "directory.workers.host": len({worker.host for worker in known.workers.values()}),
             "directory.workers.address": _OF_ALL,
             "directory.workers.beat_ms": _OF_ALL,
+            "directory.agreed.name": _OF_ALL,
+            "directory.agreed.print": _OF_ALL,
         }
         return facts_of(WORDS, values)

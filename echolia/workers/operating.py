@@ -132,6 +132,8 @@ async def _watch(peer: Peer, what: str, *words: Any) -> AsyncIterator[Value]:
         number = await peer.ask("operator begin", what, list(words))
         while True:
             for event in await peer.ask("operator watch", number):
+                if "failed" in event:
+                    raise EcholiaError(*event["failed"])
                 yield event
                 if "result" in event:
                     return

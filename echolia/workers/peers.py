@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from echolia.workers.channel import Gone, Peer
 from echolia.workers.store import Worker
@@ -37,6 +37,11 @@ class Peers:
         peer = await self._connect(worker)
         self._peers[worker.id] = peer
         return peer
+
+    def keep(self, living: Collection[bytes]) -> None:
+        """Hang up on all others: a machine that is gone may never say so, and those who ask it would wait."""
+        for worker in self._peers.keys() - set(living):
+            self._peers.pop(worker).hang_up()
 
     async def close(self) -> None:
         """Hang up on all."""

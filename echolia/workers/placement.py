@@ -3,8 +3,8 @@
     another's ──it hands them over, or dies──▶ ours ──what runs ends, databases close──▶ another's
 
 The directory says who owns a slot, and each change of owner is one conditional statement there. A process is
-dead when the kernel has freed the lock that it held. The beats are for processes of other hosts, which do not
-reach each other yet: docs/decisions/0019-workers.md.
+dead to those of its host when the kernel has freed the lock that it held; to other hosts when it has not
+beaten for long. Itself it has stopped serving well before that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -21,14 +21,31 @@ from echolia.storage.engine import Database, DatabaseElsewhere
 from echolia.workers import store
 from echolia.workers.store import SLOTS, Owners, Slot, Worker, slot_of
 
-LOOK_S: Final = 1.0
-# Who has not beaten for so long is dead to other hosts; itself it stops serving well before.
-DEAD_MS: Final = 15_000
-SILENT_MS: Final = 9_000
+
+class Pulse(NamedTuple):
+    """How often a process beats and looks; how silent it serves nobody, how silent it is dead to others."""
+
+    look_s: float = 1.0
+    silent_ms: int = 9_000
+    dead_ms: int = 15_000
+
+
+USUAL: Final = Pulse()
+
+
+def pulse_of(takeover_s: float) -> Pulse:
+    """The pulse of processes that are dead after so many seconds."""
+    return Pulse(min(USUAL.look_s, takeover_s / 15), round(takeover_s * 600), round(takeover_s * 1000))
 
 
 class Census(Protocol):
-    """Tells the living from the dead."""
+    """Tells the living from the dead, by their `pulse`."""
+
+    pulse: Pulse
+
+    def look(self, workers: Collection[Worker], asked_ms: int, told_ms: int) -> None:
+        """These were in the directory, which was asked at that time and answered at this."""
+        ...
 
     def lives(self, worker: Worker) -> bool:
         """Whether that process still runs, or may."""
@@ -62,6 +79,7 @@ class Owned:
 class Placement:
     """What this process owns. `expected` is how many processes there are to be at least.
 
+    `clock_ms` counts on while the machine sleeps, and never back. `met` hears who lives at each look;
     `gained` is awaited with slots before any request of theirs is served; `released` with a slot before
     another process gets it, and has to close its databases.
     """
@@ -75,6 +93,7 @@ class Placement:
         expected: int,
         gained: Callable[[Collection[int]], Awaitable[None]],
         released: Callable[[int], Awaitable[None]],
+        met: Callable[[Collection[bytes]], None] = lambda _: None,
     ) -> None:
         self.me = me
         self._db = directory
@@ -83,8 +102,11 @@ class Placement:
         self._expected = expected
         self._gained = gained
         self._released = released
+        self._met = met
+        self._pulse = census.pulse
         self._owned: dict[int, Owned] = {}
         self._leaving: set[int] = set()
+        self._preparing: set[int] = set()
         self._clearing: dict[int, asyncio.Task[None]] = {}
         self._known = Owners({}, [])
         self._living: dict[bytes, Worker] = {}
@@ -96,9 +118,17 @@ class Placement:
         """How many slots are ours."""
         return len(self._owned)
 
-    def enter(self, account: bytes) -> Owned | None:
-        """The account's slot, with one request more in it that is to `leave` it; None: it is not ours."""
-        if not self.admits(account):
+    def others(self) -> list[Worker]:
+        """The other processes that live, as they were when this one looked last."""
+        return [worker for worker in self._living.values() if worker.id != self.me.id]
+
+    def enter(self, account: bytes, *, preparing: bool = False) -> Owned | None:
+        """The account's slot, with one request more in it that is to `leave` it; None: it is not ours.
+
+        What prepares slots, as `gained` does, enters them before others do.
+        """
+        early = preparing and slot_of(account) in self._preparing and not self._silent()
+        if not early and not self.admits(account):
             return None
         owned = self._owned[slot_of(account)]
         owned.enter()
@@ -111,12 +141,12 @@ class Placement:
 
     def here(self, account: bytes) -> bool:
         """Whether the account is ours."""
-        return slot_of(account) in self._owned
+        return slot_of(account) in self._owned and not self._silent()
 
     def fence(self, account: bytes) -> int:
         """The number by which it is; raises `DatabaseElsewhere` where it is not."""
         owned = self._owned.get(slot_of(account))
-        if owned is None:
+        if owned is None or self._silent():
             raise DatabaseElsewhere
         return owned.fence
 
@@ -141,18 +171,25 @@ class Placement:
         self._living.pop(worker.id, None)
 
     async def run(self) -> None:
-        """Share the slots out with the others until cancelled; after `join`, before `end`."""
+        """Live, and share the slots out with the others, until cancelled; after `join`, before `end`."""
+        # Apart: what is given away waits for requests to end, what is new for work that was interrupted, and
+        # who does not beat meanwhile would be taken for dead.
+        await asyncio.gather(self._again(self._beat), self._again(self._turn), self._again(self._share_out))
+
+    async def _again(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(self._pulse.look_s)
             try:
-                await self._turn()
+                await work()
             except EcholiaError as error:
-                # The directory is away: what is ours stays ours until others must take this process for dead.
+                # The directory is away: what is ours is served until others might take this process for dead.
                 structlog.get_logger().warning("placement_failed", code=error.code)
 
     async def join(self) -> None:
         """Begin: be known, and own a share of what is nobody's. Raises: `StorageError`."""
-        await store.join(self._db, self._me_now())
+        begun_ms = self._clock_ms()
+        await self._join(begun_ms)
+        self._beat_ms = begun_ms
         await self._turn()
 
     async def end(self) -> None:
@@ -162,46 +199,64 @@ class Placement:
             _ = self._cleared(number)
         while self._clearing:
             await asyncio.wait(self._clearing.values())
-        await store.bury(self._db, self.me.id)
+        await store.leave(self._db, self.me.id)
 
     async def _turn(self) -> None:
-        await self._beat()
         async with self._looking:
             await self._look()
-            await self._bury()
             await self._claim_share()
-        for number, to in self._surplus():
-            await self._hand_over(number, to)
+
+    async def _share_out(self) -> None:
+        """Give away what is over our share: all that is idle at once, then what is in use."""
+        surplus = self._surplus()
+        idle = [(number, to) for number, to in surplus if not self._owned[number].running]
+        await self._hand_over(idle)
+        for one in surplus:
+            if one not in idle:
+                await self._hand_over([one])
 
     async def _beat(self) -> None:
-        if self.me.address and not await store.beat(self._db, self.me.id, self._clock_ms()):
-            # Others took us for dead: what was ours may be theirs, and the next look tells.
-            await store.join(self._db, self._me_now())
-        self._beat_ms = self._clock_ms()
+        if not self.me.address:
+            return
+        begun_ms = self._clock_ms()  # others count from when they see it: from later on
+        if not await store.beat(self._db, self.me.id, begun_ms):
+            # Others took us for dead: nothing is ours any more, and before we live again we have to know it.
+            async with self._looking:
+                await self._look()
+                await self._join(begun_ms)
+        self._beat_ms = begun_ms
+
+    async def _join(self, now_ms: int) -> None:
+        await store.join(self._db, self.me._replace(beat_ms=now_ms))
 
     def _silent(self) -> bool:
-        return bool(self.me.address) and self._clock_ms() - self._beat_ms > SILENT_MS
-
-    def _me_now(self) -> Worker:
-        return self.me._replace(beat_ms=self._clock_ms())
+        return bool(self.me.address) and self._clock_ms() - self._beat_ms > self._pulse.silent_ms
 
     async def _look(self) -> None:
         """Learn who owns what: take in what was handed to us, give up what others have taken."""
+        asked_ms = self._clock_ms()
         self._known = await store.look(self._db)
         workers = self._known.workers
+        self._census.look(workers.values(), asked_ms, self._clock_ms())
         self._living = {
             id_: one for id_, one in workers.items() if id_ == self.me.id or self._census.lives(one)
         }
+        await self._bury()
+        self._met(self._living)
         ours = {slot.number: slot for slot in self._known.slots if slot.owner == self.me.id}
-        for number in self._owned.keys() - ours.keys():
-            _ = self._cleared(number)
+        for number, owned in tuple(self._owned.items()):
+            # By another number it was another's meanwhile: what is remembered of it is of before.
+            if number not in ours or ours[number].fence != owned.fence:
+                _ = self._cleared(number)
         kept = self._owned.keys() | self._leaving
         await self._take_in([slot for number, slot in ours.items() if number not in kept])
 
     async def _bury(self) -> None:
         for id_ in self._known.workers.keys() - self._living.keys():
-            structlog.get_logger().warning("worker_died")
-            await store.bury(self._db, id_)
+            if await store.bury(self._db, self._known.workers[id_]):
+                structlog.get_logger().warning("worker_died")
+            else:  # it has beaten since it was looked at
+                self._living[id_] = self._known.workers[id_]
 
     async def _claim_share(self) -> None:
         free = [slot for slot in self._known.slots if slot.owner not in self._living]
@@ -209,19 +264,20 @@ class Placement:
 
     async def _claim(self, slots: Sequence[Slot]) -> None:
         """Make slots of nobody, or of the dead, ours; others may be faster."""
-        got = [
-            Slot(slot.number, self.me.id, fence)
-            for slot in slots
-            if (fence := await store.hand(self._db, slot, self.me.id)) is not None
-        ]
+        got = await store.hand(self._db, [(slot, self.me.id) for slot in slots])
         for slot in got:
             self._known.slots[slot.number] = slot
         await self._take_in(got)
 
     async def _take_in(self, slots: Collection[Slot]) -> None:
         self._owned.update({slot.number: Owned(slot.fence) for slot in slots})
-        if slots:
-            await self._gained([slot.number for slot in slots])
+        numbers = {slot.number for slot in slots}
+        self._preparing |= numbers
+        try:
+            if slots:
+                await self._gained(list(numbers))
+        finally:
+            self._preparing -= numbers
         for slot in slots:
             if slot.number not in self._clearing:
                 self._owned[slot.number].open = True
@@ -242,33 +298,36 @@ class Placement:
             surplus.append((number, to))
         return surplus
 
-    async def _hand_over(self, number: int, to: bytes) -> None:
-        owned = self._owned.get(number)
-        if owned is None or not owned.open:
-            return
-        self._leaving.add(number)
+    async def _hand_over(self, surplus: Sequence[tuple[int, bytes]]) -> None:
+        """Pass slots on, each by its number and to whom, once nothing runs in any of them."""
+        passed = [
+            (Slot(number, self.me.id, owned.fence), to)
+            for number, to in surplus
+            if (owned := self._owned.get(number)) is not None and owned.open
+        ]
+        numbers = {slot.number for slot, _ in passed}
+        self._leaving |= numbers
         try:
-            # Whoever is cancelled here must not leave it half cleared.
-            await asyncio.shield(self._cleared(number))
-            fence = await store.hand(self._db, Slot(number, self.me.id, owned.fence), to)
+            # Whoever is cancelled here must not leave one half cleared.
+            await asyncio.shield(asyncio.gather(*(self._cleared(number) for number in numbers)))
+            handed = await store.hand(self._db, passed)
         finally:
-            self._leaving.discard(number)
-        if fence is not None:
-            self._known.slots[number] = Slot(number, to, fence)
+            self._leaving -= numbers
+        for slot in handed:
+            self._known.slots[slot.number] = slot
 
     def _cleared(self, number: int) -> asyncio.Task[None]:
         """The task that lets what runs in a slot end, and closes its databases; then it is ours no more."""
         task = self._clearing.get(number)
         if task is None:
+            self._owned[number].open = False
             task = asyncio.create_task(self._clear(number))
             self._clearing[number] = task
             task.add_done_callback(lambda _: self._clearing.pop(number))
         return task
 
     async def _clear(self, number: int) -> None:
-        owned = self._owned[number]
-        owned.open = False
-        await owned.idle.wait()
+        await self._owned[number].idle.wait()
         del self._owned[number]  # from now on nothing opens its databases
         await self._released(number)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from echolia.storage.engine import Database, Statement
@@ -12,6 +13,10 @@ SLOTS: Final = 256
 _MAKE: Final = "INSERT INTO slots (slot, owner, fence) VALUES (?, NULL, 0) ON CONFLICT (slot) DO NOTHING"
 _JOIN: Final = "INSERT INTO workers (worker, host, address, beat_ms) VALUES (?, ?, ?, ?)"
 _BEAT: Final = "UPDATE workers SET beat_ms = ? WHERE worker = ?"
+_BURY: Final = "DELETE FROM workers WHERE worker = ? AND beat_ms = ?"
+_FREE: Final = (
+    "UPDATE slots SET owner = NULL WHERE owner = ?1 AND NOT EXISTS (SELECT 1 FROM workers WHERE worker = ?1)"
+)
 _HAND: Final = (
     "UPDATE slots SET owner = ?1, fence = fence + 1 WHERE slot = ?2 AND fence = ?3"
     " AND (owner IS NULL OR owner = ?4) RETURNING fence"
@@ -19,7 +24,10 @@ _HAND: Final = (
 
 
 class Worker(NamedTuple):
-    """A server process: its id (16 random bytes), its host's, where other hosts reach it, its last beat."""
+    """A server process: its id (16 random bytes), its host's, where other hosts reach it, its last beat.
+
+    The beat is a number that grows, by no clock that two hosts share.
+    """
 
     id: bytes
     host: bytes
@@ -59,14 +67,23 @@ async def beat(db: Database, worker: bytes, now_ms: int) -> bool:
     return result.changed == 1
 
 
-async def bury(db: Database, worker: bytes) -> None:
+async def leave(db: Database, worker: bytes) -> None:
     """A process has ended; what it owned is nobody's."""
     await db.batch(
+        [Statement("DELETE FROM workers WHERE worker = ?", (worker,)), Statement(_FREE, (worker,))]
+    )
+
+
+async def bury(db: Database, worker: Worker) -> bool:
+    """As `leave`, for one that has not beaten since; False where it has."""
+    _, _, left = await db.batch(
         [
-            Statement("UPDATE slots SET owner = NULL WHERE owner = ?", (worker,)),
-            Statement("DELETE FROM workers WHERE worker = ?", (worker,)),
+            Statement(_BURY, (worker.id, worker.beat_ms)),
+            Statement(_FREE, (worker.id,)),
+            Statement("SELECT 1 FROM workers WHERE worker = ?", (worker.id,)),
         ]
     )
+    return not left.rows
 
 
 async def look(db: Database) -> Owners:
@@ -82,8 +99,10 @@ async def look(db: Database) -> Owners:
     return Owners({row[0]: Worker(*row) for row in found}, [Slot(*row) for row in places])
 
 
-async def hand(db: Database, slot: Slot, to: bytes) -> int | None:
-    """Pass a slot from whoever has it on, if it is as it is given; its new number, None where it is not."""
-    (passed,) = await db.batch([Statement(_HAND, (to, slot.number, slot.fence, slot.owner))])
-    fences: list[Any] = passed.rows
-    return fences[0][0] if fences else None
+async def hand(db: Database, passed: Sequence[tuple[Slot, bytes]]) -> list[Slot]:
+    """Pass slots from whoever has them on, those that are as they are given; how these are now."""
+    asked = [Statement(_HAND, (to, slot.number, slot.fence, slot.owner)) for slot, to in passed]
+    rows: list[list[Any]] = [result.rows for result in await db.batch(asked)] if asked else []
+    return [
+        Slot(slot.number, to, found[0][0]) for (slot, to), found in zip(passed, rows, strict=True) if found
+    ]

@@ -17,7 +17,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from echolia.auth.service.access_tokens import ROTATION_MS, AccessTokens, load_keys
+from echolia.auth.service.access_tokens import ROTATION_MS, AccessTokens, load_keys, one_key
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
 from tests.support.accounts import Account
@@ -221,3 +221,11 @@ async def test_other_authorizations_are_refused(ask: Asker, header: str) -> None
     for target in ("/sync/status", "/auth/devices"):
         answer = await ask("GET", target, headers={"authorization": header})
         assert (answer.status, answer.code) == (401, "unauthorized")
+
+
+def test_machines_that_share_a_seed_read_each_other_s_tokens() -> None:
+    one, two, other = (AccessTokens(one_key(seed * 32), 900, lambda: NOW_MS) for seed in (b"s", b"s", b"o"))
+    token = one.issue(b"a" * 16, b"d" * 16, NOW_MS)
+    assert two.read(token).account == b"a" * 16
+    with pytest.raises(EcholiaError, match="unauthorized"):
+        other.read(token)

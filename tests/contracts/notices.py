@@ -21,6 +21,7 @@ from echolia.storage.migrate import load_migrations
 from echolia.storage.postgres.channel import Channel
 from echolia.storage.postgres.connections import Address
 from echolia.storage.postgres.directory import open_postgres_directory
+from echolia.storage.secret_files import KEY_BYTES
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.web.notices.database import DatabaseNotices
 from echolia.web.notices.memory import MemoryNotices
@@ -28,7 +29,7 @@ from echolia.web.notices.outgoing import MOST
 from echolia.web.notices.port import MISSED, Ended, HeadMoved, Notice, Notices, Tell
 from echolia.web.notices.postgres import CHANNEL, PostgresNotices
 from echolia.web.notices.redis_channel import RedisNotices
-from echolia.web.notices.sealing import KEY_BYTES, Seal
+from echolia.web.notices.sealing import Seal
 from tests.support.postgres import Postgres
 from tests.support.redis import Redis
 

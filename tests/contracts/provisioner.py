@@ -129,6 +129,19 @@ class ProvisionerContract:
         await place.create(ANNA, [owner(ANNA)])
         assert await contents(place, ANNA) == [(ANNA, 7)]
 
+    async def test_what_an_interrupted_creation_left_is_cleared(self, setting: Setting) -> None:
+        await setting.interrupt_creation(ANNA)
+        place = await setting.again()
+        assert await place.clear(ANNA)
+        with pytest.raises(DatabaseMissing):
+            await place.usage(ANNA)
+        assert await place.clear(ANNA), "there is none"
+
+    async def test_a_whole_database_is_not_cleared(self, setting: Setting) -> None:
+        await setting.place.create(ANNA, [owner(ANNA)])
+        assert not await setting.place.clear(ANNA)
+        assert await contents(setting.place, ANNA) == [(ANNA, 7)]
+
     async def test_what_is_deleted_is_gone_and_may_come_anew(self, setting: Setting) -> None:
         await setting.place.create(ANNA, [owner(ANNA)])
         await setting.place.create(BEN, [owner(BEN)])

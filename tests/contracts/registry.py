@@ -14,6 +14,7 @@ from echolia.storage.engine import Database, DatabaseMissing, Statement
 from echolia.storage.migrate import load_migrations
 from echolia.storage.registry import (
     FIRST,
+    UNFINISHED,
     Behind,
     OneHome,
     Place,
@@ -77,6 +78,18 @@ class RegistryContract:
             after = page[-1]
         assert found == sorted(Behind(n % 4, account) for n, account in enumerate(ids) if n % 4 < 3)
         assert await registry.behind(0, 4) == []
+
+    async def test_what_has_begun_to_be_created_is_found_and_not_behind(self, registry: Registry) -> None:
+        for account in (ANNA, BERT):
+            await registry.put(account, "files", UNFINISHED)
+        await registry.put(CARL, "files", 1)
+        assert await registry.unfinished() == {ANNA: "files", BERT: "files"}
+        await registry.migrated(ANNA, 2)
+        await registry.remove(BERT)
+        assert await registry.unfinished() == {}
+        await registry.put(BERT, "files", UNFINISHED)
+        assert await registry.behind(2, 9) == [(1, CARL)]
+        assert await registry.tally(2) == Tally(1, 0)
 
     async def test_what_moves_on_meanwhile_is_in_no_later_page(self, registry: Registry) -> None:
         for account in (ANNA, BERT, CARL):

@@ -62,7 +62,20 @@ async def test_lists_are_read_by_an_index(tmp_path: Path) -> None:
         await registry.behind(2, 9)
         await registry.quarantined(9)
         await registry.tally(2)
+        await registry.unfinished()
     for index in ("databases_by_version", "databases_quarantined"):
         assert index in " ".join(seen)
     assert not [step for step in seen if "SCAN databases" in step and "INDEX" not in step]
     assert not [step for step in seen if "TEMP B-TREE" in step]
+
+
+@pytest.mark.parametrize(("slot", "fence", "switched"), [(7, 3, True), (7, 2, False), (6, 3, False)])
+async def test_only_by_the_number_of_its_slot_a_move_is_finished(
+    directory: Database, slot: int, fence: int, switched: bool
+) -> None:
+    registry, account = DirectoryRegistry(directory), b"\x07" * 16
+    await registry.put(account, "files")
+    assert await registry.moving(account, "files", "other")
+    await directory.batch([Statement("INSERT INTO slots (slot, owner, fence) VALUES (?, NULL, 3)", (slot,))])
+    assert await registry.switch(account, "files", "other", fence) == switched
+    assert (await registry.place(account)).home == ("other" if switched else "files")

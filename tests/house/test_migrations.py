@@ -21,6 +21,7 @@ RELEASED: Final = {
     "directory/0005_data_keys.sql": "0f4295aded729561",
     "directory/0006_upgrades.sql": "0ca3c9a09c0bd1dc",
     "directory/0007_workers.sql": "77df73245ba8c5a1",
+    "directory/0008_machines.sql": "d835821f629ccdd8",
     "user/0001_log.sql": "af18b6679fed129f",
     "user/0002_checkpoints.sql": "78391ac76fcee2f2",
     "user/0003_fence.sql": "12e1d941b2859336",

@@ -8,90 +8,18 @@ import random
 import sqlite3
 import statistics
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass, field
+from contextlib import closing
 from pathlib import Path
 
-import aiohttp
 import psutil
 import pytest
 
-from echolia.core.push import PUSH_TYPE, write_push
-from tests.support.accounts import Account
 from tests.support.process import ServerProcess
-from tests.support.runs import Writer
+from tests.support.pushing import WRITTEN_BY, Person, people_of
 
 KILLS = int(os.environ.get("ECHOLIA_WORKER_KILLS", "4"))
 WORKERS, PEOPLE = 4, 12
-# Notes by which owner each run was written: a trigger of the test's own in each database.
-WRITTEN_BY = """
-CREATE TABLE written_by (seq INTEGER PRIMARY KEY, fence INTEGER NOT NULL);
-CREATE TRIGGER note_owner AFTER INSERT ON runs
-BEGIN INSERT INTO written_by SELECT NEW.seq, fence FROM account; END;
-"""
-
 pytestmark = pytest.mark.slow
-
-
-@dataclass
-class Person:
-    """An account that pushes one change after the other, each until it is acknowledged."""
-
-    url: str
-    client: aiohttp.ClientSession
-    account: Account
-    token: str = ""
-    acknowledged: int = 0
-    at: list[float] = field(default_factory=list)
-
-    async def register(self) -> None:
-        """Make the account."""
-        async with self.client.post(f"{self.url}/auth/register", json=self.account.registration()) as answer:
-            assert answer.status == 201, await answer.text()
-            self.token = (await answer.json())["tokens"]["access"]
-
-    async def push_until(self, end: asyncio.Event) -> None:
-        """Push, as fast as it goes."""
-        writer, first = Writer(self.account.id), self.account.first
-        writer.secret, writer.public, writer.device = bytes(first.signing), first.sign, first.id
-        while not end.is_set():
-            writer.write(1)
-            await self._acknowledged(write_push([writer.run(first=len(writer.changes))]))
-            self.acknowledged += 1
-            self.at.append(time.monotonic())
-
-    async def _acknowledged(self, body: bytes) -> None:
-        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": PUSH_TYPE}
-        while True:
-            try:
-                async with self.client.post(f"{self.url}/sync/push", data=body, headers=headers) as answer:
-                    told = await answer.read()
-                if answer.status == 200:
-                    return
-                assert answer.status == 503, told
-            except aiohttp.ClientError:
-                pass  # the worker that had the connection is dead
-            await asyncio.sleep(0.01)
-
-    async def is_answered(self) -> bool:
-        """Whether somebody answers."""
-        async with self.client.get(f"{self.url}/readyz") as answer:
-            return answer.status == 200
-
-    async def head(self) -> int:
-        """How many changes the log has."""
-        headers = {"Authorization": f"Bearer {self.token}"}
-        async with self.client.get(f"{self.url}/sync/status", headers=headers) as answer:
-            return int((await answer.json())["head"]["seq"])
-
-
-@asynccontextmanager
-async def people_of(url: str) -> AsyncIterator[list[Person]]:
-    """Accounts, and connections of theirs to whichever worker takes them."""
-    connector = aiohttp.TCPConnector(limit=PEOPLE)
-    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(30)) as client:
-        yield [Person(url, client, Account(f"person {n}")) for n in range(PEOPLE)]
 
 
 def owners_of(data: Path) -> dict[int, str]:
@@ -104,11 +32,11 @@ async def test_nothing_acknowledged_is_lost_and_nobody_has_two_owners(tmp_path: 
     dice, end = random.Random(11), asyncio.Event()
     killed: list[tuple[float, dict[int, str]]] = []
     with ServerProcess(tmp_path / "data", workers=str(WORKERS)) as server:
-        async with people_of(server.url) as people:
+        async with people_of([server.url], PEOPLE) as people:
             for person in people:
                 await person.register()
                 with closing(sqlite3.connect(database_of(server, person))) as database:
-                    database.executescript(WRITTEN_BY)
+                    database.executescript(";".join(WRITTEN_BY))
             pushing = [asyncio.create_task(person.push_until(end)) for person in people]
             for _ in range(KILLS):
                 await asyncio.wait(pushing, timeout=0.5 + dice.random())
@@ -129,7 +57,7 @@ async def test_workers_end_with_their_supervisor(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path / "data", workers="2")
     for end in (server.kill, server.stop):
         server.start()
-        async with people_of(server.url) as people:
+        async with people_of([server.url], PEOPLE) as people:
             for person in people[:2]:
                 assert await person.is_answered()
         workers = psutil.Process(server.pid).children()

@@ -64,6 +64,8 @@ def run_tests(tree: Path, tests: Sequence[str], limit_s: float, *words: str) -> 
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("ECHOLIA_", "PYTEST"))},
         "PYTHONPATH": str(tree),
+        # Programs of `make services` are not copied, and a test that does not find one says nothing.
+        "PATH": f"{REPOSITORY / '.services' / 'node_modules' / '.bin'}:{os.environ['PATH']}",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
     command = [

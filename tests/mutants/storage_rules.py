@@ -10,6 +10,8 @@ _HRANA: Final = "echolia/storage/hrana"
 _PIPELINE: Final = ("tests/storage/hrana/test_pipeline.py",)
 _ISOLATION: Final = ("tests/storage/hrana/test_isolation.py",)
 
+_ON_SQLD: Final = "tests/storage/hrana/test_user_databases.py"
+
 STORAGE: Final = (
     Mutant(
         "a step runs on its own where its transaction was taken away",
@@ -59,5 +61,26 @@ STORAGE: Final = (
         "        except PlaceFull:\n            raise\n",
         "",
         ("tests/storage/test_reserve.py",),
+    ),
+    Mutant(
+        "what an interrupted creation left on an sqld is not found",
+        "echolia/storage/databases.py",
+        "        place = await self.registry.put(account, self.new_home, UNFINISHED)\n",
+        "        place = await self.registry.put(account, self.new_home, self.upgrades.latest)\n",
+        (f"{_ON_SQLD}::test_a_creation_that_the_place_did_not_end_is_remembered",),
+    ),
+    Mutant(
+        "a whole database is cleared as if it were none",
+        "echolia/storage/hrana/sqld.py",
+        "        if empty.rows != [(1,)]:\n            return False\n",
+        "",
+        (f"{_ON_SQLD}::test_what_a_creation_left_is_found_without_a_list",),
+    ),
+    Mutant(
+        "a server does not start while a cell is away",
+        "echolia/storage/databases.py",
+        "            except StorageError:\n                away.add(home)\n",
+        "            except KeyError:\n                away.add(home)\n",
+        (f"{_ON_SQLD}::test_what_a_creation_left_is_found_without_a_list",),
     ),
 )

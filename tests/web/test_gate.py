@@ -21,9 +21,10 @@ from echolia.web.context import Caller, OnEnd, Refusal, Standing
 from echolia.web.exchange import SECURITY, Journal
 from echolia.web.gate import Gate, Rules
 from echolia.web.lean import LeanRequest, LeanResponse, LeanRoute
-from echolia.web.limits import Limits, Origins
+from echolia.web.limits import Limits
 from echolia.web.logs import AccessLog
 from echolia.web.metrics import Metrics
+from echolia.web.networks import Networks, Origins
 from tests.support.asgi import Asker
 from tests.support.server import Clock
 
@@ -79,10 +80,11 @@ class House:
             LeanRoute("POST", "/lean", lean, {}, limit="small", max_body_bytes=100),
             LeanRoute("GET", "/lean", lean, {"summary": "read"}),
         ]
+        limits = Limits({"account": 100, "anonymous": 5, "small": 10, "mailbox": 10, **rules}, self.clock)
         found = Rules(
             admission=Admission(self._verify, self.devices, self.clock),
-            limits=Limits({"account": 100, "anonymous": 5, "small": 10, "mailbox": 10, **rules}, self.clock),
-            origins=Origins((), self.clock),
+            limits=limits,
+            networks=Networks(Origins((), self.clock), limits),
             open_routes={},
             body_seconds=0.05,
         )

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from echolia.app import running
+from echolia.app import Place, running
 from echolia.data_folder import whole_folder
 from echolia.storage.engine import Database, Statement
 from echolia.storage.reserve import Reserve
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.web.gate import Gate
+from echolia.workers.handing_over import HandingOver
 from tests.support.asgi import Asker
 from tests.support.server import settings_for
 
@@ -21,10 +23,10 @@ from tests.support.server import settings_for
 class Crew:
     """`workers` applications over one directory; each is entered for itself, so that one can end alone."""
 
-    def __init__(self, data: Path, directory: Database, workers: int) -> None:
+    def __init__(self, data: Path, directory: Database, workers: int, **changed: Any) -> None:
         self.directory = directory
         self.data = data
-        self._settings = settings_for(data, workers=workers)
+        self._settings = settings_for(data, workers=workers, **changed)
         self._stacks: list[AsyncExitStack] = []
         self.gates: list[Gate] = []
 
@@ -32,9 +34,19 @@ class Crew:
         """One more process."""
         stack = AsyncExitStack()
         self._stacks.append(stack)
-        gate = await stack.enter_async_context(running(self._settings, directory=self.directory))
+        gate = await stack.enter_async_context(
+            running(self._settings, directory=self.directory, place=Place(len(self._stacks)))
+        )
         self.gates.append(gate)
         return Asker(gate)
+
+    async def looked(self) -> None:
+        """Have each process look who else runs."""
+        for gate in self.gates:
+            handing_over = gate._owners
+            assert isinstance(handing_over, HandingOver)
+            async with handing_over._placement._looking:
+                await handing_over._placement._look()
 
     async def end(self, number: int) -> None:
         """End a process in order."""

@@ -11,7 +11,9 @@ import pytest
 
 from echolia.core.errors import EcholiaError
 from echolia.workers.channel import Gone, Hearing, Peer
+from echolia.workers.peers import Peers
 from echolia.workers.sockets import connect, listen
+from echolia.workers.store import Worker
 
 
 class Other:
@@ -142,3 +144,18 @@ async def test_who_hangs_up_stops_what_was_asked(peer: Peer, other: Other) -> No
     with pytest.raises(Gone):
         await asking
     await other.stopped.wait()
+
+
+async def test_nobody_waits_for_a_process_that_others_take_for_dead(peer: Peer, other: Other) -> None:
+    async def connect(_: Worker) -> Peer:
+        return peer
+
+    peers, silent = Peers(connect), Worker(b"s" * 16, b"h" * 16)
+    asking = asyncio.create_task((await peers.to(silent)).ask("wait"))
+    await other.started.wait()
+    peers.keep([silent.id])
+    assert not asking.done()
+    peers.keep([])
+    with pytest.raises(Gone) as caught:
+        await asking
+    assert caught.value.sent

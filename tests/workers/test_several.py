@@ -21,7 +21,7 @@ from tests.support.devices import InProcess, World
 from tests.support.file_databases import file_databases
 from tests.support.runs import Writer
 from tests.support.server import START_S, Clock
-from tests.workers.conftest import Crew
+from tests.workers.conftest import Crew, crew_of
 
 
 class Person:
@@ -81,6 +81,20 @@ async def test_a_process_ends_and_its_accounts_go_on(crew: Crew) -> None:
     assert await asyncio.gather(*(one.push(asks[0]) for one in people)) == [2] * 12
     again = await crew.start()
     assert await asyncio.gather(*(one.push(again) for one in people)) == [3] * 12
+
+
+async def test_a_deletion_that_was_interrupted_is_finished_by_who_gets_the_account(tmp_path: Path) -> None:
+    person = Person("anna")
+    async with crew_of(tmp_path, 1) as crew:
+        await person.register(await crew.start())
+        begun = Statement("UPDATE accounts SET deleting = 1 WHERE account = ?", (person.account.id,))
+        await crew.directory.batch([begun])
+        await crew.end(0)
+        async with asyncio.timeout(60):  # it must not wait for itself
+            await crew.start()
+        left = await crew.directory.batch([Statement("SELECT account FROM accounts")], tx=False)
+    assert left[0].rows == []
+    assert not user_path(tmp_path / "users", person.account.id).exists()
 
 
 async def test_requests_that_run_while_an_account_is_handed_over_are_all_answered(crew: Crew) -> None:
@@ -162,7 +176,7 @@ async def test_a_device_that_recovery_added_anywhere_may_push(crew: Crew) -> Non
         assert (await ask("GET", "/auth/devices", token=token)).json()["n"] == 2
 
 
-async def test_only_the_last_owner_of_a_database_writes(tmp_path: Path) -> None:
+async def test_only_the_last_owner_of_a_database_reads_and_writes(tmp_path: Path) -> None:
     driver, account = SqliteDriver(2), b"a" * 16
     databases = file_databases(tmp_path, driver)
     await databases.create(account, [Statement("INSERT INTO account VALUES (1, ?, 7, 0)", (account,))])
@@ -171,7 +185,8 @@ async def test_only_the_last_owner_of_a_database_writes(tmp_path: Path) -> None:
     write = Statement("UPDATE account SET epoch = epoch + 1")
     await former.batch([write])
     owner = await fenced(await driver.open(path), 4)
-    for statements in ([write], [write, write]):
+    read = Statement("SELECT epoch FROM account")
+    for statements in ([write], [write, write], [read]):
         with pytest.raises(DatabaseElsewhere) as caught:
             await former.batch(statements)
         assert caught.value.code == "storage_elsewhere"

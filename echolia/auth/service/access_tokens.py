@@ -54,6 +54,16 @@ def load_keys(folder: Path, now_ms: int, lifetime_ms: int, dice: Dice = secrets.
     return SigningKeys(names[-1], keys[names[-1]], {name: key.public_key() for name, key in keys.items()})
 
 
+def one_key(seed: bytes) -> SigningKeys:
+    """The key of machines that share its seed (32 bytes). It rotates with what the seed is derived from:
+    whoever has that could make every later key as well.
+    """
+    key = Ed25519PrivateKey.from_private_bytes(seed)
+    public = key.public_key()
+    name = f"shared-{public.public_bytes_raw()[:8].hex()}"
+    return SigningKeys(name, key, {name: public})
+
+
 def _made_ms(name: str) -> int:
     made = name.partition("-")[0]
     return int(made) if made.isdecimal() else 0

@@ -73,6 +73,21 @@ class Sqld:
         """See `Provisioner.delete`."""
         await self._admin.delete(self._names.of(account))
 
+    async def clear(self, account: bytes) -> bool:
+        """See `Provisioner.clear`."""
+        name = self._names.of(account)
+        db = self.database(name)
+        try:
+            (empty,) = await db.batch([_EMPTY], tx=False)
+        except DatabaseMissing:
+            return True
+        finally:
+            await db.close()
+        if empty.rows != [(1,)]:
+            return False
+        await self._admin.delete(name)
+        return True
+
     async def usage(self, account: bytes) -> Usage:
         """See `Provisioner.usage`; sqld's own number is late by minutes, so the database is asked."""
         db = self.database(self._names.of(account))
@@ -85,7 +100,7 @@ class Sqld:
         await self._admin.block(self._names.of(account), blocked)
 
     async def sweep(self) -> int:
-        """Nothing: sqld lists no namespaces; the next creation of the account finishes what a crash left."""
+        """Nothing: sqld lists no namespaces; what a crash left is cleared by its account."""
         return 0
 
     async def close(self) -> None:

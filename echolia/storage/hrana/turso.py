@@ -83,6 +83,20 @@ class Turso:
         self._tokens.forget(name)
         await self._api.delete(name)
 
+    async def clear(self, account: bytes) -> bool:
+        """See `Provisioner.clear`."""
+        db = await self._database(self._names.of(account))
+        try:
+            (marked,) = await db.batch([_MARKED], tx=False)
+        except DatabaseMissing:
+            return True
+        finally:
+            await db.close()
+        if marked.rows != [(1,)]:
+            return False
+        await self.delete(account)
+        return True
+
     async def usage(self, account: bytes) -> Usage:
         """See `Provisioner.usage`."""
         return Usage(await self._api.usage(self._names.of(account)))
@@ -92,7 +106,7 @@ class Turso:
         await self._api.block(self._names.of(account), blocked)
 
     async def sweep(self) -> int:
-        """Nothing: the next creation of the account finishes what a crash left."""
+        """Nothing: what a crash left is cleared by its account."""
         return 0
 
     async def close(self) -> None:

@@ -22,6 +22,7 @@ from echolia.storage.engine import (
     Statement,
     StorageError,
 )
+from echolia.storage.fencing import fenced_copy
 from echolia.storage.migrate import migrate
 from echolia.storage.moving import Moves
 from echolia.storage.registry import DirectoryRegistry, Place
@@ -118,10 +119,12 @@ class Restoring:
         home, tables = self.databases.home(place.home), tables_of(self.databases.migrations)
         owner = next(table for table in tables if table.name == "account")
         async with self.databases.paused(account):
+            fence = self.databases.fence(account)  # who has lost it replaces nothing of the next owner's
             await home.delete(account)
             # Nobody's until the owner's row is there: what a crash leaves here is served to nobody.
             await home.create(account)
             target = await home.open(account)
+            target = target if fence is None else fenced_copy(target, fence)
             try:
                 await copy_whole(source, target, [table for table in tables if table != owner])
                 await catch_up(source, target, owner)

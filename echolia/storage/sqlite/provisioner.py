@@ -41,6 +41,12 @@ class Files:
         path = user_files.user_path(self._folder, account)
         await self._driver.run(lambda: user_files.remove(path))
 
+    async def clear(self, account: bytes) -> bool:
+        """See `Provisioner.clear`."""
+        path = user_files.user_path(self._folder, account)
+        await self._driver.run(lambda: user_files.clear_remains(path))
+        return not await self._driver.run(path.exists)
+
     async def usage(self, account: bytes) -> Usage:
         """See `Provisioner.usage`."""
         path = user_files.user_path(self._folder, account)

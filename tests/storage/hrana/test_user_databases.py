@@ -10,11 +10,18 @@ from pathlib import Path
 import pytest
 
 from echolia.storage.databases import UserDatabases
-from echolia.storage.engine import DatabaseDamaged, DatabaseMissing, Statement, StorageError
+from echolia.storage.engine import (
+    ConstraintViolated,
+    DatabaseDamaged,
+    DatabaseMissing,
+    Statement,
+    StorageError,
+)
 from echolia.storage.hrana.names import Names
 from echolia.storage.hrana.sqld import Sqld
 from echolia.storage.migrate import load_migrations
-from echolia.storage.registry import OneHome
+from echolia.storage.registry import UNFINISHED, DirectoryRegistry, OneHome
+from tests.contracts.registry import sqlite_directory
 from tests.storage.conftest import account_id, belongs_to, frames, put, run
 from tests.support.sqld import SqldProcess
 from tests.support.storm import Storm
@@ -94,6 +101,54 @@ async def test_an_older_database_is_upgraded_when_it_is_leased(cell: SqldProcess
         stack.push_async_callback(databases.close)
         await put(databases, account_id(1), b"frame")
         assert await frames(databases, account_id(1)) == [b"frame"]
+
+
+async def test_what_a_creation_left_is_found_without_a_list(cell: SqldProcess, tmp_path: Path) -> None:
+    anna, bert, carl = (account_id(n) for n in (1, 2, 3))
+    async with AsyncExitStack() as stack:
+        directory = await stack.enter_async_context(sqlite_directory(tmp_path))
+        registry, place = DirectoryRegistry(directory), cell.place(MIGRATIONS)
+        stack.push_async_callback(place.close)
+        databases = UserDatabases({"cell": place}, registry, MIGRATIONS, new_home="cell")
+        stack.push_async_callback(databases.close)
+        await databases.create(anna, [belongs_to(anna)])
+        # Of Bert's a crash left the namespace and nothing in it, of Carl's all but that it is said.
+        assert await place._admin.create(place._names.of(bert))
+        await place.create(carl, [belongs_to(carl)])
+        for account in (bert, carl):
+            await registry.put(account, "cell", UNFINISHED)
+        cell.kill()
+        assert await databases.sweep() == 0, "it is away: the server starts all the same"
+        cell.start()
+        assert await databases.sweep() == 1
+        assert await databases.sweep() == 0
+        with pytest.raises(DatabaseMissing):
+            await registry.place(bert)
+        assert await place._admin.create(place._names.of(bert)), "it was there no more"
+        assert (await registry.place(carl)).version == 0
+        for account in (anna, carl):
+            assert await frames(databases, account) == []
+
+
+async def test_a_creation_that_the_place_did_not_end_is_remembered(cell: SqldProcess, tmp_path: Path) -> None:
+    account = account_id(1)
+    async with AsyncExitStack() as stack:
+        directory = await stack.enter_async_context(sqlite_directory(tmp_path))
+        registry, place = DirectoryRegistry(directory), cell.place(MIGRATIONS)
+        stack.push_async_callback(place.close)
+        databases = UserDatabases({"cell": place}, registry, MIGRATIONS, new_home="cell")
+        stack.push_async_callback(databases.close)
+        with pytest.raises(ConstraintViolated):
+            await databases.create(account)
+        assert await registry.unfinished() == {}
+        cell.kill()
+        with pytest.raises(StorageError):
+            await databases.create(account, [belongs_to(account)])
+        assert await registry.unfinished() == {account: "cell"}
+        cell.start()
+        await databases.create(account, [belongs_to(account)])
+        assert await registry.unfinished() == {}
+        assert (await registry.place(account)).version == len(MIGRATIONS)
 
 
 async def test_a_deletion_in_the_midst_of_writes_is_the_end(databases: UserDatabases) -> None:

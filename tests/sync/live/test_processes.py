@@ -12,11 +12,12 @@ import pytest
 from echolia.storage.engine import Statement
 from echolia.storage.postgres.channel import Channel
 from echolia.storage.postgres.connections import Address
+from echolia.storage.secret_files import load_key
 from echolia.web.notices.database import DatabaseNotices
 from echolia.web.notices.port import Ended, HeadMoved, Notices, Tell
 from echolia.web.notices.postgres import CHANNEL, PostgresNotices
 from echolia.web.notices.redis_channel import RedisNotices
-from echolia.web.notices.sealing import Seal, load_key
+from echolia.web.notices.sealing import Seal
 from tests.contracts.notices import Ear
 from tests.support.accounts import Account, Keys
 from tests.support.asgi import Asker

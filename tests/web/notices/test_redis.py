@@ -12,10 +12,11 @@ import pytest
 import redis.asyncio
 import structlog
 
+from echolia.storage.secret_files import KEY_BYTES
 from echolia.web.notices.form import Told
 from echolia.web.notices.port import Ended, HeadMoved, Notice
 from echolia.web.notices.redis_channel import RedisNotices
-from echolia.web.notices.sealing import KEY_BYTES, Seal
+from echolia.web.notices.sealing import Seal
 from tests.contracts.notices import ANNA, BEN, PHONE, Ear, RedisMedium, goes_on, process, until
 
 pytestmark = pytest.mark.service

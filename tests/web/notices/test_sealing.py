@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import stat
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echolia.core.errors import EcholiaError
+from echolia.storage.secret_files import KEY_BYTES
 from echolia.web.notices.form import SENDER_BYTES, Told
 from echolia.web.notices.port import MISSED, Ended, HeadMoved, Notice
-from echolia.web.notices.sealing import KEY_BYTES, Seal, load_key
+from echolia.web.notices.sealing import Seal
 
 SEAL, OTHER = Seal(bytes(KEY_BYTES)), Seal(b"\1" * KEY_BYTES)
 ID = st.binary(min_size=16, max_size=16)
@@ -52,20 +47,3 @@ def test_another_key_opens_nothing() -> None:
     assert OTHER.open(sealed) is not None
     assert SEAL.open(sealed) is None
     assert SEAL.channel != OTHER.channel
-
-
-def test_the_key_is_made_once_for_all_and_for_this_user_alone(tmp_path: Path) -> None:
-    path = tmp_path / "notices.key"
-    with ThreadPoolExecutor(8) as threads:
-        keys = set(threads.map(lambda _: load_key(path), range(32)))
-    assert len(keys) == 1
-    assert len(keys.pop()) == KEY_BYTES
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert [each.name for each in tmp_path.iterdir()] == ["notices.key"]
-
-
-def test_half_a_key_is_told_by_name(tmp_path: Path) -> None:
-    (tmp_path / "notices.key").write_bytes(b"half")
-    with pytest.raises(EcholiaError, match=r"notices\.key is no key") as caught:
-        load_key(tmp_path / "notices.key")
-    assert caught.value.code == "settings_invalid"
