@@ -187,9 +187,7 @@ def _misframed() -> Iterator[Vector]:
         ("json-list", "A list.", ref.response_plain(b"[]")),
         ("json-none", "No JSON.", ref.response_plain(b"")),
         ("json-open", "It does not end.", ref.response_plain(b'{"a":1')),
-        ("json-twice", "A member twice.", ref.response_plain(b'{"a":1,"a":2}')),
         ("json-nan", "No number.", ref.response_plain(b'{"a":NaN}')),
-        ("json-depth-33", "A level too deep.", ref.response_plain(b'{"a":' * 32 + b"{}" + b"}" * 32)),
         ("json-utf8", "No UTF-8.", ref.response_plain(b'{"a":"\xc3\x28"}')),
     ):
         yield _refused(case, note, response(sealed([PLAINS[0], plain, *PLAINS[2:]])), 1)
