@@ -63,7 +63,5 @@ async def test_all_processes_have_the_same_keys_and_remember_together(tmp_path: 
                 assert unframed_final(opener.end())["status"] == 200
                 for _ in range(3):
                     async with answered(person, "POST", PATH, body) as answer:
-                        assert (answer.status, json.loads(await answer.read())["code"]) == (
-                            409,
-                            "sealed_replayed",
-                        )
+                        assert answer.status == 409, "it was opened twice"
+                        assert json.loads(await answer.read())["code"] == "sealed_replayed"

@@ -137,7 +137,7 @@ SEALED: Final = (
         _RING,
         "        self._keys = [key for key in self._keys if now_ms < key.shown.until_ms + LATE_MS]\n",
         "        self._keys = [key for key in self._keys if now_ms < key.shown.until_ms + 10**12]\n",
-        (f"{_KEYS}::test_what_was_forgotten_cannot_be_had_from_what_is_in_memory", _KEYS),
+        (f"{_KEYS}::test_what_was_forgotten_cannot_be_had_from_what_is_in_memory",),
     ),
     Mutant(
         "a key is forgotten as soon as it is not shown",
