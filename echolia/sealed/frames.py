@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -60,6 +61,14 @@ def unframed_response(plain: bytes) -> dict[str, Any]:
     return value
 
 
+def unframed_final(plain: bytes) -> dict[str, Any]:
+    """What is in the plaintext of the final chunk, `status` and more. Raises: `sealed_invalid`."""
+    value = unframed_response(plain)
+    if type(value.get("status")) is not int:
+        raise EcholiaError("sealed_invalid", "no status")
+    return value
+
+
 def _unframed(plain: bytes) -> dict[str, Any]:
     end = _LENGTH_BYTES + int.from_bytes(plain[:_LENGTH_BYTES], "big")
     if len(plain) < _LENGTH_BYTES or end > len(plain) or plain.count(0, end) != len(plain) - end:
@@ -72,7 +81,11 @@ def _unframed(plain: bytes) -> dict[str, Any]:
 def _parsed(body: bytes) -> list[dict[str, Any]]:
     """One object, or nothing: who raises here must not carry what was sent as its cause."""
     try:
-        value = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number)
+        value = json.loads(
+            body.decode(), object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite
+        )
+        if b"\\u" in body:
+            dump({"": value})  # half a surrogate pair is no text: nobody could pass it on
     except (ValueError, RecursionError):
         return []
     return [value] if isinstance(value, dict) and _depth_fits(value) else []
@@ -90,6 +103,13 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         raise ValueError
     return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
 
 
 def _no_number(_: str) -> None:

@@ -92,7 +92,8 @@ class KeyRing:
 
     def _advance(self) -> None:
         now_ms = self._clock_ms()
-        while self._starts_ms(self._next.number) - EARLY_MS <= now_ms:
+        # There is a key always, even where the clock was set back before the first was asked for.
+        while not self._keys or self._starts_ms(self._next.number) - EARLY_MS <= now_ms:
             link = self._next
             self._next = Link(_derived(link.secret, b"link"), link.number + 1)
             if now_ms < self._starts_ms(link.number + 1) + LATE_MS:

@@ -60,7 +60,7 @@ class ResponseSealer:
 
 
 class ResponseOpener:
-    """Opens the answer to one request, whatever pieces it comes in."""
+    """Opens the answer to one request, whatever pieces it comes in; after one refusal nothing of it."""
 
     def __init__(self, suite: Suite, context: ContextInterface, enc: bytes) -> None:
         self._suite = suite
@@ -69,6 +69,7 @@ class ResponseOpener:
         self._nonce = b""
         self._counted: _Counted | None = None
         self._reader = ChunkReader(MOST_CHUNK_BYTES)
+        self._refused = False
 
     @property
     def begun(self) -> bool:
@@ -77,6 +78,15 @@ class ResponseOpener:
 
     def feed(self, more: bytes) -> Iterator[bytes]:
         """The plaintexts of chunks that are not final. Raises: `sealed_invalid`."""
+        try:
+            yield from self._fed(more)
+        except EcholiaError:
+            self._refused = True
+            raise
+
+    def _fed(self, more: bytes) -> Iterator[bytes]:
+        if self._refused:
+            raise EcholiaError("sealed_invalid", "a chunk before it did not open")
         if self._counted is None:
             needed = self._suite.key_bytes - len(self._nonce)
             self._nonce += more[:needed]
@@ -93,6 +103,8 @@ class ResponseOpener:
 
         Raises: `sealed_truncated`, `sealed_invalid`.
         """
+        if self._refused:
+            raise EcholiaError("sealed_invalid", "a chunk before it did not open")
         last = self._reader.end()
         if self._counted is None:
             raise EcholiaError("sealed_truncated")

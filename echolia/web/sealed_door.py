@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
+from echolia.core.signing import PUBLIC_KEY_BYTES
 from echolia.sealed.asks import MEDIA_TYPE, MEMBERS, account_hash
 from echolia.sealed.documents import LABEL, Pins, document_of
 from echolia.sealed.frames import unframed_request
@@ -78,9 +79,12 @@ def load_identity(folder: Path) -> Identity:
 
 def _public(path: Path) -> bytes:
     try:
-        return bytes.fromhex(path.read_text("ascii").strip()).ljust(32, b"\0")[:32]
+        public = bytes.fromhex(path.read_text("ascii").strip())
     except (OSError, ValueError):
-        raise EcholiaError("settings_invalid", f"{path.name} does not hold a public key") from None
+        public = b""
+    if len(public) != PUBLIC_KEY_BYTES:
+        raise EcholiaError("settings_invalid", f"{path.name} does not hold a public key")
+    return public
 
 
 class SealedDoor:
