@@ -40,13 +40,6 @@ PROVIDERS: Final = (
         _FAULTS,
     ),
     Mutant(
-        "a provider that falls silent is waited for",
-        _CONNECTION,
-        "            self._until = asyncio.get_running_loop().time() + self._chunk_s\n",
-        "            self._until = asyncio.get_running_loop().time() + 1e6\n",
-        ("tests/llm/providers/test_leaks.py",),
-    ),
-    Mutant(
         "a failure is raised while the SDK's is handled",
         _ADAPTER,
         "                    failure = self._reduced(exchange, error)\n                    continue\n",
