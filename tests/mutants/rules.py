@@ -11,6 +11,7 @@ from tests.mutants.key_rules import KEYS
 from tests.mutants.merge_rules import MERGE
 from tests.mutants.moving_rules import MOVING
 from tests.mutants.mutant import Mutant
+from tests.mutants.provider_rules import PROVIDERS
 from tests.mutants.sealed_rules import SEALED
 from tests.mutants.secret_rules import SECRETS
 from tests.mutants.server_rules import SERVER
@@ -31,5 +32,6 @@ RULES: Final = (
     WORKERS,
     MERGE,
     EXPORTS,
+    PROVIDERS,
 )
 ALL: Final[tuple[Mutant, ...]] = tuple(mutant for rules in RULES for mutant in rules)

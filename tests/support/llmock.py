@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from tests.deployment.processes import clean_environment, free_port, running, send
+from tests.deployment.processes import START_S, clean_environment, free_port, running, send
 
 INSTALL: Final = "make services"
 PATHS: Final = {"anthropic": "/anthropic", "openai": "/v1", "google": "/gemini", "groq": "/groq/openai/v1"}
@@ -35,6 +36,13 @@ class Llmock:
     def will(self, behaviour: str, /, **how: object) -> None:
         """What to do with the next request, such as `will("fail", status=503)`."""
         self._ask("POST", "/_llmock/scenario", {"behaviors": [{"type": behaviour, **how}]})
+
+    async def ended(self) -> list[dict[str, Any]]:
+        """As `requests`, once there is one. The loop goes on meanwhile: it may have connections to end."""
+        async with asyncio.timeout(START_S):
+            while not (found := await asyncio.to_thread(self.requests)):
+                pass
+        return found
 
     def requests(self) -> list[dict[str, Any]]:
         """All requests that have ended, each with its body and how it went."""

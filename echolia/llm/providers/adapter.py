@@ -134,7 +134,10 @@ class SdkProvider(ABC):
 
     def _reduced(self, exchange: Exchange, error: Exception) -> ProviderFailed:
         """What may be told of a failure: the connection knows, or else the adapter."""
-        return exchange.failure or exchange.failed(self._code(error))
+        if exchange.failure is not None:
+            return exchange.failure
+        # What failed before anything was answered could not be said in the provider's words.
+        return exchange.failed(self._code(error) if exchange.status else "upstream_refused")
 
 
 def _usage(told: Usage | None, ask: Ask, said: Sequence[Part]) -> Usage:

@@ -31,8 +31,9 @@ class GoogleProvider(SdkProvider):
         options = types.HttpOptions(
             base_url=endpoint.base_url or BASE_URL, api_version="v1beta", httpx_async_client=self._http
         )
-        client = Client(vertexai=False, api_key=endpoint.api_key or "none", http_options=options)
-        self._models = client.aio.models
+        # It closes itself when nobody holds it.
+        self._client = Client(vertexai=False, api_key=endpoint.api_key or "none", http_options=options)
+        self._models = self._client.aio.models
 
     async def _told(self, ask: Ask) -> AsyncGenerator[Told, None]:
         reading = _Reading()

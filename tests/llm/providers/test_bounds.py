@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import gzip
 import json
+from typing import Final
 
 import pytest
 
 from echolia.llm.providers.choice import Kind
 from echolia.llm.providers.connection import MOST_BYTES
-from echolia.llm.providers.port import ProviderFailed
+from echolia.llm.providers.port import Message, ProviderFailed, Text, ToolCall
 from tests.llm.providers.asks import KINDS, ask, course, provider
 from tests.llm.providers.scripted import Scripted
+
+UNSAYABLE: Final[list[tuple[Kind, Message]]] = [
+    ("anthropic", Message("user", [Text("\ud800")])),
+    ("openai", Message("user", [Text("\ud800")])),
+    ("anthropic", Message("assistant", [ToolCall("id", "name", "{")])),
+    ("google", Message("assistant", [ToolCall("id", "name", "{")])),
+]
+
+
+@pytest.mark.parametrize(("kind", "message"), UNSAYABLE)
+async def test_what_cannot_be_said_is_refused_and_not_sent(
+    scripted: Scripted, kind: Kind, message: Message
+) -> None:
+    async with provider(kind, scripted.base_url(kind)) as asked:
+        _, failed = await course(asked, ask(kind, messages=[message]))
+    assert failed is not None
+    assert (failed.code, failed.status) == ("upstream_refused", 0)
+    assert scripted.got == []
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])

@@ -94,7 +94,7 @@ async def test_a_failure_tells_nothing(llmock: Llmock, log: list[str], kind: Kin
     assert (CANARY in words(events)) == (how.get("after_chunks") is not None)
     assert CANARY not in "\n".join(log)
     assert CANARY not in repr(events)
-    assert CANARY in repr(llmock.requests()[0]["body"])  # it was there to be told
+    assert CANARY in repr((await llmock.ended())[0]["body"])  # it was there to be told
 
 
 @pytest.mark.service
