@@ -30,7 +30,7 @@ from echolia.serving import access_log_of, announce, answer, ended, listening, r
 from echolia.settings import Settings
 from echolia.storage.reserve import Reserve
 from echolia.storage.sqlite.driver import SqliteDriver
-from echolia.web.sealed_door import Sealing, sealing_alone
+from echolia.web.sealed_door import Sealing, load_identity, sealing_alone
 from echolia.workers import remote_database, remote_replays
 from echolia.workers.channel import Handler, Hearing
 from echolia.workers.node import folder_of
@@ -97,6 +97,7 @@ async def _supervise(settings: Settings, listener: socket.socket) -> None:
         async with whole_folder(settings, driver, reserve) as directory:
             if not settings.address:  # made here, so that not each of the workers makes its own
                 load_keys(settings.data / "keys", _clock_ms(), settings.access_token_seconds * 1000)
+            load_identity(settings.data / "keys" / "sealed")  # likewise
             sealing = sealing_alone(_clock_ms, secrets.token_bytes)
             crew = Crew(settings, listener, sealing.ring)
             verbs: dict[str, Handler] = {

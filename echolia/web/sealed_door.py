@@ -73,7 +73,9 @@ def load_identity(folder: Path) -> Identity:
     public = folder / "next.pub"
     if not public.exists():
         following = Ed25519PrivateKey.from_private_bytes(load_key(folder / "next.key"))
-        public.write_text(following.public_key().public_bytes_raw().hex() + "\n", "ascii")
+        part = public.with_suffix(".part")
+        part.write_text(following.public_key().public_bytes_raw().hex() + "\n", "ascii")
+        part.rename(public)
     return Identity(signing, _public(public))
 
 

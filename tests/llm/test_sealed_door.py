@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from echolia.app import running
+from echolia.app import Place, running
 from echolia.core.ids import b64
+from echolia.sealed.asks import account_hash
 from echolia.sealed.documents import SealingKey
 from echolia.sealed.frames import framed_request, unframed_final
 from echolia.sealed.key_ring import KeyRing, new_chain
 from echolia.sealed.requests import seal
 from echolia.sealed.responses import ResponseOpener
 from echolia.web.replays import Seen
-from echolia.web.sealed_door import BODY_BYTES, Sealing, account_hash
+from echolia.web.sealed_door import BODY_BYTES, Sealing
 from tests.support.accounts import Account
 from tests.support.asgi import Answer, Asker
 from tests.support.sealed_client import TYPE, SealedClient
@@ -211,7 +212,7 @@ async def forgetful(tmp_path: Path, clock: Clock) -> AsyncIterator[Asker]:
     """A server that has no room to remember a request."""
     clock_ms: Callable[[], int] = lambda: int(clock() * 1000)  # noqa: E731
     sealing = Sealing(KeyRing(new_chain(bytes(32), clock_ms()), clock_ms), Seen(clock_ms, most=0))
-    async with running(settings_for(tmp_path / "forgetful"), clock, sealing=sealing) as gate:
+    async with running(settings_for(tmp_path / "forgetful"), clock, place=Place(sealing=sealing)) as gate:
         yield Asker(gate)
 
 

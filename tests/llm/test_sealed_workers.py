@@ -12,10 +12,10 @@ from pathlib import Path
 import aiohttp
 
 from echolia.core.ids import b64, unb64
+from echolia.sealed.asks import account_hash
 from echolia.sealed.documents import KeyDocument, read_document
 from echolia.sealed.frames import framed_request, unframed_final
 from echolia.sealed.requests import seal
-from echolia.web.sealed_door import account_hash
 from tests.support.online import Person, online
 from tests.support.process import ServerProcess
 from tests.support.sealed_client import TYPE

@@ -10,6 +10,7 @@ from pyhpke import AEADId
 
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
+from echolia.sealed.asks import MEDIA_TYPE, account_hash
 from echolia.sealed.documents import Pins, read_document
 from echolia.sealed.frames import framed_request, framed_response, unframed_final, unframed_response
 from echolia.sealed.key_ring import PERIOD_MS, Chain, KeyRing, Link
@@ -19,7 +20,7 @@ from echolia.sealed.suites import SUITE, Suite, key_pair, public_key, public_of
 from echolia.web.context import Caller
 from echolia.web.lean import LeanRequest
 from echolia.web.replays import Seen
-from echolia.web.sealed_door import MEDIA_TYPE, Identity, SealedDoor, Sealing, account_hash
+from echolia.web.sealed_door import Identity, SealedDoor, Sealing
 from tests.vectors.ends.vector_file import Found, VectorFile
 
 _STATUS = {"status": 200}
@@ -46,7 +47,7 @@ async def _by_door(vector: VectorFile, secret: bytes) -> Found:
         Sealing(ring, replays), _IDENTITY, lambda: now_ms, lambda size: vector.raw("nonce")[:size]
     )
     caller = Caller(vector.raw("account"), bytes(16), 0)
-    request = LeanRequest(caller, {b"content-type": MEDIA_TYPE}, vector.raw("body"))
+    request = LeanRequest(caller, {b"content-type": MEDIA_TYPE.encode()}, vector.raw("body"))
     try:
         unsealed = await door.open(request, vector.given["path"])
     except EcholiaError:
