@@ -168,9 +168,8 @@ async def running(
         await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
         tickets = Tickets(directory, auth.devices, clock_ms)
         models = _models(stack, settings, directory, tiers, clock_ms, dice, place.sealing)
-        beside(
-            stack, sweeping(*_swept(auth, tickets, reserve, operator, models)), upgrading(settings, operator)
-        )
+        swept = _swept(auth, tickets, reserve, operator, models)
+        beside(stack, sweeping(*swept), upgrading(settings, operator))
         features = _Features(auth, _Synced(sync, live, tickets, checkpoints), models)
         watched = _watched(settings, directory, reserve, place.number, node)
         owners: Owners = node.owners if node else HERE

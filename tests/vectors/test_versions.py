@@ -146,7 +146,7 @@ def _sealed_suite(kem: int) -> None:
 
 def _sealed_keys(version: Any) -> None:
     public = ref.sign_public(seed("identity"))
-    key = {"id": 0, "public": bytes(32), "from_ms": 0, "until_ms": 1}
+    key = {"id": 0, "public": public_of(seed("box")), "from_ms": 0, "until_ms": 1}
     said = {"v": version, "identity": public, "next": bytes(32), "keys": [key]}
     document = canonical.encode(said)
     read_document(document, ref.sign(seed("identity"), LABEL + document), None, 0)
