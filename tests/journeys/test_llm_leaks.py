@@ -129,7 +129,9 @@ def test_all_of_it_became_of_asks(ran: Ran, record_property: Callable[[str, obje
         assert f"{kind} {STREAM} well" in ran.cells
         assert {f"{kind} {STREAM} {does}" for does in FAULTS} <= set(ran.cells)
         assert {f"{kind} {STREAM} left at chunk {n} of {CHUNKS}" for n in range(CHUNKS + 1)} <= set(ran.cells)
-    assert {"killed by SIGKILL", "killed by SIGABRT", "oversize body", "bad tag", "invalid JSON"} <= set(ran.cells)
+    assert {"killed by SIGKILL", "killed by SIGABRT", "oversize body", "bad tag", "invalid JSON"} <= set(
+        ran.cells
+    )
     # The words were there: the provider has them.
     assert search(Searcher(ran.words), ran.provider)
 

@@ -245,4 +245,4 @@ _EVENTS: Final = {"openai": _openai, "anthropic": _anthropic, "google": _google}
 def _error(kind: str, word: str) -> bytes:
     if kind == "anthropic":
         return _sse({"type": "error", "error": {"type": "api_error", "message": word}})
-    return f'data: {json.dumps({"error": {"message": word, "status": word, "code": 500}})}\n\n'.encode()
+    return f"data: {json.dumps({'error': {'message': word, 'status': word, 'code': 500}})}\n\n".encode()
