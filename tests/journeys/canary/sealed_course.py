@@ -1,4 +1,4 @@
-"""All that may become of an ask, with canaries in it: answered, failed, refused, left at each chunk, killed."""
+"""All that may become of an ask, with canaries in it: answered, failed, refused, left, killed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import psutil
@@ -146,10 +147,13 @@ class Course:
                     with self.held(f"{kind}-{does}", path) as connection:
                         if path == STREAM and does != HOLDS[0]:
                             assert connection.recv(4096)
-                    until(lambda gone=gone: self.provider.gone > gone, "the provider was left")
+                    until(partial(self._left_again, gone), "the provider was left")
                     self.cells.append(
                         f"{kind} {path} left at chunk {does.removeprefix('holds-')} of {CHUNKS}"
                     )
+
+    def _left_again(self, before: int) -> bool:
+        return self.provider.gone > before
 
     def killed(self, how: signal.Signals, path: str = GENERATE) -> None:
         """The process that answers ends at once in the middle of it."""
