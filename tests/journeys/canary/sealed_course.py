@@ -178,9 +178,9 @@ class Course:
         raise AssertionError("nobody asks the provider")
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = ANSWER_S) -> None:
     """Wait until it holds."""
-    end = time.monotonic() + ANSWER_S
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, what
         time.sleep(0.01)
