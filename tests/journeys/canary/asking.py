@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from echolia.core.ids import unb64
@@ -33,7 +34,7 @@ class Said(NamedTuple):
 
     answer: Answer
     text: str = ""
-    final: dict[str, Any] = {}
+    final: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass

@@ -26,8 +26,8 @@ from tests.journeys.canary.asking import (
 )
 from tests.journeys.canary.flock import DEVICE, HASH, MESSAGE, SECRET, UNKEPT
 from tests.journeys.canary.listening import say_what_nobody_asked_for, unreadable_heads, wrong_tickets
-from tests.journeys.canary.person import Person, writer_of
 from tests.journeys.canary.operations import JSON
+from tests.journeys.canary.person import Person, writer_of
 from tests.support.accounts import Keys, entry_json
 
 Bring = Callable[[Person], object]

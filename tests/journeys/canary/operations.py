@@ -47,7 +47,9 @@ class Request:
         """The body as it is sent; sealed afresh each time, for no seal is taken twice."""
         if self.body is None:
             return None
-        return json.dumps(self.body).encode() if self.asking is None else self.asking.seal(self.path, self.body)
+        return (
+            json.dumps(self.body).encode() if self.asking is None else self.asking.seal(self.path, self.body)
+        )
 
     @property
     def name(self) -> str:

@@ -144,7 +144,8 @@ def _bodies(request: Request, flock: Flock) -> Iterator[Planted]:
         (f"multipart/form-data; boundary={flock.word(name)}", word.encode()),
         (PUSH_TYPE, word.encode()), (PUSH_TYPE, flock.raw(name, UNKEPT, 600)),
         (JSON, gzip.compress(quoted.encode() * 50)), (JSON, zlib.compress(quoted.encode() * 50)),
-        *((request.media_type, body) for body in (word.encode(), flock.raw(name, UNKEPT, 600), whole[:-9] + word.encode())),
+        (request.media_type, word.encode()), (request.media_type, flock.raw(name, UNKEPT, 600)),
+        (request.media_type, whole[:-9] + word.encode()),
     )  # fmt: skip
     for media_type, body in bodies[:3] if request.operation[0] == "GET" else bodies:
         yield Planted(request.operation[0], _target(request), {"Content-Type": media_type}, body)

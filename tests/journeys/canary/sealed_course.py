@@ -1,4 +1,4 @@
-"""All that may become of an ask, with canaries in it: answered, failed, refused, left at each chunk, killed."""
+"""All that may become of an ask, with canaries in it: answered, failed, refused, left, killed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final
 
 import psutil
@@ -77,7 +78,9 @@ class Course:
             for does, code in FAULTS.items():
                 for path in PATHS if kind == kinds[0] else (STREAM,):
                     said = self.person.asking.say(path, self.ask(f"{kind}-{does}"))
-                    assert said.final["code"] == code, (kind, does, said.final)
+                    # One SDK reads half a line before it hears of the cut.
+                    codes = {code, "upstream_malformed"} if does == "cuts" else {code}
+                    assert said.final["code"] in codes, (kind, does, said.final)
                     self.cells.append(f"{kind} {path} {does}")
 
     def refusals(self) -> None:
@@ -95,7 +98,9 @@ class Course:
             odd = {**self.ask(f"openai-{WELL}"), text("member"): text("value")}
             self._refused("no ask", asking.say(path, odd), "ask_invalid")
             self._refused("no model", asking.say(path, self.ask(self.words.word("model"))), "model_unknown")
-            self._refused("other path", asking.post(path, asking.seal("/", self.ask("x"))), "sealed_elsewhere")
+            self._refused(
+                "other path", asking.post(path, asking.seal("/", self.ask("x"))), "sealed_elsewhere"
+            )
             twice = asking.seal(path, self.ask(f"openai-{WELL}"))
             asking.post(path, twice)
             self._refused("replayed", asking.post(path, twice), "sealed_replayed")
@@ -142,8 +147,13 @@ class Course:
                     with self.held(f"{kind}-{does}", path) as connection:
                         if path == STREAM and does != HOLDS[0]:
                             assert connection.recv(4096)
-                    until(lambda gone=gone: self.provider.gone > gone, "the provider was left")
-                    self.cells.append(f"{kind} {path} left at chunk {does.removeprefix('holds-')} of {CHUNKS}")
+                    until(partial(self._left_again, gone), "the provider was left")
+                    self.cells.append(
+                        f"{kind} {path} left at chunk {does.removeprefix('holds-')} of {CHUNKS}"
+                    )
+
+    def _left_again(self, before: int) -> bool:
+        return self.provider.gone > before
 
     def killed(self, how: signal.Signals, path: str = GENERATE) -> None:
         """The process that answers ends at once in the middle of it."""
@@ -168,9 +178,9 @@ class Course:
         raise AssertionError("nobody asks the provider")
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], bool], what: str, seconds: float = ANSWER_S) -> None:
     """Wait until it holds."""
-    end = time.monotonic() + ANSWER_S
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, what
         time.sleep(0.01)

@@ -43,7 +43,7 @@ _PATIENCE_S: Final = 30.0
 
 
 class Upstream:
-    """Listens on loopback; `got` are the bodies that it was sent, `gone` how many askers left it."""
+    """On loopback; `got` are the bodies it was sent, `gone` how many left an answer that it held."""
 
     def __init__(self, flock: Flock) -> None:
         self.flock = flock
@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
     upstream: Upstream
     protocol_version = "HTTP/1.1"
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class' name
+    def log_message(self, format: str, *args: object) -> None:
         """Nothing: what is said here is not the server's to say."""
 
     def do_POST(self) -> None:
@@ -124,7 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
         if does == "no-http":
             self.wfile.write(f"{self.upstream.word()}\r\n\r\n".encode())
         elif does == "stalls":
-            self._wait_until_gone()
+            self._say_no_more()
         elif does in _STATUS:
             self._refuse(_STATUS[does])
         else:
@@ -167,16 +167,19 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             # A reset, so that it is a cut and no end.
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        elif does != "truncates":
-            self._wait_until_gone()
+        elif does == "stalls-within":
+            self._say_no_more()
+        elif does in HOLDS:
+            self.upstream.holding.release()
+            self._say_no_more()
+            self.upstream.gone += 1
 
-    def _wait_until_gone(self) -> None:
+    def _say_no_more(self) -> None:
+        """Wait until who asked is gone."""
         self.wfile.flush()
-        self.upstream.holding.release()
         self.connection.settimeout(_PATIENCE_S)
         with contextlib.suppress(OSError):
             self.connection.recv(1)
-        self.upstream.gone += 1
 
     @property
     def _kind(self) -> str:
@@ -187,7 +190,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _prompt(asked: Mapping[str, Any]) -> str:
     """The first words of the last message, which are said again."""
-    last = (asked.get("messages") or asked.get("contents"))[-1]
+    last = asked["messages" if "messages" in asked else "contents"][-1]
     content = last.get("content") or last.get("parts")
     return content if isinstance(content, str) else str(content[0].get("text", ""))
 
@@ -245,4 +248,4 @@ _EVENTS: Final = {"openai": _openai, "anthropic": _anthropic, "google": _google}
 def _error(kind: str, word: str) -> bytes:
     if kind == "anthropic":
         return _sse({"type": "error", "error": {"type": "api_error", "message": word}})
-    return f'data: {json.dumps({"error": {"message": word, "status": word, "code": 500}})}\n\n'.encode()
+    return f"data: {json.dumps({'error': {'message': word, 'status': word, 'code': 500}})}\n\n".encode()

@@ -97,7 +97,7 @@ class Wire:
         self.keep(name, headers.encode("latin-1") + b"\n" + answer.body)
 
     def keep(self, name: str, content: bytes) -> None:
-        """Keep what came back for the search, and note its codes: a problem's, pushed runs', a final chunk's."""
+        """Keep what came back for the search, and note its codes: a problem's, runs', a final chunk's."""
         self.answers.setdefault(name, []).append(content)
         codes = {code.decode() for code in _CODE.findall(content)}
         if name in ("answer refused", "answer push", SEALED_REFUSAL):
