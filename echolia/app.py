@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Final, NamedTuple
 
 import structlog
@@ -16,8 +17,15 @@ from echolia.auth import routes as auth_routes
 from echolia.auth.service import ALONE, Auth, Others, open_auth
 from echolia.auth.service.access_tokens import SigningKeys, load_keys, one_key
 from echolia.auth.service.accounts import AccountDatabases
+from echolia.background import beside, count_upgrades, sweeping, upgrading
 from echolia.core.errors import EcholiaError
 from echolia.data_folder import open_databases, operator_of, whole_folder
+from echolia.llm import routes as llm_routes
+from echolia.llm.catalogue import open_catalogue
+from echolia.llm.ledger import LlmLedger
+from echolia.llm.providers.choice import make
+from echolia.llm.service import LlmService
+from echolia.llm.trying import Trying
 from echolia.settings import Settings
 from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
@@ -27,8 +35,6 @@ from echolia.storage.operating.service import Operator
 from echolia.storage.reserve import Reserve, free_disk_bytes
 from echolia.storage.secret_files import daily_keys, derived, load_key
 from echolia.storage.sqlite.driver import SqliteDriver
-from echolia.storage.sweeping import Pace
-from echolia.storage.upgrades import Trouble
 from echolia.sync import routes as sync_routes
 from echolia.sync.checkpoints import Checkpoints
 from echolia.sync.compaction import DAY_MS, Compaction, Patience
@@ -44,7 +50,7 @@ from echolia.web import health
 from echolia.web import ledger as ledger_routes
 from echolia.web.admission import Admission
 from echolia.web.api import build_api
-from echolia.web.context import Dice, Keeper
+from echolia.web.context import Dice, Keeper, ModelEntitlements
 from echolia.web.exchange import Journal
 from echolia.web.gate import Gate, Rules
 from echolia.web.limits import Amounts, Limits
@@ -55,17 +61,43 @@ from echolia.web.notices.choice import chosen
 from echolia.web.owners import HERE, REGISTRAR, Owners
 from echolia.web.place_ledger import PlaceLedger
 from echolia.web.scraping import Scrape
-from echolia.web.tiers import OneTier, default_tier
+from echolia.web.sealed_door import SealedDoor, Sealing, load_identity, sealing_alone
+from echolia.web.tiers import OneTier, default_models, default_tier
+from echolia.workers.handing_over import AllDatabases
 from echolia.workers.ledger import PlacementLedger
 from echolia.workers.node import Node, asked_alone
 from echolia.workers.secured import CLUSTER_KEY
 from echolia.workers.store import slot_of
 
-SWEEP_S: Final = 60.0
 # Where two devices that pair may come to different processes.
 MAILBOX_POLL_S: Final = 0.3
 # Asked by whoever watches the server, as often as they like.
 _UNLIMITED: Final = {("GET", path): None for path in health.PATHS}
+
+
+class _Models(NamedTuple):
+    """The parts of the llm feature."""
+
+    service: LlmService
+    door: SealedDoor
+
+
+class _Features(NamedTuple):
+    """What is reached over HTTP."""
+
+    auth: Auth
+    synced: _Synced
+    models: _Models
+
+
+class Place(NamedTuple):
+    """Which of several processes this is, and the keys of sealed requests that they have in common."""
+
+    number: int = 0
+    sealing: Sealing | None = None
+
+
+ALONE_HERE: Final = Place()
 
 
 class _Watched(NamedTuple):
@@ -94,13 +126,13 @@ async def running(
     driver: FileDriver | None = None,
     directory: Database | None = None,
     homes: Homes = files_alone,
-    worker: int = 0,
+    place: Place = ALONE_HERE,
 ) -> AsyncIterator[Gate]:
     """The server's ASGI application while its databases are open.
 
     `clock` is in Unix seconds; `driver` opens the databases instead of one with the settings' threads;
     `homes` are the places of accounts' databases. With a `directory`, which is open, this is one of several
-    processes of the data folder, the one of that number, and owns some of the accounts.
+    processes of the data folder, the one that `place` says, and owns some of the accounts.
     Raises: `storage_owned`, `migration_changed`, `migration_ahead`, `StorageError`.
     """
 
@@ -122,29 +154,40 @@ async def running(
             open_databases(settings, driver, directory, reserve, homes, fence, clock)
         )
         operator = operator_of(settings, databases, directory, driver, clock_ms, dice)
-        if node is not None:
-            databases.upgrades.served_since = FENCED_SINCE
-            operator.upgrading.only(databases.ours)
+        everywhere = _everywhere(node, databases, operator)
         await databases.upgrades.begin()
-        everywhere = node.all_databases(databases) if node else databases
         auth = _auth(settings, directory, everywhere, clock_ms, dice, node)
         compaction, checkpoints = _history(settings, databases, auth, clock_ms)
         stack.push_async_callback(compaction.close)
         live = Live(everywhere.lease, auth.devices, clock_ms)
-        quotas = Quotas(OneTier(default_tier(settings)), Amounts(clock))
+        tiers = OneTier(default_tier(settings), default_models(settings))
+        quotas = Quotas(tiers, Amounts(clock))
         sync = SyncService(databases, auth.devices, clock_ms, live.moved, compaction.consider, quotas)
         auth.devices.on_end(live.ended)
         await auth.devices.load()
         await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
         tickets = Tickets(directory, auth.devices, clock_ms)
-        _beside(stack, _sweep(auth, tickets, reserve, operator), _upgrade(settings, operator))
-        synced = _Synced(sync, live, tickets, checkpoints)
-        watched = _watched(settings, directory, reserve, worker, node)
+        models = _models(stack, settings, directory, tiers, clock_ms, dice, place.sealing)
+        swept = _swept(auth, tickets, reserve, operator, models)
+        beside(stack, sweeping(*swept), upgrading(settings, operator))
+        features = _Features(auth, _Synced(sync, live, tickets, checkpoints), models)
+        watched = _watched(settings, directory, reserve, place.number, node)
         owners: Owners = node.owners if node else HERE
-        gate = _gate(settings, clock, access_log, auth, synced, operator, watched, owners)
+        gate = _gate(settings, clock, access_log, features, operator, watched, owners)
         stack.push_async_callback(gate.close)
         await stack.enter_async_context(_joined(settings, node, gate, auth, operator, watched.scrape))
         yield gate
+
+
+def _everywhere(
+    node: Node | None, databases: UserDatabases, operator: Operator
+) -> AllDatabases | UserDatabases:
+    """The databases of all accounts, wherever they are served; of several processes each has its own."""
+    if node is None:
+        return databases
+    databases.upgrades.served_since = FENCED_SINCE
+    operator.upgrading.only(databases.ours)
+    return node.all_databases(databases)
 
 
 def _refuse_address(settings: Settings) -> None:
@@ -212,21 +255,42 @@ def _history(
     return compaction, checkpoints
 
 
+def _models(
+    stack: AsyncExitStack,
+    settings: Settings,
+    directory: Database,
+    entitlements: ModelEntitlements,
+    clock_ms: Callable[[], int],
+    dice: Dice,
+    sealing: Sealing | None,
+) -> _Models:
+    """The llm feature. Raises: `settings_invalid`."""
+    trying = Trying(open_catalogue(settings.models, make), time.monotonic)
+    service = LlmService(directory, entitlements, trying, clock_ms, dice, settings.llm_seconds)
+    stack.push_async_callback(service.close)
+    identity = load_identity(settings.data / "keys" / "sealed")
+    sealing = sealing or sealing_alone(clock_ms, dice)
+    return _Models(service, SealedDoor(sealing, identity, clock_ms, dice))
+
+
 def _gate(
     settings: Settings,
     clock: Callable[[], float],
     access_log: AccessLog | None,
-    auth: Auth,
-    synced: _Synced,
+    features: _Features,
     operator: Operator,
     watched: _Watched,
     owners: Owners,
 ) -> Gate:
     """HTTP around the features. A new feature brings its router, its lean routes and its open routes here."""
+    auth, synced, models = features
     metrics, waiting, databases = watched.scrape.metrics, auth.pairing.waiting, operator.databases
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
-    _count_upgrades(metrics, operator)
+    count_upgrades(metrics, operator)
     metrics.gauge("live_streams", "Devices that listen", lambda: synced.live.listeners.count)
+    metrics.gauge("llm_running", "Answers of models under way", lambda: models.service.running)
+    metrics.gauge("llm_tripped", "Provider keys that are left alone", lambda: models.service.trying.tripped)
+    metrics.counter("llm_tries", "Requests to model providers", lambda: models.service.trying.tries)
     metrics.gauge("mailbox_waits", "Devices that wait for the other in pairing", lambda: waiting.count)
     limits = Limits(_limits(settings), clock)
     keepers: list[Keeper] = [
@@ -235,16 +299,19 @@ def _gate(
         LiveLedger(synced.tickets.db),
         PlaceLedger(databases.registry, operator.snapshots),
         PlacementLedger(synced.tickets.db),
+        LlmLedger(models.service.directory),
         ledger_routes.RequestLedger(limits),
     ]
     lean = [
         *sync_routes.lean_routes(synced.service, synced.checkpoints),
         ticket_route(synced.tickets),
         ledger_routes.lean_route(keepers),
+        *llm_routes.lean_routes(models.service, models.door),
     ]
+    relays = llm_routes.relay_routes(models.service, models.door)
     streams = [stream_route(synced.live, synced.tickets)]
     routers = [health.router(*watched), auth_routes.router(auth)]
-    api = build_api(routers, [*lean, *streams])
+    api = build_api(routers, [*lean, *streams, *relays])
     rules = Rules(
         admission=Admission(auth.tokens.read, auth.devices, clock),
         limits=limits,
@@ -254,20 +321,7 @@ def _gate(
         one_place=auth_routes.ONE_PLACE,
     )
     ends = [waiting.end, synced.live.close]
-    return Gate(api, lean, rules, Journal(metrics, access_log), ends, streams, owners)
-
-
-def _count_upgrades(metrics: Metrics, operator: Operator) -> None:
-    upgrades, upgrading = operator.databases.upgrades, operator.upgrading
-    metrics.gauge("databases_behind", "Databases still to be migrated", lambda: upgrading.behind)
-    metrics.gauge("databases_quarantined", "Databases whose migration failed", lambda: upgrading.quarantined)
-    metrics.gauge(
-        "migrations_paused", "Whether migrations of databases are paused", lambda: bool(upgrades.state.paused)
-    )
-    metrics.counter("databases_migrated", "Databases migrated", lambda: upgrades.migrated_total)
-    metrics.counter(
-        "migrations_failed", "Migrations that ended in quarantine", lambda: upgrades.quarantined_total
-    )
+    return Gate(api, lean, rules, Journal(metrics, access_log), ends, streams, owners, relays)
 
 
 def _networks(settings: Settings, clock: Callable[[], float], limits: Limits) -> Networks:
@@ -293,6 +347,7 @@ def _limits(settings: Settings) -> dict[str, int]:
         "pull": settings.pull_per_minute,
         "checkpoint": settings.checkpoint_per_minute,
         "ledger": settings.ledger_per_minute,
+        "llm": settings.llm_per_minute,
     }
 
 
@@ -309,44 +364,12 @@ def _watched(
     return _Watched(Scrape(Metrics(), worker, node.metrics.answers if node else None), ready)
 
 
-async def _sweep(auth: Auth, tickets: Tickets, reserve: Reserve, operator: Operator) -> None:
-    while True:
-        await asyncio.sleep(SWEEP_S)
-        try:
-            await asyncio.to_thread(reserve.hold)
-            await auth.sweep()
-            await tickets.sweep()
-            await operator.upgrading.count()
-            await operator.moves.sweep()
-        except EcholiaError:
-            # Nobody waits for this, and what was not swept today is swept in a minute.
-            structlog.get_logger().warning("sweep_failed")
-
-
-def _log_trouble(trouble: Trouble) -> None:
-    log, state = structlog.get_logger(), trouble.state
-    if trouble.code is not None:
-        log.error("upgrade_failed", code=trouble.code)
-    else:
-        log.error("upgrades_paused", version=state.version, tried=state.tried, failed=state.failed)
-
-
-async def _upgrade(settings: Settings, operator: Operator) -> None:
-    operator.databases.upgrades.on_trouble(_log_trouble)
-    if settings.migrate_per_second:
-        await operator.upgrading.run(Pace(settings.migrate_per_second))
-
-
-def _beside(stack: AsyncExitStack, *works: Coroutine[None, None, None]) -> None:
-    """Do this in the background until the server stops."""
-    for work in works:
-        stack.push_async_callback(_stopped, asyncio.create_task(work))
-
-
-async def _stopped(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+def _swept(
+    auth: Auth, tickets: Tickets, reserve: Reserve, operator: Operator, models: _Models
+) -> list[Callable[[], Awaitable[object]]]:
+    hold = partial(asyncio.to_thread, reserve.hold)
+    of_databases = (operator.upgrading.count, operator.moves.sweep)
+    return [hold, auth.sweep, tickets.sweep, models.service.sweep, *of_databases]
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:

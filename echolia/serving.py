@@ -21,9 +21,10 @@ import structlog
 import uvicorn
 import uvloop
 
-from echolia import __version__
+from echolia import __version__, own_memory
 from echolia.app import running
 from echolia.core.errors import EcholiaError
+from echolia.llm.providers.environment import refuse_leaking_environment
 from echolia.settings import Settings
 from echolia.web import logs
 from echolia.web.gate import Gate
@@ -50,10 +51,12 @@ def run(settings: Settings, work: Callable[[], Coroutine[Any, Any, None]]) -> No
     """Run this process to its end; an expected failure is told in one line, and it exits with 1."""
     # Whatever is written into the data folder is for this user alone.
     os.umask(0o077)
+    own_memory.keep()
     _allow_connections()
     logs.configure(settings.log_level, sys.stderr)
     logs.take_hooks()
     try:
+        refuse_leaking_environment(os.environ)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(work())
     except EcholiaError as error:

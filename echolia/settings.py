@@ -168,6 +168,22 @@ class Settings(BaseSettings):
     )
     quota_reserve_bytes: int = Field(2**20, ge=0, le=2**40, description="the least of that in bytes")
 
+    models: Annotated[Path | None, BeforeValidator(_no_path)] = Field(
+        None, description="file of model providers and their models; none: a model that echoes"
+    )
+    llm_per_minute: PerMinute = Field(120, description="asks of models a minute and account")
+    llm_concurrent: int = Field(4, ge=0, le=1000, description="asks of an account at a time; 0: any number")
+    llm_tokens_per_day: int = Field(
+        1_000_000, ge=0, le=2**50, description="tokens in and out a day and account; 0: any number"
+    )
+    llm_micro_usd_per_month: int = Field(
+        5_000_000,
+        ge=0,
+        le=2**50,
+        description="cost of an account's asks in 30 days, in millionths of a dollar; 0: any",
+    )
+    llm_seconds: float = Field(600, gt=0, le=3600, description="time that an answer of a model may take")
+
     body_seconds: float = Field(30, gt=0, le=600, description="time a request's body may take to arrive")
     shutdown_seconds: int = Field(
         3, ge=1, le=60, description="time running requests get when the server stops"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import signal
 import socket
 import sys
@@ -20,18 +21,21 @@ from typing import Any, Final
 
 import structlog
 
-from echolia.app import running
+from echolia.app import Place, running
 from echolia.auth.service.access_tokens import load_keys
 from echolia.core.errors import EcholiaError
 from echolia.data_folder import whole_folder
+from echolia.sealed.key_ring import Chain, KeyRing
 from echolia.serving import access_log_of, announce, answer, ended, listening, run
 from echolia.settings import Settings
 from echolia.storage.reserve import Reserve
 from echolia.storage.sqlite.driver import SqliteDriver
-from echolia.workers import remote_database
-from echolia.workers.channel import Hearing
+from echolia.web.sealed_door import Sealing, load_identity, sealing_alone
+from echolia.workers import remote_database, remote_replays
+from echolia.workers.channel import Handler, Hearing
 from echolia.workers.node import folder_of
 from echolia.workers.remote_database import RemoteDatabase
+from echolia.workers.remote_replays import RemoteReplays
 from echolia.workers.secured import numbered
 from echolia.workers.sockets import SUPERVISOR, connect, listen
 
@@ -51,20 +55,28 @@ def serve(settings: Settings) -> None:
 
 
 def work(given: str, number: int, descriptor: int) -> None:
-    """Be that worker: `given` are the supervisor's settings as JSON, `descriptor` its listening socket."""
-    settings = Settings(**json.loads(given))
+    """Be that worker: `given` are the supervisor's settings and the keys of sealed requests as JSON, which no
+    disk and no list of processes sees; `descriptor` is its listening socket.
+    """
+    said = json.loads(given)
+    settings, chain = Settings(**said["settings"]), Chain.load(said["chain"])
     with socket.socket(fileno=descriptor) as listener:
-        run(settings, lambda: _work(settings, number, listener))
+        run(settings, lambda: _work(settings, chain, number, listener))
 
 
-async def _work(settings: Settings, number: int, listener: socket.socket) -> None:
+def _clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def _work(settings: Settings, chain: Chain, number: int, listener: socket.socket) -> None:
     supervisor = await connect(folder_of(settings.data), SUPERVISOR)
     directory = RemoteDatabase("directory", supervisor.ask)
     access_log = access_log_of(settings)
     ready: list[asyncio.Task[Any]] = []
+    sealing = Sealing(KeyRing(chain, _clock_ms), RemoteReplays(supervisor.ask))
     try:
         async with running(
-            settings, access_log=access_log, directory=directory, worker=number
+            settings, access_log=access_log, directory=directory, place=Place(number, sealing)
         ) as application:
             await answer(
                 application,
@@ -84,11 +96,15 @@ async def _supervise(settings: Settings, listener: socket.socket) -> None:
     try:
         async with whole_folder(settings, driver, reserve) as directory:
             if not settings.address:  # made here, so that not each of the workers makes its own
-                load_keys(
-                    settings.data / "keys", time.time_ns() // 1_000_000, settings.access_token_seconds * 1000
-                )
-            crew = Crew(settings, listener)
-            verbs = {**remote_database.answering("directory", directory), "ready": crew.ready}
+                load_keys(settings.data / "keys", _clock_ms(), settings.access_token_seconds * 1000)
+            load_identity(settings.data / "keys" / "sealed")  # likewise
+            sealing = sealing_alone(_clock_ms, secrets.token_bytes)
+            crew = Crew(settings, listener, sealing.ring)
+            verbs: dict[str, Handler] = {
+                **remote_database.answering("directory", directory),
+                "ready": crew.ready,
+                **remote_replays.answering(sealing.replays),
+            }
             hearing = Hearing(verbs)
             server = await listen(folder_of(settings.data), SUPERVISOR, hearing)
             try:
@@ -103,8 +119,9 @@ async def _supervise(settings: Settings, listener: socket.socket) -> None:
 class Crew:
     """The worker processes."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, ring: KeyRing) -> None:
         self._settings = settings
+        self._ring = ring
         self._listener = listener
         self._processes: dict[int, Process] = {}
         self._ready = 0
@@ -161,7 +178,8 @@ class Crew:
         )
         self._processes[number] = process
         assert process.stdin is not None
-        process.stdin.write(self._settings_of(number).model_dump_json().encode())
+        own = self._settings_of(number).model_dump(mode="json")
+        process.stdin.write(json.dumps({"settings": own, "chain": self._ring.chain().dump()}).encode())
         process.stdin.close()
         structlog.get_logger().info("worker_started", worker=number)
         return process

@@ -43,6 +43,7 @@ def service_binary() -> Callable[[str, str], str]:
 
     def find(name: str, install: str) -> str:
         places = [str(Path(sys.executable).parent), str(REPOSITORY / ".services" / "node_modules" / ".bin")]
+        places += map(str, sorted((REPOSITORY / ".services").glob("*/bin")))
         places += map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))  # Debian's
         found = shutil.which(name, path=os.pathsep.join([*places, os.environ["PATH"]]))
         if found is None:

@@ -8,6 +8,8 @@ from echolia.client.device_entries import fetch_device_log
 from echolia.client.drilling import drill
 from echolia.client.environment import Environment
 from echolia.client.kept_tokens import KeptTokens
+from echolia.client.llm.asking import Llm
+from echolia.client.llm.conversations import Conversations
 from echolia.client.opening import OpenHome, with_phrase_forgotten
 from echolia.client.session import Session
 from echolia.client.standing import LoggedDevice
@@ -30,6 +32,8 @@ class AccountActions:
         self._session = Session(transport, keys, KeptTokens(opened.replica), environment)
         self._syncing = Syncing(opened, self._session, limits)
         self._environment = environment
+        self.llm = Llm(opened.replica, self._session, environment)
+        self.conversations = Conversations(opened.replica, environment)
 
     @property
     def id(self) -> str:

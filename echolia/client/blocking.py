@@ -14,10 +14,12 @@ from typing import Any, Self, TypeVar
 from echolia.client.collection import Batch, Collection
 from echolia.client.device import Device
 from echolia.client.joining import Joining
+from echolia.client.llm.asking import Llm
+from echolia.client.llm.conversations import Conversations
 from echolia.client.pairing import Pairing
 
 Result = TypeVar("Result")
-_WRAPPED = (Batch, Collection, Device, Joining, Pairing)
+_WRAPPED = (Batch, Collection, Conversations, Device, Joining, Llm, Pairing)
 
 
 class Loop:
@@ -52,6 +54,8 @@ class Blocking:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._wrapped, name)
+        if isinstance(found, _WRAPPED):
+            return Blocking(self._loop, found)
         return self._waited(found) if callable(found) else found
 
     def __enter__(self) -> Self:

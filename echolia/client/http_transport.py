@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from email.utils import parsedate_to_datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _MAX_ANSWER_BYTES: Final = 16 << 20
 _MAX_WAIT_S: Final = 3600.0
 _CONNECT_S: Final = 10.0
+# A model's answer shows a sign of life every 10 s.
+_PIECE_S: Final = 45.0
 
 
 def checked_address(server: str) -> str:
@@ -40,8 +43,23 @@ class HttpTransport:
         timeout = aiohttp.ClientTimeout(total=request.timeout_s, sock_connect=_CONNECT_S)
         try:
             async with self._begin(request, timeout) as response:
-                body = await _bounded(response)
-                return Answer(response.status, body, _retry_after(response.headers.get("Retry-After", "")))
+                return _answer(response, await _bounded(response))
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            raise EcholiaError("server_unreachable") from None
+
+    async def pieces(self, request: Request) -> AsyncGenerator[Answer | bytes, None]:
+        """See `Transport.pieces`."""
+        import aiohttp  # noqa: PLC0415
+
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_PIECE_S)
+        try:
+            async with self._begin(request, timeout) as response:
+                if response.status != 200:
+                    yield _answer(response, await _bounded(response))
+                    return
+                yield _answer(response, b"")
+                async for piece in response.content.iter_any():
+                    yield piece
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             raise EcholiaError("server_unreachable") from None
 
@@ -96,6 +114,12 @@ class HttpTransport:
         )
 
 
+def _answer(response: aiohttp.ClientResponse, body: bytes) -> Answer:
+    headers = response.headers
+    retry_after_s = _retry_after(headers.get("Retry-After", ""))
+    return Answer(response.status, body, retry_after_s, _date_ms(headers.get("Date", "")))
+
+
 async def _bounded(response: aiohttp.ClientResponse) -> bytes:
     parts, size = [], 0
     async for part in response.content.iter_chunked(1 << 16):
@@ -108,3 +132,10 @@ async def _bounded(response: aiohttp.ClientResponse) -> bytes:
 
 def _retry_after(value: str) -> float:
     return min(float(value), _MAX_WAIT_S) if re.fullmatch(r"\d{1,9}", value) else 0.0
+
+
+def _date_ms(value: str) -> int:
+    try:
+        return int(parsedate_to_datetime(value).timestamp() * 1000)
+    except (ValueError, TypeError, OverflowError):
+        return 0

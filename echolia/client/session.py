@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
@@ -139,6 +140,35 @@ class Session:
         """Ask as the device for bytes."""
         request = Request("POST", path, json.dumps(body).encode(), accept=accept, timeout_s=120)
         return (await self._as_device(request)).body
+
+    async def stream(self, request: Request) -> AsyncGenerator[bytes, None]:
+        """Ask as the device for an answer as it arrives; once, but for signing in. Raises what it is refused
+        with.
+        """
+        former: Tokens | None = None
+        for _ in range(_SIGN_INS + 1):
+            authorization = await self.authorization() if former is None else await self._anew(former)
+            former = await self._tokens.load()
+            async with aclosing(self.transport.pieces(_with(request, authorization))) as pieces:
+                head = await anext(pieces)
+                assert isinstance(head, Answer)
+                if head.status == 200:
+                    async for piece in pieces:
+                        assert isinstance(piece, bytes)
+                        yield piece
+                    return
+            refused = _refused(head)
+            if refused.code not in _SIGN_IN_AGAIN:
+                raise refused
+        raise EcholiaError("server_unreachable", "it refuses the tokens that it has just given")
+
+    async def _anew(self, former: Tokens) -> str:
+        return f"Bearer {(await self._sign_in(former)).access}"
+
+    async def dated(self, method: str, path: str) -> tuple[dict[str, Any], int]:
+        """Ask as the device; gives the JSON answer, and the server's time in ms since 1970 or 0."""
+        answer = await self._as_device(_request(method, path, None))
+        return _object(answer), answer.date_ms
 
     async def authorization(self) -> str:
         """The header that speaks for the device."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: HTTP status, body, and how long to wait before asking again (0: not said)."""
+    """What came back: HTTP status, body, how long to wait before asking again, and the server's time in Unix
+    milliseconds (0: not said).
+    """
 
     status: int
     body: bytes = field(repr=False)
     retry_after_s: float = 0.0
+    date_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,11 @@ class Transport(Protocol):
 
     def lines(self, request: Request) -> AsyncIterator[str]:
         """The lines of an event stream as they arrive; raises `server_unreachable` when it breaks."""
+
+    def pieces(self, request: Request) -> AsyncGenerator[Answer | bytes, None]:
+        """An answer as it arrives: its head as an `Answer` without a body, then its bytes in pieces; or, if
+        its status is not 200, one whole `Answer`. Raises `server_unreachable`, also when it breaks.
+        """
 
     async def close(self) -> None:
         """Let go of connections."""

@@ -126,6 +126,13 @@ TAGS: Final = replace(
     declare("tags", name="multi", color="lww", confidence="lww", source_type="lww", created="lww"),
     forms=MappingProxyType({"color": "text", "confidence": "share", "source_type": "text"}),
 )
+CONVERSATIONS: Final = declare("conversations", title="lww", created="lww")
+MESSAGES: Final = replace(
+    declare("messages", conversation="lww", role="lww", text="lww", model="lww", created="lww"),
+    forms=MappingProxyType(
+        {"conversation": "object_id", "role": "text", "text": "text", "model": "text", "created": "number"}
+    ),
+)
 COLLECTIONS: Final[Mapping[str, Collection]] = MappingProxyType(
-    {collection.name: collection for collection in (ENTRIES, MEMORIES, TAGS)}
+    {collection.name: collection for collection in (ENTRIES, MEMORIES, TAGS, CONVERSATIONS, MESSAGES)}
 )

@@ -57,6 +57,16 @@ CODES: Final[dict[str, str]] = {
     "ticket_invalid": "The ticket is unknown, used or expired. Ask for another.",
     "listeners_full": "Too many live listeners. Close some first.",
     "quota_exceeded": "The account's quota is used up. Delete or upgrade; reading still works.",
+    # sealed requests
+    "sealed_invalid": "What was sealed does not open, or breaks spec/sealed.md.",
+    "sealed_key_unknown": "This server has no such key any more. Fetch its keys and seal again.",
+    "sealed_elsewhere": "This was sealed for another address or by another account.",
+    "sealed_stale": "This was sealed too long ago, or in the future. Check the clock, then seal again.",
+    "sealed_replayed": "This was sent before. Seal again.",
+    "sealed_truncated": "The answer was cut short. Ask again.",
+    "sealed_keys_invalid": "The server's keys are not signed as they should be. Check its address.",
+    "sealed_keys_untrusted": "Another identity than this server's signed these keys. Nothing was sent.",
+    "sealed_keys_stale": "The server shows old keys, or this device's clock is far off. Nothing was sent.",
     # sealed data
     "body_unreadable": "A sealed body does not open with the keys at hand.",
     "body_invalid": "A sealed body opened but holds no valid object state.",
@@ -112,6 +122,18 @@ CODES: Final[dict[str, str]] = {
     "pairing_check_failed": "The six digits do not match. Nothing was shared; start again.",
     "usage": "The command's words are off; see --help.",
     "disk_full": "The disk is full. Nothing was lost; free some room and run it again.",
+    # models
+    "ask_invalid": "What was asked of the model has the wrong form; `detail` names where.",
+    "model_unknown": "There is no such model here; see `echolia models`.",
+    "model_lacks": "This model cannot do what was asked; `detail` names it. Ask another model.",
+    "upstream_unreachable": "The model's provider does not answer. Try again later.",
+    "upstream_timeout": "The model's provider took too long. Try again, or ask for less.",
+    "upstream_overloaded": "The model's provider has too much to do. Try again after a while.",
+    "upstream_failed": "The model's provider failed. Try again later.",
+    "upstream_refused": "The model's provider does not take this request. Change what is asked.",
+    "upstream_credentials": "The model's provider does not take this server's key. Tell who runs it.",
+    "upstream_truncated": "The answer broke off before its end. Ask again.",
+    "upstream_malformed": "The model's provider answered something that it should not. Ask again.",
     # storage
     "storage_constraint": "A write conflicts with what is stored.",
     "storage_busy": "The database is busy. Try again.",
@@ -146,6 +168,7 @@ CODES: Final[dict[str, str]] = {
 NEVER_ANSWERED: Final = frozenset(
     {
         "body_unreadable", "body_invalid", "key_missing", "phrase_invalid", "phrase_other",
+        "sealed_truncated", "sealed_keys_invalid", "sealed_keys_untrusted", "sealed_keys_stale",
         "chain_broken", "log_rewritten", "log_rolled_back", "history_forked", "ghost_device",
         "history_withheld", "key_box_withheld", "server_reset", "mass_change",
         "home_missing", "home_exists", "home_damaged", "home_locked", "home_newer",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from dataclasses import replace
 
 from echolia.client.transport import Answer, Request, Transport
@@ -81,6 +81,10 @@ class HostileTransport:
     def lines(self, request: Request) -> AsyncIterator[str]:
         """See `Transport.lines`."""
         return self._operator.lines(request, self._honest.lines(request))
+
+    def pieces(self, request: Request) -> AsyncGenerator[Answer | bytes, None]:
+        """See `Transport.pieces`; what models are asked is not what an operator's database could forge."""
+        return self._honest.pieces(request)
 
     async def close(self) -> None:
         """See `Transport.close`."""

@@ -89,11 +89,32 @@ class Quota(NamedTuple):
     reserve_objects: int = 0
 
 
+class ModelQuota(NamedTuple):
+    """What an account's tier lets it ask of models; 0 is no limit.
+
+    `tokens_per_day` of a day in UTC, in and out; `micro_usd_per_month` are millionths of a dollar in 30 days;
+    `concurrent` requests at a time.
+    """
+
+    tier: str
+    tokens_per_day: int = 0
+    micro_usd_per_month: int = 0
+    concurrent: int = 0
+
+
 class Entitlements(Protocol):
     """What other features may ask about what an account is entitled to; asked at every push."""
 
     async def quota(self, account: bytes) -> Quota:
         """The account's quota, from memory as a rule."""
+        ...
+
+
+class ModelEntitlements(Protocol):
+    """The same of models; asked at every ask."""
+
+    async def models(self, account: bytes) -> ModelQuota:
+        """What it may ask of models, from memory as a rule."""
         ...
 
 

@@ -19,6 +19,7 @@ from echolia.web.limits import Limits
 from echolia.web.logs import log_failure
 from echolia.web.networks import Networks
 from echolia.web.owners import HANDED_OVER, HERE, REGISTRAR, Forwarded, Owners, Place, Question
+from echolia.web.relays import Relay, RelayRoute, relayed
 from echolia.web.streams import (
     MEDIA_TYPE,
     NOT_ASKED,
@@ -73,6 +74,7 @@ class Gate:
         on_ending: Sequence[Callable[[], None]] = (),
         streams: Sequence[StreamRoute] = (),
         owners: Owners = HERE,
+        relays: Sequence[RelayRoute] = (),
     ) -> None:
         self._api = api
         self._rules = rules
@@ -82,6 +84,7 @@ class Gate:
         self._on_ending = on_ending
         self._owners = owners
         self._streams = {route.path: route for route in streams}
+        self._relays = {route.path: route for route in relays}
         self._lean: dict[str, dict[str, LeanRoute]] = {}
         for route in lean:
             self._lean.setdefault(route.path, {})[route.method] = route
@@ -104,6 +107,9 @@ class Gate:
             return
         if scope["path"] in self._streams:
             await self._by_stream(self._streams[scope["path"]], scope, receive, send)
+            return
+        if scope["path"] in self._relays:
+            await self._by_relay(self._relays[scope["path"]], scope, receive, send)
             return
         methods = self._lean.get(scope["path"])
         if methods is None:
@@ -188,6 +194,42 @@ class Gate:
             # A forged token costs a verification: whoever sends many is slowed down by where they come from.
             await self._rules.networks.charge("anonymous", scope)
             raise
+
+    async def _by_relay(self, route: RelayRoute, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(scope["method"], route.path)
+        try:
+            relay = await self._begun(route, scope, receive, exchange)
+            if isinstance(relay, LeanResponse):
+                await send_answer(relay, exchange, send)
+                return
+            outgoing = decorated(exchange, send)
+            head = {"type": "http.response.start", "status": 200}
+            await outgoing({**head, "headers": [(b"content-type", route.media_type)]})
+            await relayed(relay, receive, outgoing)
+        finally:
+            self._journal.note(exchange)
+
+    async def _begun(
+        self, route: RelayRoute, scope: Scope, receive: Receive, exchange: Exchange
+    ) -> Relay | LeanResponse:
+        """What is to be relayed, or why nothing is."""
+        headers, unread = dict(scope["headers"]), True
+        try:
+            if scope["method"] != route.method:
+                return _not_allowed(exchange, [route.method])
+            caller = await self._known(headers.get(b"authorization"), scope)
+            self._charge(route.limit, caller.account.hex())
+            unread = False
+            body = await read_body(receive, headers, route.max_body_bytes, self._rules.body_seconds)
+            exchange.bytes_in = len(body)
+            return await route.open(LeanRequest(caller, headers, body, scope["query_string"]))
+        except EcholiaError as error:
+            if unread:
+                await drain(receive, headers)
+            return _refused(error, exchange)
+        except Exception as error:  # noqa: BLE001  # whatever it was, the client gets an answer
+            log_failure(exchange.request_id, exchange.route, "internal", error)
+            return _refused(EcholiaError("internal"), exchange)
 
     async def _by_stream(self, route: StreamRoute, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope["method"], route.path)

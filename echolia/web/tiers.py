@@ -5,21 +5,27 @@ from __future__ import annotations
 from typing import Final
 
 from echolia.settings import Settings
-from echolia.web.context import Quota
+from echolia.web.context import ModelQuota, Quota
 
 UNLIMITED: Final = Quota("unlimited")
+UNLIMITED_MODELS: Final = ModelQuota("unlimited")
 _LEAST_RESERVE_OBJECTS: Final = 100
 
 
 class OneTier:
-    """Implements `web.context.Entitlements`: all accounts have the same quota."""
+    """Implements `web.context.Entitlements` and `ModelEntitlements`: all accounts have the same quota."""
 
-    def __init__(self, quota: Quota = UNLIMITED) -> None:
+    def __init__(self, quota: Quota = UNLIMITED, models: ModelQuota = UNLIMITED_MODELS) -> None:
         self._quota = quota
+        self._models = models
 
     async def quota(self, account: bytes) -> Quota:  # noqa: ARG002  # the port's; here all are alike
         """See `web.context.Entitlements.quota`."""
         return self._quota
+
+    async def models(self, account: bytes) -> ModelQuota:  # noqa: ARG002  # likewise
+        """See `web.context.ModelEntitlements.models`."""
+        return self._models
 
 
 def default_tier(settings: Settings) -> Quota:
@@ -32,4 +38,14 @@ def default_tier(settings: Settings) -> Quota:
         changes_per_minute=settings.quota_changes_per_minute,
         reserve_bytes=max(settings.quota_reserve_bytes, settings.quota_bytes * percent // 100),
         reserve_objects=max(_LEAST_RESERVE_OBJECTS, settings.quota_objects * percent // 100),
+    )
+
+
+def default_models(settings: Settings) -> ModelQuota:
+    """What the settings let an account ask of models."""
+    return ModelQuota(
+        tier="default",
+        tokens_per_day=settings.llm_tokens_per_day,
+        micro_usd_per_month=settings.llm_micro_usd_per_month,
+        concurrent=settings.llm_concurrent,
     )

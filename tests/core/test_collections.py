@@ -47,11 +47,13 @@ def test_a_declaration_stays_as_it_was_made() -> None:
         fields["title"] = "lww"
 
 
-def test_the_first_three_collections_are_found_by_name() -> None:
+def test_the_first_collections_are_found_by_name() -> None:
     assert {name: collection.name for name, collection in COLLECTIONS.items()} == {
         "entries": "entries",
         "memories": "memories",
         "tags": "tags",
+        "conversations": "conversations",
+        "messages": "messages",
     }
 
 

@@ -35,6 +35,7 @@ BREACHES = {
     "dice in the core": Breach("pure-core", "core/dice.py", "from secrets import token_bytes"),
     "a framework in the core": Breach("pure-core", "core/model.py", "from pydantic import BaseModel"),
     "a device that knows the server": Breach("device", "client/shortcut.py", "import echolia.storage"),
+    "a device that asks a provider itself": Breach("device", "client/asking.py", "import anthropic"),
     "an attack with keys": Breach("operator", "hostile/forging.py", "import echolia.e2ee.keys"),
     "a circle": Breach("no-circles", "core/errors.py", "import echolia.core.circle_end"),
 }  # fmt: skip

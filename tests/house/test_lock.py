@@ -40,10 +40,13 @@ def test_the_server_runs_what_was_tested(repository: Path) -> None:
     assert not {"pytest", "mypy", "hatchling"} & {name for name, _ in served}
 
 
-@pytest.mark.parametrize(("name", "group"), [(LOCKS[0], "dev"), (LOCKS[1], None)])
-def test_every_requirement_is_locked(name: str, group: str | None, repository: Path) -> None:
+@pytest.mark.parametrize(("name", "groups"), [(LOCKS[0], ("dev", "llm")), (LOCKS[1], ("llm",))])
+def test_every_requirement_is_locked(name: str, groups: tuple[str, ...], repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *(project["optional-dependencies"][group] if group else [])]
+    wanted = [
+        *project["dependencies"],
+        *(one for group in groups for one in project["optional-dependencies"][group]),
+    ]
     versions = dict(pins(repository / name).keys())
     for requirement in map(Requirement, wanted):
         assert versions[canonicalize_name(requirement.name)] in requirement.specifier, str(requirement)

@@ -22,7 +22,7 @@ from tests.mutants.rules import ALL
 
 REPOSITORY: Final = Path(__file__).resolve().parent.parent.parent
 _COPIED: Final = ("echolia", "tests", "bench", "migrations", "spec", "pyproject.toml")
-_MADE: Final = shutil.ignore_patterns("__pycache__", ".*_cache", ".hypothesis")
+_MADE: Final = shutil.ignore_patterns("__pycache__", ".*_cache", ".hypothesis", "node_modules")
 _FAILED: Final = re.compile(r"^(?:FAILED|ERROR) (\S+?)(?:\[.*)?(?: - .*)?$", re.MULTILINE)
 # What pytest ends by: all passed, or some failed. Everything else says nothing about a rule.
 _PASSED, _SOME_FAILED = 0, 1
@@ -56,6 +56,8 @@ def copied(folder: Path) -> Path:
             shutil.copytree(source, tree / name, ignore=_MADE)
         else:
             shutil.copy(source, tree / name)
+    if (REPOSITORY / ".services").is_dir():
+        (tree / ".services").symlink_to(REPOSITORY / ".services")
     return tree
 
 

@@ -11,11 +11,27 @@ from tests.mutants.key_rules import KEYS
 from tests.mutants.merge_rules import MERGE
 from tests.mutants.moving_rules import MOVING
 from tests.mutants.mutant import Mutant
+from tests.mutants.provider_rules import PROVIDERS
+from tests.mutants.sealed_rules import SEALED
 from tests.mutants.secret_rules import SECRETS
 from tests.mutants.server_rules import SERVER
 from tests.mutants.storage_rules import STORAGE
 from tests.mutants.upgrade_rules import UPGRADES
 from tests.mutants.worker_rules import WORKERS
 
-RULES: Final = (DEVICE, KEYS, SECRETS, SERVER, DIRECTORY, STORAGE, MOVING, UPGRADES, WORKERS, MERGE, EXPORTS)
+RULES: Final = (
+    DEVICE,
+    KEYS,
+    SECRETS,
+    SEALED,
+    SERVER,
+    DIRECTORY,
+    STORAGE,
+    MOVING,
+    UPGRADES,
+    WORKERS,
+    MERGE,
+    EXPORTS,
+    PROVIDERS,
+)
 ALL: Final[tuple[Mutant, ...]] = tuple(mutant for rules in RULES for mutant in rules)

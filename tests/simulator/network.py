@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -122,6 +122,11 @@ class Line:
         """See `Transport.lines`; here devices sync when they are told to."""
         raise EcholiaError("server_unreachable")
         yield ""
+
+    async def pieces(self, request: Request) -> AsyncGenerator[Answer | bytes, None]:
+        """See `Transport.pieces`; here devices ask no models."""
+        raise EcholiaError("server_unreachable")
+        yield b""
 
     async def close(self) -> None:
         """See `Transport.close`."""

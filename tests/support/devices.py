@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -73,6 +73,16 @@ class InProcess:
                 at = len(stream.answer.body) - len(rest)
                 for line in whole:
                     yield line
+
+    async def pieces(self, request: Request) -> AsyncGenerator[Answer | bytes, None]:
+        """See `Transport.pieces`."""
+        answer = await self.ask(request)
+        if answer.status != 200:
+            yield answer
+            return
+        yield replace(answer, body=b"")
+        for at in range(0, len(answer.body), 100):
+            yield answer.body[at : at + 100]
 
     async def close(self) -> None:
         """See `Transport.close`."""

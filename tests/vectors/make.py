@@ -20,6 +20,9 @@ from tests.vectors.cases import (
     quotas,
     runs_refused,
     runs_taken,
+    sealed_keys,
+    sealed_requests,
+    sealed_responses,
     signed_messages,
     vaults,
 )
@@ -42,6 +45,9 @@ MAKERS = (
     checkpoints.cases,
     vaults.cases,
     exports.cases,
+    sealed_requests.cases,
+    sealed_responses.cases,
+    sealed_keys.cases,
 )
 
 

@@ -15,6 +15,7 @@ from tests.vectors.ends import (
     pairing,
     rules,
     run_rules,
+    sealed,
     server,
     vaults,
 )
@@ -56,6 +57,9 @@ RULES: Mapping[str, Callable[[VectorFile], Found]] = {
     "account-key": rules.account_key,
     "vault": vaults.opened,
     "export": exports.read,
+    "sealed-request": sealed.opened,
+    "sealed-response": sealed.response,
+    "sealed-keys": sealed.keys,
 }
 SERVER: Mapping[str, Callable[[VectorFile, server.Server], Found]] = {
     "run": server.run,
@@ -69,6 +73,7 @@ DEVICE: Mapping[str, Callable[[VectorFile], Found]] = {
     "push": device.served,
     "page": device.page,
     "device-log": run_rules.replayed,
+    "sealed-request": sealed.sealed,
 }
 # Topics with a runner of their own.
 ELSEWHERE = {"merge": "tests/core/merge"}

@@ -29,6 +29,9 @@ from echolia.e2ee.exports import MAGIC, head_length
 from echolia.e2ee.keys import AccountSecrets, KeyPairs, open_key_box
 from echolia.e2ee.pairing import Code
 from echolia.e2ee.vault_seal import SealedVault
+from echolia.sealed.documents import LABEL, read_document
+from echolia.sealed.requests import open_request, seal
+from echolia.sealed.suites import public_of
 from echolia.sync import models
 from tests.vectors import reference as ref
 from tests.vectors.cases.device_logs import ADD, GENESIS, signed
@@ -134,6 +137,21 @@ _SEALED: Final = {
     "nonce": bytes(24),
     "sealed": bytes(64),
 }
+
+
+def _sealed_suite(kem: int) -> None:
+    request, _ = seal(0, public_of(bytes(32)), b"", seed("ephemeral"))
+    open_request(request[:1] + kem.to_bytes(2, "big") + request[3:], lambda _: bytes(32), bytes(32))
+
+
+def _sealed_keys(version: Any) -> None:
+    public = ref.sign_public(seed("identity"))
+    key = {"id": 0, "public": public_of(seed("box")), "from_ms": 0, "until_ms": 1}
+    said = {"v": version, "identity": public, "next": bytes(32), "keys": [key]}
+    document = canonical.encode(said)
+    read_document(document, ref.sign(seed("identity"), LABEL + document), None, 0)
+
+
 PLACES: Final[Mapping[str, Place]] = {
     "run version": Place("core/runs.py", lambda v: _run(version=v), BYTES),
     "run suite": Place("core/runs.py", lambda v: _run(suite=v), BYTES),
@@ -177,6 +195,8 @@ PLACES: Final[Mapping[str, Place]] = {
     "export's records": Place(
         "core/export_records.py", lambda v: list(Parser().feed(Record(v, b"").encode())), (0, 8, 255)
     ),
+    "sealed request's suite": Place("sealed/requests.py", _sealed_suite, (0, 1, 0x10, 0x21, 0xFFFF)),
+    "sealed keys": Place("sealed/documents.py", _sealed_keys, VALUES, _or("sealed_keys_invalid")),
     "home's database": Place(
         "client/database.py",
         _database,
@@ -184,7 +204,7 @@ PLACES: Final[Mapping[str, Place]] = {
         frozenset({"home_newer"}),
     ),
 }  # fmt: skip
-OWN: Final = {"home's database": len(MIGRATIONS), "sealed vault": 2}
+OWN: Final = {"home's database": len(MIGRATIONS), "sealed vault": 2, "sealed request's suite": 0x20}
 
 
 def code_of(read: Callable[[Any], object], version: Any) -> str | None:

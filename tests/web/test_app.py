@@ -63,4 +63,10 @@ async def test_the_openapi_document_is_the_list_of_all_routes(tmp_path: Path) ->
         "/sync/live": {"get"},
         "/sync/live/ticket": {"post"},
         "/ledger": {"get"},
+        "/llm/generate": {"post"},
+        "/llm/stream": {"post"},
+        "/llm/keys": {"get"},
+        "/llm/models": {"get"},
+        "/llm/quota": {"get"},
+        "/llm/usage": {"get"},
     }

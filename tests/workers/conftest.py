@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from echolia.app import running
+from echolia.app import Place, running
 from echolia.data_folder import whole_folder
 from echolia.storage.engine import Database, Statement
 from echolia.storage.reserve import Reserve
@@ -35,7 +35,7 @@ class Crew:
         stack = AsyncExitStack()
         self._stacks.append(stack)
         gate = await stack.enter_async_context(
-            running(self._settings, directory=self.directory, worker=len(self._stacks))
+            running(self._settings, directory=self.directory, place=Place(len(self._stacks)))
         )
         self.gates.append(gate)
         return Asker(gate)

@@ -94,4 +94,6 @@ def _without_what_was_typed(error: click.UsageError) -> click.UsageError:
         return click.UsageError(message, error.ctx)
     if error.message.startswith("Got unexpected extra argument"):
         return click.UsageError("These are more words than it takes; put a text into quotes.", error.ctx)
+    if isinstance(error, click.BadParameter) and error.message.endswith(" is not a valid integer range."):
+        return click.BadParameter("it takes a whole number.", error.ctx, error.param)
     return error

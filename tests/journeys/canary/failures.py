@@ -11,10 +11,23 @@ from echolia.core.checkpoints import ChainHead
 from echolia.core.ids import b64
 from echolia.core.positions import LogPosition
 from echolia.core.push import write_push
+from tests.journeys.canary.asking import (
+    GENERATE,
+    PATHS,
+    ask_nobody,
+    ask_wrongly,
+    plain_ask,
+    sealed_at_another_time,
+    sealed_for_elsewhere,
+    sealed_once_sent_twice,
+    sealed_otherwise,
+    sealed_to_nobody,
+    sealed_wrongly,
+)
 from tests.journeys.canary.flock import DEVICE, HASH, MESSAGE, SECRET, UNKEPT
 from tests.journeys.canary.listening import say_what_nobody_asked_for, unreadable_heads, wrong_tickets
+from tests.journeys.canary.operations import JSON
 from tests.journeys.canary.person import Person, writer_of
-from tests.journeys.canary.planting import JSON
 from tests.support.accounts import Keys, entry_json
 
 Bring = Callable[[Person], object]
@@ -221,15 +234,28 @@ def _oversize(person: Person) -> None:
     word = person.flock.text("oversize")
     for path in ("/auth/register", "/sync/pull"):
         person.ask("POST", path, {word: word * 10_000})
+    for path in PATHS:
+        person.asking.post(path, word.encode() * 15_000)
     person.push_bytes(word.encode() * ((8 << 20) // len(word.encode()) + 1))
+
+
+def _other_versions(person: Person) -> None:
+    sealed_otherwise(person)
+    person.push_bytes(b"\x09" + person.flock.raw("push", UNKEPT, 99))
+
+
+def _other_types(person: Person) -> None:
+    for path in PATHS:
+        person.ask("POST", path, plain_ask(person))
+    person.push_bytes(b"x", person.flock.word("media type"))
 
 
 BRING: Final[Mapping[str, Bring]] = {
     "malformed_json": lambda person: person.push_bytes(person.flock.text("json").encode(), JSON),
     "malformed_binary": lambda person: person.push_bytes(b"\1\0\0" + person.flock.raw("push", UNKEPT, 99)),
     "invalid_request": _invalid,
-    "unsupported_version": lambda person: person.push_bytes(b"\x09" + person.flock.raw("push", UNKEPT, 99)),
-    "unsupported_media_type": lambda person: person.push_bytes(b"x", person.flock.word("media type")),
+    "unsupported_version": _other_versions,
+    "unsupported_media_type": _other_types,
     "not_found": lambda person: person.ask("GET", f"/{person.flock.word('path')}"),
     "method_not_allowed": lambda person: person.ask("PATCH", "/sync/push", person.flock.text("body")),
     "body_too_large": _oversize,
@@ -259,6 +285,13 @@ BRING: Final[Mapping[str, Bring]] = {
     "checkpoint_invalid": _bad_checkpoints,
     "ticket_invalid": wrong_tickets,
     "listeners_full": _listeners,
+    "sealed_invalid": sealed_wrongly,
+    "sealed_key_unknown": sealed_to_nobody,
+    "sealed_elsewhere": sealed_for_elsewhere,
+    "sealed_stale": sealed_at_another_time,
+    "sealed_replayed": sealed_once_sent_twice,
+    "ask_invalid": ask_wrongly,
+    "model_unknown": ask_nobody,
 }  # fmt: skip
 
 # --- a server with narrow limits ---------------------------------------------------------------------
@@ -268,6 +301,7 @@ NARROW: Final = {
     "refresh_per_minute": "3", "free_disk_bytes": str(2**60),
     "quota_bytes": "20000", "quota_objects": "30", "quota_changes_per_minute": "40",
     "quota_reserve_percent": "0", "quota_reserve_bytes": "5000",
+    "llm_tokens_per_day": "300", "llm_per_minute": "6",
 }  # fmt: skip
 
 
@@ -291,7 +325,7 @@ def _unsolved(person: Person) -> None:
 
 def _slow_bodies(person: Person) -> None:
     word = person.flock.text("slow body").encode()
-    for path in ("/auth/register", "/sync/push"):
+    for path in ("/auth/register", "/sync/push", "/llm/stream"):
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {person.access}\r\n"
         person.wire.raw(head.encode() + b"Content-Length: 9999\r\n\r\n" + word, end=False)
 
@@ -299,10 +333,15 @@ def _slow_bodies(person: Person) -> None:
 def _too_often(person: Person) -> None:
     for _ in range(5):
         person.wire("POST", "/auth/refresh", {"refresh": person.flock.coded("refresh", SECRET, 32)})
+        person.asking.say(GENERATE, plain_ask(person))
 
 
 def _over_quota(person: Person) -> None:
-    """Each quota in turn, with and without the reserve, in pushes that could fit and that never could."""
+    """Each quota in turn, with and without the reserve, in pushes that could fit and that never could; and
+    more words than a model may be asked in a day.
+    """
+    for path in PATHS:
+        person.asking.say(path, {**plain_ask(person), "max_tokens": 1000})
     assert person.push_new(20).status == 200
     kept = len(person.writer.changes)
     for count, body_bytes in ((11, 256), (31, 256), (131, 256), (1, 16384), (1, 32768), (21, 256)):
@@ -324,7 +363,7 @@ BRING_NARROW: Final[Mapping[str, Bring]] = {
     "proof_of_work_invalid": _unsolved,
     "too_many_devices": lambda person: person.open_mailbox(),
     "body_too_slow": _slow_bodies,
-    "rate_limited": _too_often,
     "quota_exceeded": _over_quota,
+    "rate_limited": _too_often,
     "unavailable": lambda person: person.wire("GET", "/readyz"),
 }

@@ -8,7 +8,7 @@ from typing import Final
 from tests.journeys.canary.flock import SECRET, UNKEPT, Flock
 from tests.journeys.canary.wire import Wire
 
-_PATHS: Final = ("/auth/register", "/sync/push", "/sync/pull")
+_PATHS: Final = ("/auth/register", "/sync/push", "/sync/pull", "/llm/stream")
 
 
 def send_malformed(wire: Wire, token: str) -> None:

@@ -5,15 +5,19 @@ Those that would end an account, a device or a pairing are understood and then r
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 from echolia.core.ids import b64
+from echolia.sealed.asks import MEDIA_TYPE
+from tests.journeys.canary.asking import GENERATE, STREAM, Asking, full_ask, plain_ask
 from tests.journeys.canary.flock import DEVICE, HASH, MESSAGE
 from tests.journeys.canary.person import Person
 from tests.journeys.canary.wire import PUBLIC
 from tests.support.accounts import Keys
 
+JSON: Final = "application/json"
 Operation = tuple[str, str]
 # Bytes of the right length are kept of these alone, by operation and field: the others' requests are refused.
 KEPT: dict[tuple[str, str], bytes] = {
@@ -32,6 +36,20 @@ class Request:
     path: str
     body: Any = None
     query: tuple[tuple[str, str], ...] = ()
+    asking: Asking | None = None  # who seals the body, where it goes sealed
+
+    @property
+    def media_type(self) -> str:
+        """What the body is sent as."""
+        return JSON if self.asking is None else MEDIA_TYPE
+
+    def encoded(self) -> bytes | None:
+        """The body as it is sent; sealed afresh each time, for no seal is taken twice."""
+        if self.body is None:
+            return None
+        return (
+            json.dumps(self.body).encode() if self.asking is None else self.asking.seal(self.path, self.body)
+        )
 
     @property
     def name(self) -> str:
@@ -95,5 +113,11 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("GET", "/sync/live"), "/sync/live", query=(("after", "1.1"), ("ticket", b64(bytes(32))))),
         Request(("POST", "/sync/live/ticket"), "/sync/live/ticket"),
         Request(("GET", "/ledger"), "/ledger"),
+        Request(("GET", "/llm/keys"), "/llm/keys"),
+        Request(("GET", "/llm/models"), "/llm/models"),
+        Request(("GET", "/llm/quota"), "/llm/quota"),
+        Request(("GET", "/llm/usage"), "/llm/usage", query=(("days", "30"),)),
+        Request(("POST", STREAM), STREAM, full_ask(person), asking=person.asking),
+        Request(("POST", GENERATE), GENERATE, plain_ask(person), asking=person.asking),
     ]  # fmt: skip
     return {request.operation: request for request in listed}

@@ -11,6 +11,7 @@ from echolia.core.ids import b64, unb64
 from echolia.core.messages import ack_message, delete_account_message, key_box_message, login_message
 from echolia.core.positions import NOTHING_SEEN, LogPosition
 from echolia.core.push import PUSH_TYPE, read_page, write_push
+from tests.journeys.canary.asking import Asking
 from tests.journeys.canary.flock import ACK, BODY, BOX, ENTRY, HASH, MESSAGE, Flock
 from tests.journeys.canary.wire import Wire
 from tests.support.accounts import Account, Keys, entry_json
@@ -27,12 +28,14 @@ class Person:
     name: str
     account: Account = field(init=False)
     writer: Writer = field(init=False)
+    asking: Asking = field(init=False)
     access: str = ""
     refresh: str = ""
 
     def __post_init__(self) -> None:
         self.account = Account(self.name)
         self.writer = writer_of(self.account, self.account.first)
+        self.asking = Asking(self)
 
     @property
     def flock(self) -> Flock:

@@ -17,9 +17,8 @@ from echolia.core.errors import EcholiaError
 from echolia.core.ids import unb64
 from echolia.core.push import PUSH_TYPE
 from tests.journeys.canary.flock import SECRET, UNKEPT, Flock
-from tests.journeys.canary.operations import KEPT, Request
+from tests.journeys.canary.operations import JSON, KEPT, Request
 
-JSON: Final = "application/json"
 METHODS: Final = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD", "GET", "TRACE")
 
 
@@ -52,16 +51,10 @@ def _target(
     return f"{request.path if path is None else path}{'?' if asked else ''}{asked}"
 
 
-def _encoded(body: Any) -> bytes | None:
-    return None if body is None else json.dumps(body).encode()
-
-
 def _as_is(request: Request, target: str | None = None, **headers: str) -> Planted:
-    typed = {"Content-Type": JSON} if request.body is not None else {}
+    typed = {"Content-Type": request.media_type} if request.body is not None else {}
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return Planted(
-        request.operation[0], target or _target(request), {**typed, **named}, _encoded(request.body)
-    )
+    return Planted(request.operation[0], target or _target(request), {**typed, **named}, request.encoded())
 
 
 def _paths(request: Request, flock: Flock) -> Iterator[Planted]:
@@ -136,7 +129,7 @@ def _methods(request: Request, flock: Flock) -> Iterator[Planted]:
 def _bodies(request: Request, flock: Flock) -> Iterator[Planted]:
     """Bodies that are not the JSON that is expected, under types that are and that are not."""
     name, word = request.name, flock.text(f"{request.name} body")
-    whole = _encoded(request.body) or b"{}"
+    whole = request.encoded() or b"{}"
     quoted = json.dumps({word: word}, ensure_ascii=False)
     bodies = (
         (JSON, quoted.encode()), (JSON, json.dumps(word).encode()), (JSON, json.dumps([word]).encode()),
@@ -151,6 +144,8 @@ def _bodies(request: Request, flock: Flock) -> Iterator[Planted]:
         (f"multipart/form-data; boundary={flock.word(name)}", word.encode()),
         (PUSH_TYPE, word.encode()), (PUSH_TYPE, flock.raw(name, UNKEPT, 600)),
         (JSON, gzip.compress(quoted.encode() * 50)), (JSON, zlib.compress(quoted.encode() * 50)),
+        (request.media_type, word.encode()), (request.media_type, flock.raw(name, UNKEPT, 600)),
+        (request.media_type, whole[:-9] + word.encode()),
     )  # fmt: skip
     for media_type, body in bodies[:3] if request.operation[0] == "GET" else bodies:
         yield Planted(request.operation[0], _target(request), {"Content-Type": media_type}, body)

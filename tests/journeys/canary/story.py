@@ -220,6 +220,25 @@ class Story:
         for asked in ("list --conflicts", "list --trash", "status"):
             self.run(asked, home=phone)
 
+    def ask_models(self) -> None:
+        """Both devices ask a model: alone, with entries of theirs, in a conversation that is kept."""
+        text, word = self.flock.text, self.flock.word("entry to ask about")
+        self.told("add", word)
+        asked = text("question")
+        assert asked in self.told("ask", asked)["text"]
+        self.told("ask", "--with-entries", word, "--system", text("system"), text("question"))
+        title = text("conversation")
+        for _ in range(2):
+            self.told("ask", "--in", title, text("question"))
+        self.sync(self.laptop, self.phone)
+        self.told("ask", "--in", title, text("question"), home=self.phone)
+        self.sync(self.phone, self.laptop)
+        self.run("ask", text("question"))
+        self.run("ask -", stdin=text("question"))
+        for asked in ("models", "usage", "usage --days 7"):
+            self.told(asked)
+            self.run(asked, home=self.phone)
+
     def brake(self) -> None:
         """The phone deletes everything, which the laptop is told and rewinds."""
         with BlockingDevice.open(self.phone) as phone:

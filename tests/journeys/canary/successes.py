@@ -7,6 +7,7 @@ from typing import Final
 
 from echolia.core.ids import b64
 from echolia.core.messages import recovery_message
+from tests.journeys.canary.asking import ask_well
 from tests.journeys.canary.flock import ENTRY, MESSAGE, SECRET
 from tests.journeys.canary.listening import listen_well
 from tests.journeys.canary.operations import understood
@@ -26,7 +27,9 @@ def plant_everywhere(person: Person) -> int:
         request = understood(person, _mailbox(person))[operation]
         for method, target, headers, body in plantings(request, person.flock):
             streams = (method, target.partition("?")[0]) == _STREAM
-            person.wire(method, target, body=body, headers=headers, token="" if streams else person.access)
+            token = "" if streams else person.access
+            answer = person.wire(method, target, body=body, headers=headers, token=token)
+            person.asking.opened(body, answer)
             count += 1
     return count
 
@@ -67,6 +70,7 @@ def live_well(wire: Wire, name: str) -> Person:
     ):
         _ok(person, "GET", path)
     converse(person)  # what is in the open mailbox stays there for the search
+    ask_well(person)
     _ok(person, "GET", "/ledger")
     gone = Person(wire, f"{name} gone").register()
     gone.push_new(2)

@@ -13,16 +13,19 @@ import pytest
 
 from echolia.core.ids import b64
 from echolia.web.error_responses import STATUS
+from tests.journeys.canary.asking import ask_well
 from tests.journeys.canary.breakage import BREAK, NOT_BROUGHT, elsewhere
 from tests.journeys.canary.elsewhere import BREAK_ELSEWHERE, lost_place
 from tests.journeys.canary.encodings import Searcher
 from tests.journeys.canary.failures import BRING, BRING_NARROW, NARROW, solved
 from tests.journeys.canary.flock import Flock
 from tests.journeys.canary.malformed import send_malformed
+from tests.journeys.canary.models_failing import BREAK_MODELS, IN_THE_SEAL
 from tests.journeys.canary.person import Person
 from tests.journeys.canary.places import STRACE_CALLS, Find, Place, search, written
 from tests.journeys.canary.promises import leaks, unmet
 from tests.journeys.canary.successes import converse, live_well, plant_everywhere
+from tests.journeys.canary.upstream import upstream
 from tests.journeys.canary.watched import Watched, found_in, watched
 from tests.journeys.canary.wire import PUBLIC, Wire
 from tests.support.accounts import Keys
@@ -42,6 +45,7 @@ class Driven:
     found: dict[Find, bytes] = field(default_factory=dict)
     brought: set[str] = field(default_factory=set)
     asked: set[tuple[str, str, int]] = field(default_factory=set)
+    sealed_codes: set[str] = field(default_factory=set)
     document: dict[str, Any] = field(default_factory=dict)
     log: str = ""
     left: dict[Find, bytes] = field(default_factory=dict)
@@ -89,6 +93,7 @@ def delete(person: Person) -> None:
     phone = Keys("gwen's phone")
     assert person.add(phone).status == 204
     assert person.ask("POST", "/sync/ack", person.acknowledgement()).status == 204
+    ask_well(person)
     assert person.ask("POST", "/sync/live/ticket").status == 200
     assert person.ask("DELETE", f"/auth/device/{b64(phone.id)}", person.revocation(phone)).status == 204
     assert person.ask("DELETE", "/auth/account", person.deletion()).status == 204
@@ -118,6 +123,13 @@ def drive_elsewhere(driven: Driven, server: Watched) -> None:
         driven.note(code, server.wire, partial(break_it, server, someone))
 
 
+def drive_models(driven: Driven, server: Watched) -> None:
+    """The failures of models and of their providers."""
+    for code, break_it in BREAK_MODELS.items():
+        someone = driven.know(Person(server.wire, f"meets {code}").register())
+        driven.note(code, server.wire, partial(break_it, server, someone))
+
+
 @pytest.fixture(scope="module")
 def lost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Settings that name a place which never answers."""
@@ -126,21 +138,38 @@ def lost(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def driven(tmp_path_factory: pytest.TempPathFactory, lost: dict[str, str]) -> Driven:
+def flock() -> Flock:
+    """The canaries of all servers."""
+    return Flock()
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory, flock: Flock) -> Iterator[dict[str, str]]:
+    """Settings that name models of a provider which fails as it is told."""
+    with upstream(flock) as provider:
+        yield {"models": str(provider.models_file(tmp_path_factory.mktemp("models"), ["openai"]))}
+
+
+@pytest.fixture(scope="module")
+def driven(
+    tmp_path_factory: pytest.TempPathFactory, flock: Flock, lost: dict[str, str], models: dict[str, str]
+) -> Driven:
     """All servers, driven and searched: while they run, their databases open, and after they ended."""
-    everything, flock = Driven(), Flock()
+    everything = Driven()
     folder = tmp_path_factory.mktemp("canary")
     runs: Mapping[str, tuple[Callable[[Driven, Watched], None], dict[str, str]]] = {
         "generous": (drive, {}),
         "narrow": (drive_narrow, NARROW),
         "several": (drive_several, {"workers": "3"}),
         "elsewhere": (drive_elsewhere, lost),
+        "models": (drive_models, models),
     }
     for name, (go, settings) in runs.items():
         with watched(folder / name, flock, settings=settings) as server:
             go(everything, server)
             everything.found |= found_in(server.folder, flock, server.wire)
             everything.asked |= server.wire.asked
+            everything.sealed_codes |= server.wire.sealed_codes
             everything.devices += (one for one in server.wire.places() if one.name == "answer devices")
             everything.told += (one for one in server.places() if one.name in TOLD_TO_OPERATORS)
         everything.found |= found_in(folder / name, flock)
@@ -151,6 +180,10 @@ def driven(tmp_path_factory: pytest.TempPathFactory, lost: dict[str, str]) -> Dr
 @pytest.mark.parametrize("code", sorted(STATUS))
 def test_every_failure_is_brought_about(driven: Driven, code: str) -> None:
     assert (code in driven.brought) != (code in NOT_BROUGHT)
+
+
+def test_each_failure_of_models_is_told_inside_the_seal(driven: Driven) -> None:
+    assert driven.sealed_codes >= IN_THE_SEAL
 
 
 def test_every_operation_is_asked_and_every_guarded_one_refused(driven: Driven) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -54,10 +55,12 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
             _fail(story)
             server_side += left_in(server.folder)
         story.run("sync")  # the server is gone
+        story.fail("ask", flock.text("question"))
         server_side += left_in(folder / "server")
         with watched(folder / "other", flock, port=port) as server:
             story.fail("sync")  # another one is in its place
             assert "server_reset" in story.said[-1].errors
+            story.fail("ask", flock.text("question"))
             server_side += left_in(server.folder)
     finally:
         relay.close()
@@ -71,6 +74,7 @@ def _live(story: Story, relay: Relay) -> None:
     story.pair()
     story.guard()
     story.disagree(ids)
+    story.ask_models()
     story.watch()
 
 
@@ -112,6 +116,7 @@ def _fail(story: Story) -> None:
     story.fail("join -", stdin=text("code"), home=nowhere)
     story.fail("join", story.secrets["code"].decode(), home=nowhere)
     story.fail("pair --qr", str(folder / word("no picture", NAME)))
+    _fail_to_ask(story, nowhere)
     story.fail_under_passphrase()
     story.fail("revoke --yes", text("device"))
     story.fail("account delete --confirm", text("account"))
@@ -123,6 +128,18 @@ def _fail(story: Story) -> None:
     phone = story.told("status", home=story.phone)["device"]
     story.told("revoke --yes", phone)
     story.fail("sync", home=story.phone)
+
+
+def _fail_to_ask(story: Story, nowhere: Path) -> None:
+    text, word = story.flock.text, story.flock.word
+    for home in (nowhere, story.laptop):
+        story.fail("ask", text("question"), "--model", word("model"), home=home)
+    story.fail("ask", text("question"), "--with-entries", word("in no entry"))
+    story.fail("ask", text("question"), "--max-tokens", word("number"))
+    story.fail("ask", text("question"), text("another"))
+    story.fail("ask -", stdin=text("long") * 60_000)
+    story.fail("models", text("more"))
+    story.fail("usage", "--days", word("days"))
 
 
 def kinds(searcher: Searcher, places: list[Place]) -> set[tuple[str, str]]:

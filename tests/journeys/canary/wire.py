@@ -23,6 +23,8 @@ IDLE_HEADERS: Final = (
     "Origin", "Accept-Language", "If-None-Match", "Idempotency-Key", "traceparent", "tracestate", "baggage",
 )  # fmt: skip
 _CODE: Final = re.compile(rb'"code": ?"([a-z_]+)"')
+# What the final chunk of an answer says that did not come to its end, opened.
+SEALED_REFUSAL: Final = "answer refused in the seal"
 PUBLIC: Final = ("/", "/health", "/healthz", "/readyz", "/metrics", "/openapi.json")
 
 
@@ -34,6 +36,7 @@ class Wire:
     flock: Flock
     answers: dict[str, list[bytes]] = field(default_factory=dict)
     codes: set[str] = field(default_factory=set)
+    sealed_codes: set[str] = field(default_factory=set)
     asked: set[tuple[str, str, int]] = field(default_factory=set)
     _connection: http.client.HTTPConnection | None = None
 
@@ -94,10 +97,13 @@ class Wire:
         self.keep(name, headers.encode("latin-1") + b"\n" + answer.body)
 
     def keep(self, name: str, content: bytes) -> None:
-        """Keep what came back for the search, and note its codes: a problem's, or pushed runs'."""
+        """Keep what came back for the search, and note its codes: a problem's, runs', a final chunk's."""
         self.answers.setdefault(name, []).append(content)
-        if name in ("answer refused", "answer push"):
-            self.codes.update(code.decode() for code in _CODE.findall(content))
+        codes = {code.decode() for code in _CODE.findall(content)}
+        if name in ("answer refused", "answer push", SEALED_REFUSAL):
+            self.codes |= codes
+        if name == SEALED_REFUSAL:
+            self.sealed_codes |= codes
 
     def raw(self, sent: bytes, *, end: bool = True, name: str = "answer refused") -> bytes:
         """Send exactly these bytes on a connection of their own and read until the server closes it.
