@@ -116,5 +116,18 @@ async def _read(told: AsyncIterator[Told], queue: asyncio.Queue[Told | _End]) ->
 def as_json(event: Text | ToolCall) -> dict[str, Any]:
     """A part of an answer as devices get it (`spec/llm.md#answer`)."""
     if isinstance(event, Text):
-        return {"type": "text", "text": event.text}
-    return {"type": "tool_call", "id": event.id, "name": event.name, "arguments": event.arguments}
+        return {"type": "text", "text": whole(event.text)}
+    named = {"id": event.id, "name": event.name, "arguments": event.arguments}
+    return {"type": "tool_call", **{name: whole(text) for name, text in named.items()}}
+
+
+def whole(text: str) -> str:
+    """The text with halves of surrogate pairs joined, or replaced where the other half is missing.
+
+    Some endpoints cut a sign in two between their pieces.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text

@@ -235,7 +235,7 @@ def test_memory_is_looked_into(tmp_path: Path, record_property: Callable[[str, o
     """What memory holds while an ask is answered is found; what stays of finished ones is told, not promised.
 
     Even with an allocator that overwrites what is freed some copies stay until something else takes their
-    place: `spec/threat-model.md` promises nothing of the memory of a live process.
+    place, as `spec/threat-model.md` says of memory.
     """
     collecting = tmp_path / "collecting"
     collecting.mkdir()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from echolia.llm.packing import GATHERED_BYTES, packed
+from echolia.llm.packing import GATHERED_BYTES, as_json, packed
 from echolia.llm.providers.port import Ended, Event, ProviderFailed, Text, ToolCall
 from echolia.llm.trying import Told
 from tests.llm.scripted import ENDED, model
@@ -117,3 +117,16 @@ async def test_a_reader_who_leaves_ends_it() -> None:
     await anext(pieces)
     await pieces.aclose()
     assert ended.is_set()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a heron", "a heron"),
+        ("\ud83d\udc26 here", "\U0001f426 here"),
+        ("half \ud83d", "half \ufffd"),
+        ("\udc26", "\ufffd"),
+    ],
+)
+def test_a_sign_that_was_cut_in_two_is_whole_again(text: str, told: str) -> None:
+    assert as_json(Text(text)) == {"type": "text", "text": told}
