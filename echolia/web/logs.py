@@ -63,6 +63,7 @@ EVENTS: Final[Mapping[str, Mapping[str, Check]]] = {
     "upgrade_failed": {"code": _matches(_CODE)},
     "upgrades_paused": {"version": _number, "tried": _number, "failed": _number},
     "compaction_failed": {"code": _matches(_CODE)},
+    "llm_unsettled": {"code": _matches(_CODE)},
     "notices_away": {},
     "limits_away": {},
     "worker_started": {"worker": _number},
