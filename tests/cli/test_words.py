@@ -58,7 +58,7 @@ def test_help_imports_nothing_heavy() -> None:
         (["lst"], "Did you mean `list`?"),
         (["biscuits"], "There is no such command."),
         (["show"], "Missing argument"),
-        (["list", "--limit", "none"], "not a valid integer"),
+        (["list", "--limit", "none"], "it takes a whole number"),
         (["list", "--limit", "0"], "0"),
         (["list", "--colour"], "No such option"),
         (["add", "x", "--collection", "cakes"], "cakes"),

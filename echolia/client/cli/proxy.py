@@ -14,14 +14,14 @@ from echolia.core.errors import EcholiaError
 PORT: Final = 11435
 
 
-@click.command(epilog="Example: OPENAI_BASE_URL=http://127.0.0.1:11435/v1 OPENAI_API_KEY=… some-tool")
+@click.command(epilog="Example: echolia proxy --port 11435")
 @click.option("--port", type=click.IntRange(0, 65535), default=PORT, show_default=True, help="0: a free one.")
 @click.option("--key", envvar="ECHOLIA_PROXY_KEY", show_envvar=True, help="What programs have to know.")
 @with_session
 async def proxy(session: Session, port: int, key: str | None) -> None:
     """Speak OpenAI's chat API on this machine alone; what is asked is sealed up to the server.
 
-    Any program that takes a base URL and a key works with it. Ctrl-C ends it. Other commands of this home
+    Any program that takes OPENAI_BASE_URL and OPENAI_API_KEY, which it prints, works with it. Ctrl-C ends it. Other commands of this home
     wait meanwhile: give the proxy a device of its own if that is in the way.
     """
     from echolia.client.llm.loopback import HOST, Loopback  # noqa: PLC0415 - `--help` must not wait for it
