@@ -21,8 +21,8 @@ PORT: Final = 11435
 async def proxy(session: Session, port: int, key: str | None) -> None:
     """Speak OpenAI's chat API on this machine alone; what is asked is sealed up to the server.
 
-    Any program that takes OPENAI_BASE_URL and OPENAI_API_KEY, which it prints, works with it. Ctrl-C ends it. Other commands of this home
-    wait meanwhile: give the proxy a device of its own if that is in the way.
+    Any program that takes OPENAI_BASE_URL and OPENAI_API_KEY, which it prints, works with it. Ctrl-C ends it.
+    Other commands of this home wait meanwhile: give the proxy a device of its own if that is in the way.
     """
     from echolia.client.llm.loopback import HOST, Loopback  # noqa: PLC0415 - `--help` must not wait for it
 
