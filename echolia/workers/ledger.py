@@ -12,7 +12,7 @@ from echolia.web.context import Fact, facts_of
 from echolia.workers import store
 
 _OWNER: Final = "Of several server processes one serves an account, and every other hands requests to it."
-_ALIKE: Final = "Machines that serve the same accounts have to have the same secrets."
+_ALIKE: Final = "Machines that serve the same accounts have to have the same keys."
 # Place → what it is, and why it is needed.
 WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "directory.slots.slot": ("the accounts that are served together, by the first byte of their ids", _OWNER),
@@ -22,7 +22,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
     "directory.workers.host": ("on how many machines", _OWNER),
     "directory.workers.address": ("where they reach each other", _OWNER),
     "directory.workers.beat_ms": ("when they last said that they live", _OWNER),
-    "directory.agreed.name": ("which of their secrets and settings are compared", _ALIKE),
+    "directory.agreed.name": ("which of their keys and settings are compared", _ALIKE),
     "directory.agreed.print": ("hashes by which they are compared", _ALIKE),
 }
 _OF_ALL: Final = "not kept by account"

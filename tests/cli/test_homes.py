@@ -32,6 +32,7 @@ WORDS = {
     "history": ["00"],
     "resolve": ["00", "--take", "1"],
     "search": ["x"],
+    "ask": ["x"],
     "revoke": ["00", "--yes"],
     "confirm": ["00"],
     "export": ["out.echolia"],

@@ -34,6 +34,7 @@ def test_the_program_in_the_readme_does_what_it_says(tmp_path: Path) -> None:
         )
         assert done.returncode == 0, done.stderr
         assert "phase='push'" in done.stdout
-        assert done.stdout.endswith("['here']\n1 memories come from it\n")
+        assert "['here']\n1 memories come from it\n" in done.stdout
+        assert done.stdout.endswith("You wrote: How was my week?")
     [listed] = result("list", home=tmp_path / "laptop")["records"]
     assert listed["title"] == "Monday, late"

@@ -59,5 +59,6 @@ def test_something_was_kept_in_each_table(kind: former.Kind, tmp_path: Path) -> 
         name for name, found in former.rows(former.make(kind, newest, tmp_path / "a.db")).items() if not found
     }
     # Notices are read at once and live for a minute; the others came after it, or with what nobody did here:
-    # one process alone owns no slots.
-    assert empty <= {"live_notices", "migration_sweep", "data_keys", "slots", "workers"}
+    # one process alone owns no slots, one machine has agreed with nobody, and no model was asked.
+    nobody = {"slots", "workers", "agreed", "llm_usage", "llm_leases"}
+    assert empty <= {"live_notices", "migration_sweep", "data_keys", *nobody}
