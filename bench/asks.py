@@ -23,7 +23,7 @@ from echolia.client.llm.answers import Finished, Words
 
 SERVICES = Path(__file__).resolve().parent.parent / ".services"
 SAID = "Tell me about herons, at some length. " * 8
-MANY = "1000000000"
+MANY = "1000000"
 SETTINGS = {
     "ECHOLIA_LLM_PER_MINUTE": MANY, "ECHOLIA_LLM_CONCURRENT": "0", "ECHOLIA_LLM_TOKENS_PER_DAY": "0",
     "ECHOLIA_LLM_MICRO_USD_PER_MONTH": "0", "ECHOLIA_ACCOUNT_PER_MINUTE": MANY,
