@@ -14,7 +14,7 @@ from echolia.core.merge import canonical_view, decode
 from echolia.core.parts import find_parts, leaf_of
 from tests.client.crash_stage import check_home
 from tests.simulator.edits import CANARY, shown, wrong_on
-from tests.simulator.expectations import Event, Shown
+from tests.simulator.expectations import Event, Expectations, Shown
 from tests.simulator.machines import Machine
 from tests.simulator.world import Broken, World
 from tests.support.devices import SERVER
@@ -107,7 +107,8 @@ def _states(device: Device) -> dict[bytes, tuple[bytes, bytes]]:
 
 def _judge(world: World, device: Device) -> None:
     """Say of each edit of a doubtful device whether it counts."""
-    logged = _leaves(world.server.folder) if world.forked else frozenset()
+    logged = _leaves(world.server.folder) if world.forked or world.restored else frozenset()
+    running = {bytes.fromhex(one.process.device.id) for one in world.running() if one.process is not None}
     cut_off = {
         one.device: one.revoked.last
         for one in ledger.device_log(device._replica.database).devices.values()
@@ -117,6 +118,10 @@ def _judge(world: World, device: Device) -> None:
     for event in edits.all:
         if event.device in world.forked and event.leaf not in logged:
             event.counts, event.again = None, True  # it was made anew, or went with a home that was put back
+        elif world.restored and event.leaf not in logged and _nobody_has(event, running, edits):
+            event.counts = (
+                None  # the server lost it, and whoever had it was shut out or became another device
+            )
         elif event.counter > cut_off.get(event.device, runs.MAX_COUNTER):
             # Who had seen it before it was cut off may have carried it into an edit that counts, or brought
             # it back to a server that had lost it.
@@ -124,6 +129,12 @@ def _judge(world: World, device: Device) -> None:
                 e.device != event.device and e.saw(event) for e in edits.by_object[event.object]
             )
             event.counts = None if carried else False
+
+
+def _nobody_has(event: Event, running: set[bytes], edits: Expectations) -> bool:
+    """Whether none of the devices that run wrote it, or wrote anything that had seen it."""
+    others = edits.by_object[event.object]
+    return event.device not in running and not any(e.device in running and e.saw(event) for e in others)
 
 
 def _leaves(folder: Path) -> frozenset[bytes]:

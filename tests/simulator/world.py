@@ -216,6 +216,8 @@ class World:
             machine.calm()
         while under_way := self._under_way():
             await asyncio.wait(under_way)
+        for machine in self.machines:
+            machine.calm()  # who has joined meanwhile, too
         await self.network.emptied()
         self.raise_what_went_wrong()
         self.passing.clear()
