@@ -1,7 +1,7 @@
 """The server's keys that requests are sealed to: a chain of secrets in memory that only goes forward.
 
-From each link come a key and the next link, and the link is forgotten: who reads the memory later learns no
-earlier key. Processes that begin with the same link make the same keys, without asking each other
+From each link come a key and the next link, and the link is let go of: what a ring holds opens nothing
+earlier. Processes that begin with the same link make the same keys, without asking each other
 (`spec/sealed.md#key-document`).
 """
 

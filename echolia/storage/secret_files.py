@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from echolia.core.errors import EcholiaError
+from echolia.storage.sqlite.user_files import sync_file
 
 KEY_BYTES: Final = 32
 
@@ -60,7 +61,9 @@ def _make(path: Path) -> None:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(secrets.token_bytes(KEY_BYTES))
+        sync_file(part)
         with suppress(FileExistsError):
             os.link(part, path)
+        sync_file(path)  # others believe what was signed by it: it must not be another after a crash
     finally:
         part.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ from echolia.client.transport import Request
 from echolia.core.errors import EcholiaError
 from echolia.sealed.asks import MEDIA_TYPE, bound
 from echolia.sealed.documents import Pins
-from echolia.sealed.frames import framed_request, unframed_response
+from echolia.sealed.frames import framed_request, unframed_final, unframed_response
 from echolia.sealed.requests import seal
 
 MOST_BYTES: Final = 256 * 1024
@@ -126,7 +126,7 @@ class Llm:
                 if error.code == "server_unreachable" and opener.begun:
                     raise EcholiaError("sealed_truncated") from None
                 raise
-        final = unframed_response(opener.end())
+        final = unframed_final(opener.end())
         finished = finished_of(final)
         for part in parts_of(final):
             yield part
