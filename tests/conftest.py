@@ -6,12 +6,13 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests.support.hanging import told_when_hung
 from tests.support.postgres import Postgres
 
 # No test touches the keychain of whoever runs it, in this process or in one that it starts.
@@ -25,6 +26,31 @@ settings.register_profile("house", deadline=None, derandomize=True, database=Non
 settings.load_profile("house")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+HANGS_AFTER_SECONDS = 240.0  # several times what the longest test takes on a busy machine
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Each test with its fixtures ends, whatever it waits for."""
+    with told_when_hung(HANGS_AFTER_SECONDS):
+        return (yield)
+
+
+class ToldAtOnce:
+    """What failed is said when it fails: a run that is cut short has said it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if report.failed and reporter is not None:
+            reporter.write_line(f"\n{report.nodeid} ({report.when})\n{report.longreprtext[-4000:]}")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Only the process that reports to a person has a reporter; the workers of xdist have none."""
+    config.pluginmanager.register(ToldAtOnce(config))
 
 
 @pytest.fixture(scope="session")
