@@ -16,6 +16,8 @@ from echolia.storage.engine import Database
 from echolia.web.context import Caller, CutOff, OnEnd, Standing
 
 REMEMBERED_ACCOUNTS: Final = 4096
+# By so much the server's clock may be set back: what it signed before lives that much longer than it should.
+CLOCK_ERROR_MS: Final = 86_400_000
 # More entries than this are verified in a thread: each costs two signatures.
 _THREAD_ENTRIES: Final = 20
 _ALL: Final = 1_000_000
@@ -39,7 +41,7 @@ class AccountDevices:
         self._db = db
         self._owns = owns
         self._tell_owner = tell_owner
-        self._token_life_ms = token_life_ms
+        self._remembered_ms = token_life_ms + CLOCK_ERROR_MS
         self._clock_ms = clock_ms
         self._logs: LRUCache[bytes, tuple[DeviceLog, Standing]] = LRUCache(REMEMBERED_ACCOUNTS)
         self._revoked: dict[bytes, int] = {}
@@ -51,7 +53,7 @@ class AccountDevices:
 
     async def load(self) -> None:
         """Learn anew who was revoked or deleted so recently that their tokens may still be about."""
-        found = await accounts.ended(self._db, self._clock_ms() - 2 * self._token_life_ms)
+        found = await accounts.ended(self._db, self._clock_ms() - self._remembered_ms)
         self._revoked.update(found.revoked)
         self._deleted.update(found.deleted)
 
@@ -168,7 +170,7 @@ class AccountDevices:
 
     def sweep(self) -> None:
         """Forget refusals that no living token can meet any more."""
-        before = self._clock_ms() - 2 * self._token_life_ms
+        before = self._clock_ms() - self._remembered_ms
         for refused in (self._revoked, self._deleted, self._signed_out):
             for key in [key for key, at_ms in refused.items() if at_ms < before]:
                 del refused[key]
