@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -63,7 +63,7 @@ class LlmService:
     dice: Dice
     longest_s: float
     running: int = 0
-    _settling: set[asyncio.Task[None]] = field(default_factory=set)
+    _settling: set[asyncio.Task[store.Used | None]] = field(default_factory=set)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -118,10 +118,10 @@ class LlmService:
                 status = failure.code
         finally:
             settled = self._settle(lease, course, status)
-        await settled
+        used = await settled
         if failure is not None:
             raise failure
-        yield await self._final(account, course, quota, whole)
+        yield _final(course, whole, _told(quota, used or await self._used(account)))
 
     async def _told(
         self, wire: WireAsk, models: list[Model], course: _Course, whole: bool
@@ -164,12 +164,12 @@ class LlmService:
         )
         if await store.reserve(self.directory, lease, quota, now_ms):
             return lease
-        used = await store.used(self.directory, account, now_ms)
+        used = await self._used(account)
         if quota.concurrent and used.running >= quota.concurrent:
             raise Refusal("rate_limited", "too many asks at a time", retry_after_s=1)
         raise Refusal("quota_exceeded", members={"quota": _told(quota, used)}, retry_after_s=_QUOTA_RETRY_S)
 
-    def _settle(self, lease: Lease, course: _Course, status: str) -> asyncio.Task[None]:
+    def _settle(self, lease: Lease, course: _Course, status: str) -> asyncio.Task[store.Used | None]:
         """Charge it, whoever is cancelled meanwhile."""
         used = course.usage
         if status not in (OK, LEFT) and not course.said:
@@ -177,40 +177,25 @@ class LlmService:
         model = course.model
         cost = model.price.cost(used) if used.input or used.output else 0
         charge = store.Charge(model.name, status, model.price.table, used, cost)
-        task = asyncio.create_task(
-            self._settled(store.settle(self.directory, lease.id, charge, self.clock_ms()))
-        )
+        task = asyncio.create_task(self._settled(lease, charge))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
         return task
 
-    async def _settled(self, settling: Coroutine[Any, Any, None]) -> None:
+    async def _settled(self, lease: Lease, charge: store.Charge) -> store.Used | None:
         try:
-            await settling
+            return await store.settle(self.directory, lease, charge, self.clock_ms())
         except EcholiaError as error:
             # The sweep charges the least of it when the lease ends.
             structlog.get_logger().warning("llm_unsettled", code=error.code)
+            return None
 
-    async def _final(self, account: bytes, course: _Course, quota: ModelQuota, whole: bool) -> dict[str, Any]:
-        ended = course.ended
-        assert ended is not None
-        usage = ended.usage
-        final: dict[str, Any] = {
-            "status": 200,
-            "model": course.model.name,
-            "reason": ended.reason,
-            "usage": usage._asdict(),
-            "cost_micro_usd": course.model.price.cost(usage),
-            "quota": await self.quota(account, quota),
-        }
-        if whole:
-            final["parts"] = [as_json(part) for part in _joined(course.said)]
-        return final
+    async def _used(self, account: bytes) -> store.Used:
+        return await store.used(self.directory, account, self.clock_ms())
 
-    async def quota(self, account: bytes, quota: ModelQuota | None = None) -> dict[str, Any]:
+    async def quota(self, account: bytes) -> dict[str, Any]:
         """What there may be and what is used, as devices get it. Raises: `StorageError`."""
-        quota = quota or await self.entitlements.models(account)
-        return _told(quota, await store.used(self.directory, account, self.clock_ms()))
+        return _told(await self.entitlements.models(account), await self._used(account))
 
     async def usage(self, account: bytes, days: int) -> Sequence[store.Row]:
         """What its asks of the last days took, today's too. Raises: `StorageError`."""
@@ -250,6 +235,22 @@ def _worst(ask: Ask) -> Usage:
     words = BYTES_A_TOKEN * (tokens_of_ask(ask) - TOKENS_AN_IMAGE * images)
     most = words + images * MOST_TOKENS_AN_IMAGE + TOKENS_A_MESSAGE * (2 + len(parts) + len(ask.tools))
     return Usage(most, ask.max_tokens)
+
+
+def _final(course: _Course, whole: bool, quota: dict[str, Any]) -> dict[str, Any]:
+    ended = course.ended
+    assert ended is not None
+    final: dict[str, Any] = {
+        "status": 200,
+        "model": course.model.name,
+        "reason": ended.reason,
+        "usage": ended.usage._asdict(),
+        "cost_micro_usd": course.model.price.cost(ended.usage),
+        "quota": quota,
+    }
+    if whole:
+        final["parts"] = [as_json(part) for part in _joined(course.said)]
+    return final
 
 
 def _joined(said: list[Part]) -> list[Text | ToolCall]:

@@ -107,12 +107,16 @@ async def reserve(db: Database, lease: Lease, quota: ModelQuota, now_ms: int) ->
     return result.changed == 1
 
 
-async def settle(db: Database, lease: bytes, charge: Charge, now_ms: int) -> None:
-    """Charge this in place of what was reserved; a second time nothing. Raises: `StorageError`."""
+async def settle(db: Database, lease: Lease, charge: Charge, now_ms: int) -> Used:
+    """Charge this in place of what was reserved; a second time nothing. Returns what its account has used
+    then. Raises: `StorageError`.
+    """
     used = charge.usage
     counts = (used.input, used.cached, used.written, used.output, used.reasoning, charge.micro_usd)
     named = (day_of(now_ms), charge.status, charge.model, charge.prices)
-    await db.batch([Statement(_CHARGE, (lease, *named, *counts)), Statement(_END, (lease,))])
+    charged = [Statement(_CHARGE, (lease.id, *named, *counts)), Statement(_END, (lease.id,))]
+    _, _, done, running = await db.batch([*charged, *_counting(lease.account, now_ms)])
+    return _counted(done, running)
 
 
 async def sweep(db: Database, now_ms: int) -> int:
@@ -127,6 +131,10 @@ async def sweep(db: Database, now_ms: int) -> int:
 
 async def used(db: Database, account: bytes, now_ms: int) -> Used:
     """What counts against the quota now. Raises: `StorageError`."""
+    return _counted(*await db.batch(_counting(account, now_ms), tx=False))
+
+
+def _counting(account: bytes, now_ms: int) -> list[Statement]:
     today = (
         "SELECT coalesce(sum(CASE WHEN day = ?2 THEN input + output ELSE 0 END), 0),"
         " coalesce(sum(micro_usd), 0) FROM llm_usage WHERE account = ?1 AND day > ?2 - 30"
@@ -135,9 +143,10 @@ async def used(db: Database, account: bytes, now_ms: int) -> Used:
         "SELECT coalesce(sum(tokens), 0), coalesce(sum(micro_usd), 0), count(*)"
         " FROM llm_leases WHERE account = ?1"
     )
-    done, running = await db.batch(
-        [Statement(today, (account, day_of(now_ms))), Statement(reserved, (account,))], tx=False
-    )
+    return [Statement(today, (account, day_of(now_ms))), Statement(reserved, (account,))]
+
+
+def _counted(done: Result, running: Result) -> Used:
     (tokens, spent), (held, to_spend, count) = done.rows[0], running.rows[0]
     return Used(_int(tokens) + _int(held), _int(spent) + _int(to_spend), _int(count))
 

@@ -27,6 +27,7 @@ from echolia.llm.providers.port import (
     ToolResult,
 )
 from tests.support.llmock import Llmock
+from tests.support.whole_answers import generated
 
 WEATHER: Final = Tool(
     "weather",
@@ -167,17 +168,17 @@ class ProviderContract:
     async def test_a_whole_answer_is_the_streamed_one(self, setting: Setting, provider: Provider) -> None:
         ask = self.ask(setting, user(Text("Good morning")))
         *said, ended = await self.events(provider, ask)
-        answer = await provider.generate(ask)
+        answer = await generated(provider, ask)
         assert answer.parts == [Text("".join(each.text for each in said if isinstance(each, Text)))]
         assert answer.ended == ended
 
     async def test_a_conversation_goes_on(self, setting: Setting, provider: Provider) -> None:
         turns = [user(Text("One")), Message("assistant", [Text("Two")]), user(Text("Three"), Text("Four"))]
-        answer = await provider.generate(self.ask(setting, *turns, stop=["zzz"]))
+        answer = await generated(provider, self.ask(setting, *turns, stop=["zzz"]))
         assert answer.ended.reason == "stop"
 
     async def test_a_picture_is_taken(self, setting: Setting, provider: Provider) -> None:
-        answer = await provider.generate(self.ask(setting, user(PICTURE, Text("What is this?"))))
+        answer = await generated(provider, self.ask(setting, user(PICTURE, Text("What is this?"))))
         assert answer.ended.reason == "stop"
 
     @pytest.mark.parametrize(("choice", "called"), [("any", "weather"), ("time", "time")])
@@ -196,24 +197,24 @@ class ProviderContract:
 
     async def test_no_tool_is_called_where_none_may_be(self, setting: Setting, provider: Provider) -> None:
         ask = self.ask(setting, user(Text("weather")), tools=[WEATHER], tool_choice="none")
-        answer = await provider.generate(ask)
+        answer = await generated(provider, ask)
         assert [type(part) for part in answer.parts] == [Text]
         assert answer.ended.reason == "stop"
 
     async def test_what_a_tool_gave_is_answered(self, setting: Setting, provider: Provider) -> None:
         question = user(Text("weather in Turin?"))
-        first = await provider.generate(self.ask(setting, question, tools=[WEATHER], tool_choice="any"))
+        first = await generated(provider, self.ask(setting, question, tools=[WEATHER], tool_choice="any"))
         [call] = first.parts
         assert isinstance(call, ToolCall)
         result = user(ToolResult(call.id, call.name, "sunny"))
         turns = [question, Message("assistant", [call]), result]
-        second = await provider.generate(self.ask(setting, *turns, tools=[WEATHER]))
+        second = await generated(provider, self.ask(setting, *turns, tools=[WEATHER]))
         assert [type(part) for part in second.parts] == [Text]
         assert second.ended.reason == "stop"
 
     async def test_an_answer_follows_a_schema(self, setting: Setting, provider: Provider) -> None:
         setting.will_follow({"name": "Ada", "age": 36})
-        answer = await provider.generate(self.ask(setting, user(Text("Who?")), schema=PERSON))
+        answer = await generated(provider, self.ask(setting, user(Text("Who?")), schema=PERSON))
         [said] = answer.parts
         assert isinstance(said, Text)
         found = json.loads(said.text)
@@ -221,7 +222,7 @@ class ProviderContract:
 
     async def test_an_answer_that_is_cut_says_so(self, setting: Setting, provider: Provider) -> None:
         setting.will_be_cut()
-        answer = await provider.generate(self.ask(setting, user(Text("Go on for ever")), max_tokens=3))
+        answer = await generated(provider, self.ask(setting, user(Text("Go on for ever")), max_tokens=3))
         assert answer.ended.reason == "length"
 
     @pytest.mark.parametrize("ability", ABILITIES)
@@ -235,12 +236,12 @@ class ProviderContract:
         assert ability not in lacking.abilities
         before = setting.asked()
         with pytest.raises(ProviderFailed) as failed:
-            await lacking.generate(ask)
+            await generated(lacking, ask)
         assert failed.value.code == "upstream_refused"
         assert setting.asked() == before
         assert having.abilities <= {ability}
         if having.abilities:
-            await having.generate(ask)
+            await generated(having, ask)
         for each in (lacking, having):
             await each.close()
 
@@ -253,12 +254,12 @@ class ProviderContract:
         assert isinstance(await anext(events), Text)
         await events.aclose()
         assert [event async for event in events] == []
-        assert (await provider.generate(ask)).ended.reason == "stop"
+        assert (await generated(provider, ask)).ended.reason == "stop"
 
     async def test_many_are_answered_at_once(self, setting: Setting, provider: Provider) -> None:
         asks = [self.ask(setting, user(Text(f"Number {n} of {n * n}"))) for n in range(12)]
-        together = await asyncio.gather(*(provider.generate(ask) for ask in asks))
-        assert [each.parts for each in together] == [(await provider.generate(ask)).parts for ask in asks]
+        together = await asyncio.gather(*(generated(provider, ask) for ask in asks))
+        assert [each.parts for each in together] == [(await generated(provider, ask)).parts for ask in asks]
 
 
 def words(events: Sequence[object]) -> str:

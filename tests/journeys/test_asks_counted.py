@@ -18,7 +18,6 @@ from echolia.llm import store
 from echolia.llm.catalogue import Catalogue
 from echolia.llm.providers.port import (
     ABILITIES,
-    Answer,
     Ask,
     Ended,
     Event,
@@ -62,10 +61,6 @@ class Moody:
         self.chance = chance
         self.ended: list[Usage] = []
         self.running = 0
-
-    async def generate(self, ask: Ask) -> Answer:
-        """Nobody asks for it here."""
-        raise NotImplementedError
 
     async def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
         """Fail, say something and break off, say something and never end, or answer."""

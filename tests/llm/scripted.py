@@ -12,7 +12,6 @@ from echolia.llm.prices import OwnPrice, own_price
 from echolia.llm.providers.port import (
     ABILITIES,
     Ability,
-    Answer,
     Ask,
     Ended,
     Event,
@@ -39,10 +38,6 @@ class Scripted:
         """Return once somebody asks."""
         while not self.asked:  # noqa: ASYNC110
             await asyncio.sleep(0)
-
-    async def generate(self, ask: Ask) -> Answer:
-        """Nobody asks for it here."""
-        raise NotImplementedError
 
     async def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
         """As the script says."""

@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import suppress
 from typing import ClassVar, Final, NamedTuple, TypeAlias
 
-from echolia.llm.providers.answers import gathered
 from echolia.llm.providers.connection import http_client
 from echolia.llm.providers.counting import tokens_of_ask, tokens_of_parts
 from echolia.llm.providers.endpoint import Endpoint
@@ -17,7 +16,6 @@ from echolia.llm.providers.exchange import Exchange, noted
 from echolia.llm.providers.port import (
     ABILITIES,
     Ability,
-    Answer,
     Ask,
     Ended,
     Event,
@@ -72,10 +70,6 @@ class SdkProvider(ABC):
     @abstractmethod
     def _names(self) -> AsyncIterator[str]:
         """The names of the models there are."""
-
-    async def generate(self, ask: Ask) -> Answer:
-        """See `Provider.generate`: what `stream` gives, gathered."""
-        return await gathered(self.stream(ask))
 
     async def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
         """See `Provider.stream`."""

@@ -17,14 +17,12 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
-from echolia.llm.providers.answers import gathered
 from echolia.llm.providers.counting import tokens, tokens_of_ask, tokens_of_parts
 from echolia.llm.providers.endpoint import Endpoint
 from echolia.llm.providers.examples import example
 from echolia.llm.providers.port import (
     ABILITIES,
     Ability,
-    Answer,
     Ask,
     Ended,
     Event,
@@ -48,10 +46,6 @@ class EchoProvider:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.abilities: frozenset[Ability] = frozenset(ABILITIES) - endpoint.lacks
-
-    async def generate(self, ask: Ask) -> Answer:
-        """See `Provider.generate`."""
-        return await gathered(self.stream(ask))
 
     async def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
         """See `Provider.stream`."""

@@ -126,13 +126,6 @@ class Ended(NamedTuple):
 Event: TypeAlias = Text | ToolCall | Ended
 
 
-class Answer(NamedTuple):
-    """A whole answer: its texts and tool calls in order, and how it ended."""
-
-    parts: Sequence[Text | ToolCall]
-    ended: Ended
-
-
 class ProviderFailed(EcholiaError):
     """A provider did not answer, or not to the end. It carries nothing of what the provider said.
 
@@ -158,10 +151,6 @@ class Provider(Protocol):
     @property
     def abilities(self) -> frozenset[Ability]:
         """What an ask may need; the caller refuses what is not among them before it asks."""
-        ...
-
-    async def generate(self, ask: Ask) -> Answer:
-        """The whole answer. Raises: `ProviderFailed`."""
         ...
 
     def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:

@@ -27,6 +27,7 @@ from echolia.llm.providers.port import (
     Usage,
 )
 from tests.llm.providers.asks import course, words
+from tests.support.whole_answers import generated
 
 ECHO: Final = make("echo", Endpoint())
 SAYS: Final = "This is echo, which runs no model and repeats what it is given. You wrote: "
@@ -93,7 +94,7 @@ async def test_a_call_that_the_limit_cuts_is_left_out() -> None:
 
 async def test_it_has_one_model() -> None:
     with pytest.raises(ProviderFailed) as failed:
-        await ECHO.generate(ask(Text("x"), model="gpt-4o"))
+        await generated(ECHO, ask(Text("x"), model="gpt-4o"))
     assert failed.value.code == "upstream_refused"
 
 

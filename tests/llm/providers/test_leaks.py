@@ -16,6 +16,7 @@ from echolia.llm.providers.port import Message, ProviderFailed, Text, Tool, Tool
 from tests.llm.providers.asks import KINDS, ask, course, provider, words
 from tests.llm.providers.scripted import Scripted
 from tests.support.llmock import Llmock
+from tests.support.whole_answers import generated
 
 CANARY: Final = "canary7f3a9"
 FOREVER_S: Final = 3600
@@ -103,7 +104,7 @@ async def test_an_answer_leaves_nothing_in_a_log(llmock: Llmock, log: list[str],
     llmock.will("reply", text=f"{CANARY} " * 10)
     async with provider(kind, llmock.base_url(kind)) as asked:
         everything_on()
-        answer = await asked.generate(ask(kind, **everywhere()))
+        answer = await generated(asked, ask(kind, **everywhere()))
         await asked.models()
     assert CANARY not in "\n".join(log)
     assert CANARY not in repr(answer)

@@ -19,6 +19,7 @@ from echolia.llm.providers.endpoint import Endpoint
 from echolia.llm.providers.port import Ask, Ended, Message, Provider, Text
 from tests.deployment.processes import clean_environment, free_port, get, running, wait_until
 from tests.llm.providers.asks import course, words
+from tests.support.whole_answers import generated
 
 pytestmark = pytest.mark.service
 
@@ -74,7 +75,7 @@ async def test_it_generates_word_by_word_and_counts(llama: Provider) -> None:
 
 
 async def test_it_answers_the_same_at_temperature_0(llama: Provider) -> None:
-    first, second, other = [await llama.generate(ask(said)) for said in ("One", "One", "Two")]
+    first, second, other = [await generated(llama, ask(said)) for said in ("One", "One", "Two")]
     assert first.parts == second.parts != other.parts
 
 
@@ -90,7 +91,7 @@ async def test_it_stops_where_it_is_told_to(llama: Provider) -> None:
 
 async def test_random_weights_follow_a_schema(llama: Provider) -> None:
     """Each token is chosen among those that the schema allows."""
-    answer = await llama.generate(ask("Who?", schema=PERSON, max_tokens=400))
+    answer = await generated(llama, ask("Who?", schema=PERSON, max_tokens=400))
     assert answer.ended.reason == "stop"
     [said] = answer.parts
     assert isinstance(said, Text)
@@ -110,7 +111,7 @@ async def test_what_does_not_fit_is_refused(llama: Provider) -> None:
 
 async def test_many_at_once_are_answered_as_one_after_another(llama: Provider) -> None:
     asks = [ask(f"Number {n}", max_tokens=12) for n in range(6)]
-    together = await asyncio.gather(*(llama.generate(one) for one in asks))
+    together = await asyncio.gather(*(generated(llama, one) for one in asks))
     assert all(answer.ended.usage.output == 12 for answer in together)
 
 
@@ -124,5 +125,5 @@ async def test_who_leaves_ends_the_generation(llama: Provider) -> None:
         stream = llama.stream(ask(max_tokens=10**9))
         assert isinstance(await anext(stream), Text)
         await stream.aclose()
-    answer = await llama.generate(ask(max_tokens=5))
+    answer = await generated(llama, ask(max_tokens=5))
     assert answer.ended.usage.output == 5

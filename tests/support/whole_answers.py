@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import Sequence
 from contextlib import aclosing
+from typing import NamedTuple
 
-from echolia.llm.providers.port import Answer, Ended, Event, ProviderFailed, Text, ToolCall
+from echolia.llm.providers.port import Ask, Ended, Provider, ProviderFailed, Text, ToolCall
 
 
-async def gathered(events: AsyncGenerator[Event, None]) -> Answer:
-    """The whole answer, neighbouring texts joined. Raises: `ProviderFailed`."""
+class Answer(NamedTuple):
+    """A whole answer: its texts and tool calls in order, and how it ended."""
+
+    parts: Sequence[Text | ToolCall]
+    ended: Ended
+
+
+async def generated(provider: Provider, ask: Ask) -> Answer:
+    """What the provider answers, whole, neighbouring texts joined. Raises: `ProviderFailed`."""
     parts: list[Text | ToolCall] = []
     words: list[str] = []
 
@@ -18,7 +26,7 @@ async def gathered(events: AsyncGenerator[Event, None]) -> Answer:
             parts.append(Text("".join(words)))
             words.clear()
 
-    async with aclosing(events):
+    async with aclosing(provider.stream(ask)) as events:
         async for event in events:
             match event:
                 case Text(text=text):
