@@ -1,6 +1,7 @@
 """What sealing and counting cost an ask: a provider's SDK used directly, against a device through Echolia.
 
-Both ask the same model server (llmock), by turns, in one run; markdown tables of ratios.
+Both ask the same model server (llmock), by turns, in one run; markdown tables of ratios. It answers at once,
+which no real one does, and then as late as they do.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from echolia.client.llm.answers import Finished, Words
 SERVICES = Path(__file__).resolve().parent.parent / ".services"
 SAID = "Tell me about herons, at some length. " * 8
 MANY = "1000000"
+REAL_MS = 300
 SETTINGS = {
     "ECHOLIA_LLM_PER_MINUTE": MANY, "ECHOLIA_LLM_CONCURRENT": "0", "ECHOLIA_LLM_TOKENS_PER_DAY": "0",
     "ECHOLIA_LLM_MICRO_USD_PER_MONTH": "0", "ECHOLIA_ACCOUNT_PER_MINUTE": MANY,
@@ -46,8 +48,8 @@ def table(heads, rows):
 
 
 @asynccontextmanager
-async def served(folder):
-    """A model server and an Echolia that asks it: their ports and Echolia's process."""
+async def served(folder, options=()):
+    """A model server, with such options, and an Echolia that asks it: their ports and Echolia's process."""
     upstream, port = free_port(), free_port()
     (folder / "key").write_text("sk-bench\n")
     (folder / "models.toml").write_text(MODELS.format(port=upstream))
@@ -58,6 +60,7 @@ async def served(folder):
         "127.0.0.1",
         "--port",
         str(upstream),
+        *options,
     ]
     serve = ["serve", "--port", str(port), "--data", str(folder / "data"), "--log-level", "error"]
     settings = {**SETTINGS, "ECHOLIA_MODELS": str(folder / "models.toml")}
@@ -109,49 +112,46 @@ async def at_once(ask, count, total):
     return total / (time.perf_counter() - began)
 
 
-async def measure(arguments):
+async def measure(arguments, latency_ms, rounds):
     """All figures, by turns so that the machine's weather falls on both."""
     from openai import AsyncOpenAI  # noqa: PLC0415  # takes a second
 
     folder = Path(tempfile.mkdtemp(prefix="echolia-asks-"))
     try:
-        async with served(folder) as (upstream, port, server):
+        async with served(folder, ["--latency-ms", str(latency_ms)]) as (upstream, port, server):
             client = AsyncOpenAI(base_url=f"http://127.0.0.1:{upstream}/v1", api_key="sk", max_retries=0)
             device, _ = await Device.init(folder / "laptop", f"http://127.0.0.1:{port}")
             for ask in (lambda: directly(client), lambda: sealed(device)):
-                for _ in range(20):
+                for _ in range(10):
                     await ask()
-            rounds = [(await directly(client), await sealed(device)) for _ in range(arguments.rounds)]
-            alone = [[median([one[side][part] for one in rounds]) for side in (0, 1)] for part in (0, 1)]
+            both = [(await directly(client), await sealed(device)) for _ in range(rounds)]
+            first, whole = ([median([one[side][part] for one in both]) for side in (0, 1)] for part in (0, 1))
+            rows = [told("first words, ms", *first), told("whole answer, ms", *whole)]
             idle = memory_mib([server])[0]
             many = [
-                await at_once(lambda: directly(client), arguments.concurrent, arguments.total),
-                await at_once(lambda: sealed(device), arguments.concurrent, arguments.total),
+                await at_once(ask, arguments.concurrent, arguments.total)
+                for ask in (lambda: directly(client), lambda: sealed(device))
             ]
+            rows.append(told(f"answers a second, {arguments.concurrent} at a time", *many, scale=1))
             after = memory_mib([server])[0]
             await device.aclose()
             await client.close()
-        rows = [
-            [
-                "first words, ms",
-                *(f"{seconds * 1000:.2f}" for seconds in alone[0]),
-                f"{alone[0][1] / alone[0][0]:.2f}",
-            ],
-            [
-                "whole answer, ms",
-                *(f"{seconds * 1000:.2f}" for seconds in alone[1]),
-                f"{alone[1][1] / alone[1][0]:.2f}",
-            ],
-            [
-                f"answers a second, {arguments.concurrent} at a time",
-                *(f"{rate:.0f}" for rate in many),
-                f"{many[1] / many[0]:.2f}",
-            ],
-        ]
-        print(table(["", "SDK directly", "through Echolia", "ratio"], rows))
-        print(f"\nThe server's memory: {idle:.0f} MiB before, {after:.0f} MiB after so many at a time.")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    print(f"\nA model server that takes {latency_ms} ms and a little before it begins:\n")
+    print(table(["", "SDK directly", "through Echolia", "ratio"], rows))
+    print(f"\nThe server's memory: {idle:.0f} MiB before, {after:.0f} MiB after so many at a time.")
+
+
+def told(name, directly, sealed, scale=1000):
+    """A row of the table."""
+    return [name, f"{directly * scale:.2f}", f"{sealed * scale:.2f}", f"{sealed / directly:.2f}"]
+
+
+async def measure_all(arguments):
+    """With a model server that answers at once, and with one as slow to begin as real ones are."""
+    await measure(arguments, 0, arguments.rounds)
+    await measure(arguments, REAL_MS, max(10, arguments.rounds // 4))
 
 
 if __name__ == "__main__":
@@ -159,4 +159,4 @@ if __name__ == "__main__":
     parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--concurrent", type=int, default=64)
     parser.add_argument("--total", type=int, default=640)
-    asyncio.run(measure(parser.parse_args()))
+    asyncio.run(measure_all(parser.parse_args()))

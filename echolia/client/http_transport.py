@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _MAX_ANSWER_BYTES: Final = 16 << 20
 _MAX_WAIT_S: Final = 3600.0
+_AT_ONCE_BYTES: Final = 64 * 1024
 _CONNECT_S: Final = 10.0
 # A model's answer shows a sign of life every 10 s.
 _PIECE_S: Final = 45.0
@@ -107,11 +108,16 @@ class HttpTransport:
         return self._session.request(
             request.method,
             self._server + request.path,
-            data=BytesIO(request.body) if request.body else None,  # a stream: written in pieces
+            data=_sent(request.body),
             headers=headers,
             timeout=timeout,
             allow_redirects=False,
         )
+
+
+def _sent(body: bytes) -> bytes | BytesIO | None:
+    """What aiohttp writes: much as a stream, in pieces, which costs a thread for each."""
+    return (BytesIO(body) if len(body) > _AT_ONCE_BYTES else body) or None
 
 
 def _answer(response: aiohttp.ClientResponse, body: bytes) -> Answer:

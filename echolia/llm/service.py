@@ -37,12 +37,13 @@ _QUOTA_RETRY_S: Final = 3600
 
 @dataclass(slots=True)
 class _Course:
-    """How far an answer has come: what was said, by which model, and how it ended."""
+    """How far an answer has come: what was said, by which model, how it ended, and what that cost."""
 
     model: Model
     ask: Ask
     said: list[Part] = field(default_factory=list)
     ended: Ended | None = None
+    cost: int = 0
 
     @property
     def usage(self) -> Usage:
@@ -175,8 +176,8 @@ class LlmService:
         if status not in (OK, LEFT) and not course.said:
             used = Usage(0, 0)  # nobody answered
         model = course.model
-        cost = model.price.cost(used) if used.input or used.output else 0
-        charge = store.Charge(model.name, status, model.price.table, used, cost)
+        course.cost = model.price.cost(used) if used.input or used.output else 0
+        charge = store.Charge(model.name, status, model.price.table, used, course.cost)
         task = asyncio.create_task(self._settled(lease, charge))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
@@ -245,7 +246,7 @@ def _final(course: _Course, whole: bool, quota: dict[str, Any]) -> dict[str, Any
         "model": course.model.name,
         "reason": ended.reason,
         "usage": ended.usage._asdict(),
-        "cost_micro_usd": course.model.price.cost(ended.usage),
+        "cost_micro_usd": course.cost,
         "quota": quota,
     }
     if whole:
