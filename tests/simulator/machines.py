@@ -52,6 +52,7 @@ class Machine:
         self.name, self.folder, self.chance = name, around.folder / name, chance
         self.skew_s, self.offline = 0.0, False
         self.process: Process | None = None
+        self._was = ""
         self.endings: set[str] = set()
         self.fate = ""
         self.wrong: Exception | None = None
@@ -81,6 +82,11 @@ class Machine:
         """This machine's process is that of this device now."""
         self.process = Process(disk, line, device)
 
+    @property
+    def device_id(self) -> str:
+        """The device of its process, or of the one that it had last."""
+        return self._was if self.process is None else self.process.device.id
+
     async def start(self) -> None:
         """Open the home in a new process."""
         disk = self.new_disk()
@@ -89,13 +95,13 @@ class Machine:
 
     async def stop(self) -> None:
         """End the process in order."""
-        process, self.process = self._running(), None
+        process = self._taken()
         await _ended(process)
         await process.device.aclose()
 
     async def kill(self) -> None:
         """End the process at this moment, and leave the home as it is."""
-        process, self.process = self._running(), None
+        process = self._taken()
         process.disk.dead = True
         await _ended(process)
         _let_go(process.device)
@@ -158,10 +164,15 @@ class Machine:
         assert self.process is not None, "only a machine that runs is asked"
         return self.process
 
+    def _taken(self) -> Process:
+        process, self.process = self._running(), None
+        self._was = process.device.id
+        return process
+
     def _died(self) -> None:
-        process, self.process = self.process, None
-        if process is not None:
-            self._starting = asyncio.get_running_loop().create_task(self._started_again(process))
+        if self.process is not None:
+            starting = self._started_again(self._taken())
+            self._starting = asyncio.get_running_loop().create_task(starting)
 
     async def _started_again(self, process: Process) -> None:
         await asyncio.sleep(_MOMENT_S)  # whoever was at it sees what it has come to

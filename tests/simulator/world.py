@@ -181,7 +181,7 @@ class World:
 
     def of_device(self, id_: str) -> list[Machine]:
         """The machines that run this device: one, unless its home was cloned."""
-        return [one for one in self.machines if one.process is not None and one.process.device.id == id_]
+        return [one for one in self.machines if one.device_id == id_]
 
     def _under_way(self) -> list[asyncio.Task[None]]:
         tasks = [task for machine in self.machines for task in machine.under_way()]
