@@ -66,7 +66,7 @@ class Writers:
     def admits(self, caller: Caller) -> None:
         """Everybody may act."""
 
-    async def standing(self, account: bytes) -> Standing:
+    async def standing(self, account: bytes, device: bytes = b"") -> Standing:
         """The account's device."""
         writer = self.writers[account]
         return Standing({writer.device: writer.public}, {}, 1, bytes(32))

@@ -11,9 +11,13 @@ from typing import Any
 
 import pytest
 
+from echolia.auth.models import Posted, Register
+from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
+from echolia.web.context import Caller
 from tests.support.accounts import Account, Keys, entry_json
 from tests.support.asgi import Answer, Asker
+from tests.support.auth_alone import auth_alone
 from tests.support.engine_fixtures import engine
 from tests.support.server import Clock, served
 
@@ -215,3 +219,17 @@ async def test_an_account_has_so_many_devices_and_no_more(tmp_path: Path, count:
         assert (await box.confirm(account, more[-1])).code == "too_many_devices"
         await account.revoke(ask, ask.token, more[0])
         assert (await account.pair(ask, ask.token, more[-1])).status == 204
+
+
+async def test_a_message_that_comes_while_the_pairing_is_given_up_is_not_taken_for_a_second_one(
+    tmp_path: Path,
+) -> None:
+    """The guest would tell its person that somebody else has the code."""
+    account = Account()
+    async with auth_alone(tmp_path, Clock()) as auth:
+        registered = await auth.accounts.register(Register.model_validate(account.registration()))
+        caller = Caller(registered.account, registered.device, 0)
+        mailbox = (await auth.pairing.open(caller, bytes(32))).mailbox
+        await auth.pairing.close(caller, mailbox)
+        with pytest.raises(EcholiaError, match="mailbox_unknown"):
+            await auth.pairing.put(mailbox, Posted(side="guest", n=0, message=b"hello"))

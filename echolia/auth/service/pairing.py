@@ -117,13 +117,15 @@ class Pairing:
             raise EcholiaError("mailbox_unknown")
 
     async def put(self, mailbox: bytes, posted: Posted) -> None:
-        """Put a message; raises `mailbox_full` where another stands there."""
+        """Put a message; raises `mailbox_full` where another stands there, `mailbox_unknown` where the
+        pairing was given up meanwhile.
+        """
         if posted.side == "owner" and posted.n == LAST:
             raise EcholiaError("mailbox_full", "the owner's last message comes with the confirmation")
-        if not await store.put_message(
-            self.db, mailbox, posted.side, posted.n, posted.message, self.clock_ms()
-        ):
-            raise EcholiaError("mailbox_full")
+        message = (self.db, mailbox, posted.side, posted.n)
+        if not await store.put_message(*message, posted.message, self.clock_ms()):
+            there, _ = await store.message_of(*message, self.clock_ms())
+            raise EcholiaError("mailbox_full" if there else "mailbox_unknown")
         self.waiting.wake(mailbox)
 
     async def take(self, mailbox: bytes, side: str, n: int, wait_s: float) -> Received | None:
