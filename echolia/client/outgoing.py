@@ -137,4 +137,4 @@ def acknowledged(
     after = log_after(at, header.count, header.device, header.last, sent.chain, at_ms)
     if log != after.log:
         raise EcholiaError("log_rewritten", f"the answer's hash at {after.seq} is not what it adds up to")
-    return VerifiedRun(header, at_ms, ELIDED, sent.chain, after, ())
+    return VerifiedRun(header, at_ms, ELIDED, {header.last: sent.chain}, after, ())

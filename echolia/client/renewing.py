@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from hashlib import sha256
 from typing import Final
 
 from echolia.client import key_boxes, late, ledger, notices, remaking, starting
@@ -22,7 +21,6 @@ from echolia.core.device_log import DeviceLog, entry_bytes
 from echolia.core.errors import EcholiaError
 from echolia.core.ids import b64
 from echolia.core.messages import device_log_message
-from echolia.core.runs import chain_start, fold, leaf
 from echolia.e2ee.keys import SECRET_BYTES, KeyPairs
 
 _ROUNDS: Final = 4
@@ -62,25 +60,31 @@ async def _alike(replica: Replica, session: Session) -> dict[int, int]:
 
     Both copies had it when they parted. What follows was written twice.
     """
-    known = await replica.run(_known, replica)
+    known, waiting = await replica.run(_known, replica), await replica.run(_chains, replica)
     if not known.position.epoch and (point := await starting.begin(replica, session)) is not None:
-        return await _alike_in_base(replica, session, known, point)
-    more = True
+        return await _alike_in_base(waiting, session, known, point)
+    found, more = dict[int, int](), True
     while more:
         page = read_served(await pull_page(session, known.position, elide_own=False))
         verified = await replica.run(verify_page, known, page)
-        own = [run for run in verified.runs if run.header.device == known.own]
-        if own:
-            return await replica.run(_first_alike, replica, own)
+        for run in verified.runs:
+            if run.header.device == known.own:
+                until = _same_until(run, waiting)
+                found = _logged(waiting, until, run) | found
+                if until < run.header.last:
+                    return found
         known, more = verified.known, verified.more
-    return {}
+    return found
 
 
 async def _alike_in_base(
-    replica: Replica, session: Session, known: Known, point: Checkpoint
+    waiting: Mapping[int, bytes], session: Session, known: Known, point: Checkpoint
 ) -> dict[int, int]:
-    """The same where all that is known of the log is a checkpoint: by what it holds of this device."""
-    waiting, found = await replica.run(_leaves, replica), dict[int, int]()
+    """The same where all that is known of the log is a checkpoint: by what it holds of this device.
+
+    Of a run of which nothing counts any more there is no word; the next one tells of it.
+    """
+    found = dict[int, int]()
     before, more = point.position.seq + 1, True
     while more:
         page = read_served(await pull_base(session, point.position.seq, before))
@@ -88,32 +92,27 @@ async def _alike_in_base(
             run = verify_base_item(known, item, point, before)
             before = item.seq
             if run.header.device == known.own:
-                same = (one.counter for one in run.changes if waiting.get(one.counter) == leaf(one))
-                found |= dict.fromkeys(same, run.received_ms)
+                found |= _logged(waiting, _same_until(run, waiting), run)
         more = page.more and bool(page.items)
     return found
 
 
-def _leaves(replica: Replica) -> dict[int, bytes]:
-    rows = replica.database.rows("SELECT counter, change FROM outbox")
-    return {counter: sha256(change).digest() for counter, change in rows}
+def _same_until(run: VerifiedRun, waiting: Mapping[int, bytes]) -> int:
+    """The last counter of a run up to which all is the same as what waits, which its hash says; or 0."""
+    return max((counter for counter, chain in run.chains.items() if waiting.get(counter) == chain), default=0)
+
+
+def _logged(waiting: Mapping[int, bytes], until: int, run: VerifiedRun) -> dict[int, int]:
+    return {counter: run.received_ms for counter in waiting if counter <= until}
+
+
+def _chains(replica: Replica) -> dict[int, bytes]:
+    """This device's hash after each counter that waits."""
+    return dict(replica.database.rows("SELECT counter, chain FROM outbox"))
 
 
 def _known(replica: Replica) -> Known:
     return ledger.known(replica.database, replica.identity.account, replica.identity.device)
-
-
-def _first_alike(replica: Replica, own: list[VerifiedRun]) -> dict[int, int]:
-    waiting = dict(replica.database.rows("SELECT counter, chain FROM outbox"))
-    head = ledger.heads(replica.database).get(replica.identity.device)
-    chain = head.chain if head else chain_start(replica.identity.account, replica.identity.device)
-    found = dict[int, int]()
-    for change, received_ms in ((change, run.received_ms) for run in own for change in run.changes):
-        chain = fold(chain, [leaf(change)])
-        if waiting.get(change.counter) != chain:
-            break
-        found[change.counter] = received_ms
-    return found
 
 
 def _successor(opened: OpenHome) -> KeyPairs:

@@ -69,7 +69,8 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class VerifiedRun:
-    """A run that holds: `after` is the log's position behind it, `chain` its device's hash after it.
+    """A run that holds: `after` is the log's position behind it, `chains` its device's hash after each of its
+    counters, as far as they follow from what is left of it.
 
     `changes` are those with a body that are new and count: not known before, not beyond a revoked device's
     cut-off; `form` is the item's.
@@ -78,9 +79,14 @@ class VerifiedRun:
     header: RunHeader
     received_ms: int
     form: int
-    chain: bytes
+    chains: Mapping[int, bytes]
     after: LogPosition
     changes: tuple[Change, ...]
+
+    @property
+    def chain(self) -> bytes:
+        """Its device's hash after it."""
+        return self.chains[self.header.last]
 
 
 class VerifiedPage(NamedTuple):
@@ -97,8 +103,12 @@ class _Content:
 
     header: RunHeader
     chains: Mapping[int, bytes]
-    chain: bytes
     changes: tuple[Change, ...]
+
+    @property
+    def chain(self) -> bytes:
+        """The hash after the last."""
+        return self.chains[self.header.last]
 
 
 def verify_page(known: Known, page: Page) -> VerifiedPage:
@@ -151,7 +161,7 @@ def verify_item(known: Known, item: Item) -> VerifiedRun:
     )  # fmt: skip
     _check_seen(known, header.seen, item.seq)
     return VerifiedRun(
-        header, item.received_ms, item.form, content.chain, after, _counting(known, content, device)
+        header, item.received_ms, item.form, content.chains, after, _counting(known, content, device)
     )
 
 
@@ -178,7 +188,7 @@ def verify_base_item(known: Known, item: Item, point: Checkpoint, before: int) -
     after = LogPosition(point.position.epoch, end, b"")
     until = device.revoked.last if device.revoked else runs.MAX_COUNTER
     changes = tuple(change for change in content.changes if change.counter <= until)
-    return VerifiedRun(header, item.received_ms, item.form, content.chain, after, changes)
+    return VerifiedRun(header, item.received_ms, item.form, content.chains, after, changes)
 
 
 def _read(item: Item) -> _Content:
@@ -199,14 +209,14 @@ def _read_whole(frame: bytes | memoryview, header: RunHeader) -> _Content:
     ends = runs.change_ends(frame, header)
     chains = dict(enumerate(runs.chains(frame, header, ends), header.first))
     changes = tuple(runs.read_changes(frame, header, ends))
-    return _Content(header, chains, chains[header.last], changes)
+    return _Content(header, chains, changes)
 
 
 def _read_elided(content: bytes | memoryview, header: RunHeader) -> _Content:
     chain = bytes(content[runs.RUN_HEADER_BYTES :])
     if len(chain) != _CHAIN_BYTES:
         raise EcholiaError("malformed_binary", "an elided run holds its header and one hash")
-    return _Content(header, {header.last: chain}, chain, ())
+    return _Content(header, {header.last: chain}, ())
 
 
 def _read_partial(content: bytes | memoryview, header: RunHeader) -> _Content:
@@ -216,7 +226,7 @@ def _read_partial(content: bytes | memoryview, header: RunHeader) -> _Content:
             changes.append(part)
         leaf = sha256(part.header + part.body).digest() if isinstance(part, Change) else part
         chain = chains[counter] = sha256(chain + leaf).digest()
-    return _Content(header, chains, chain, tuple(changes))
+    return _Content(header, chains, tuple(changes))
 
 
 def _check_chain(known: Known, content: _Content, device: LoggedDevice) -> None:

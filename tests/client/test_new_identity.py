@@ -15,6 +15,7 @@ from echolia.core.collections import declare
 from echolia.core.merge import ObjectState, decode
 from echolia.core.merge.registers import Register
 from tests.client.crash_stage import check_home, states
+from tests.client.test_checkpoints import DAY_S, base_of
 from tests.support.devices import World
 
 KIT = declare("kit", one="lww", title="multi", tags="set", seen="counter", text="text")
@@ -145,6 +146,30 @@ async def test_what_both_had_before_their_first_sync_is_written_once(world: Worl
         record = await copy.collection("kit").get(NOTE)
         assert record.fields["text"] in ("here there one two three", "there here one two three")
         assert record.fields["seen"] == 113
+
+
+async def test_what_both_had_and_is_compacted_since_is_written_once(world: World) -> None:
+    """Of what was sent together only what still counts is left; its hash says what went before it."""
+    await original(world)
+    async with opened(world, "laptop", "second life") as laptop:
+        await laptop.collection("kit").create({"title": "counts until the end"})
+        await edit(laptop, "both", 10)
+    copied(world)
+    async with opened(world, "laptop") as laptop:
+        await laptop.sync()
+        for _ in range(2):
+            world.pass_s(100 * DAY_S)
+            await laptop.collection("kit").update(NOTE, {"one": "1" * 20_000})  # outgrown: a whole state
+            await laptop.collection("kit").create_many({"title": f"later {n}"} for n in range(600))
+            await laptop.sync()
+        assert await base_of(world, laptop) > 0
+        async with opened(world, "copy") as copy:
+            await edit(copy, "there", 100)
+            await copy.sync()
+            fields = (await copy.collection("kit").get(NOTE)).fields
+            assert sorted(str(fields["text"]).split()) == ["both", "one", "there", "three", "two"]
+            assert fields["seen"] == 113
+            assert len(await copy.collection("kit").list(limit=2000)) == 1202
 
 
 async def test_the_person_is_told_once(world: World) -> None:
