@@ -12,7 +12,7 @@ from tests.vectors import reference as ref
 from tests.vectors.reference import h
 from tests.vectors.world import Vector, seed
 
-MINILM = {
+MINILM: dict[str, Any] = {
     "weights": bytes.fromhex("53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
     "tokenizer": bytes.fromhex("be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
     "max_tokens": 256,
@@ -22,7 +22,7 @@ MINILM = {
     "dtype": "float32",
     "dimensions": 384,
 }
-CHANGED = {
+CHANGED: dict[str, Any] = {
     "weights": seed("other weights"),
     "tokenizer": seed("other tokenizer"),
     "max_tokens": 128,
@@ -66,7 +66,7 @@ def _windows() -> Iterator[Vector]:
         "long": (2000, "A long text."),
     }
     for case, (count, note) in lengths.items():
-        given = {"count": count, "room": 254, "overlap": 32}
+        given: dict[str, Any] = {"count": count, "room": 254, "overlap": 32}
         yield Vector("embedding-windows", case, note, given, {"windows": _laid(count, 254, 32)})
     parts = [[0.6, 0.8], [1.0, 0.0], [0.0, -1.0]]
     given = {"count": 9, "room": 4, "overlap": 1, "vectors": [_packed(part) for part in parts]}
