@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from math import isfinite
-from sys import byteorder
 from typing import Any, Final
 
 from echolia.core.canonical import encode
@@ -82,23 +82,14 @@ def identity_of(said: Mapping[str, Any]) -> ModelIdentity:
 
 def packed(vector: array[float]) -> bytes:
     """A vector's bytes on the wire and at rest."""
-    return _swapped(vector).tobytes()
+    return struct.pack(f"<{len(vector)}f", *vector)
 
 
 def unpacked(raw: bytes, dimensions: int) -> array[float]:
     """The vector in these bytes; ValueError where it is none of so many dimensions."""
     if len(raw) != dimensions * _NUMBER_BYTES:
         raise ValueError("a vector's length")
-    vector = _swapped(array("f", raw))
+    vector = array("f", struct.unpack(f"<{dimensions}f", raw))
     if not all(map(isfinite, vector)):
         raise ValueError("a number that is none")
     return vector
-
-
-def _swapped(vector: array[float]) -> array[float]:
-    """The same numbers, little-endian in memory; and back."""
-    if byteorder == "little":
-        return vector
-    turned = array("f", vector)
-    turned.byteswap()
-    return turned
