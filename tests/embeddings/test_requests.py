@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,10 @@ from tests.support.server import Clock
 
 MODEL = DeterministicEngine()
 IDENTITY = b64(MODEL.model.identity.digest)
-PATHS = {"/embeddings/generate": {"text": "Good night"}, "/embeddings/batch": {"texts": ["Good night"]}}
+PATHS: dict[str, dict[str, Any]] = {
+    "/embeddings/generate": {"text": "Good night"},
+    "/embeddings/batch": {"texts": ["Good night"]},
+}
 
 
 @pytest.fixture
