@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 # Padded tokens of one call. On a CPU more at once is no faster, and whoever waits waits longer.
-BATCH_TOKENS: Final = 512
+BATCH_TOKENS: Final = 256
 BATCH_WINDOWS: Final = 32
 
 

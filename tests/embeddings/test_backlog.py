@@ -50,10 +50,10 @@ def refused(backlog: Backlog, one: Job) -> str:
 
 def test_accounts_take_turns_whatever_they_brought(loop: asyncio.AbstractEventLoop) -> None:
     backlog = Backlog(1000)
-    backlog.add(job(loop, ANNA, *[250] * 12))
+    backlog.add(job(loop, ANNA, *[120] * 12))
     assert taken(backlog) == (ANNA, 2)
     backlog.add(job(loop, BEN, 3))
-    backlog.add(job(loop, CARA, *[250] * 4))
+    backlog.add(job(loop, CARA, *[120] * 4))
     assert [taken(backlog) for _ in range(5)] == [(ANNA, 2), (BEN, 1), (CARA, 2), (ANNA, 2), (CARA, 2)]
     assert [taken(backlog) for _ in range(3)] == [(ANNA, 2)] * 3
     assert backlog.waiting == 0
@@ -61,7 +61,7 @@ def test_accounts_take_turns_whatever_they_brought(loop: asyncio.AbstractEventLo
 
 def test_the_requests_of_an_account_take_turns(loop: asyncio.AbstractEventLoop) -> None:
     backlog = Backlog(1000)
-    long, short = job(loop, ANNA, *[250] * 10), job(loop, ANNA, 4)
+    long, short = job(loop, ANNA, *[120] * 10), job(loop, ANNA, 4)
     backlog.add(long)
     backlog.add(short)
     found = [backlog.take() for _ in range(3)]

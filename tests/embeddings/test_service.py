@@ -265,7 +265,7 @@ async def test_a_short_request_waits_for_no_more_than_one_turn(directory: Databa
         long = asyncio.create_task(final(one, {"texts": ["many words " * 120] * 50}))
         await until(lambda: bool(embeds.calls))
         short = asyncio.create_task(final(one, {"text": "hm"}, BEN))
-        await until(lambda: one.backlog.waiting == 49)
+        await until(lambda: one.backlog.waiting == 50)
         embeds.go.set()
         assert (await short)["status"] == (await long)["status"] == 200
     sizes = [[len(window) for window in call] for call in embeds.calls]

@@ -24,14 +24,8 @@ _PATIENCE_S: Final = 20.0
 
 
 def one_ask(person: Person) -> dict[str, Any]:
-    """An ask that has something in each of its places."""
-    able = {"memory_bytes": 1, "cores": 1, "accelerator": "npu", "power": "mains", "may_send": True}
-    return {
-        "identity": IDENTITY,
-        "text": person.flock.text("text to embed"),
-        "within_s": 30,
-        "capability": {**able, "installed": [IDENTITY]},
-    }
+    """An ask of one text that is a canary."""
+    return {"identity": IDENTITY, "text": person.flock.text("text to embed"), "within_s": 30}
 
 
 def several_ask(person: Person) -> dict[str, Any]:
@@ -46,7 +40,9 @@ def _heavy_ask(person: Person) -> dict[str, Any]:
 
 def embed_well(person: Person) -> None:
     """Ask in both forms, and see that it was answered."""
-    for path, ask in ((ONE, one_ask(person)), (SEVERAL, several_ask(person))):
+    able = {"memory_bytes": 1, "cores": 1, "accelerator": person.flock.word("accelerator"), "power": "low"}
+    told = {**able, "may_send": True, "installed": [IDENTITY]}
+    for path, ask in ((ONE, {**one_ask(person), "capability": told}), (SEVERAL, several_ask(person))):
         said = person.asking.say(path, ask)
         assert said.final["status"] == 200, said
         assert len(said.final["vectors"]) == len(ask.get("texts", "1"))
