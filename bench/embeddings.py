@@ -37,6 +37,7 @@ WORDS = (
     "music", "bread", "winter", "doctor", "school", "mountain", "kitchen", "story", "ocean", "silence",
 )  # fmt: skip
 SHORT, ENTRY = 10, 120  # words; an entry is 133 tokens or so
+KINDS = ((SHORT, "short"), (ENTRY, "entries"))
 THREADS = 2
 
 
@@ -97,7 +98,7 @@ async def served(folder):
 async def throughput(engine, device, arguments):
     """Each kind of request by turns: directly and through the server."""
     rows = []
-    for words, name in ((SHORT, "short"), (ENTRY, "entries")):
+    for words, name in KINDS[: arguments.kinds]:
         for batch in (1, 32, 128):
             for parallel in (8, 32):
                 budget = arguments.texts if words == SHORT else arguments.texts // 6
@@ -163,7 +164,8 @@ def against_reference(engine, arguments):
 
     model = SentenceTransformer(str(minilm.folder()), device="cpu", local_files_only=True)
     rows = []
-    for name, words, count in (("short", SHORT, arguments.texts), ("entries", ENTRY, arguments.texts // 6)):
+    for words, name in KINDS[: arguments.kinds]:
+        count = arguments.texts if words == SHORT else arguments.texts // 6
         texts, pairs = texts_of(count, words), []
         for _ in range(arguments.rounds):
             here = directly(engine, [texts[at : at + 32] for at in range(0, count, 32)])
@@ -198,5 +200,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--texts", type=int, default=1024)
+    parser.add_argument("--kinds", type=int, default=2, choices=(1, 2), help="1: short texts alone")
     parser.add_argument("--singles", type=int, default=200)
     asyncio.run(measure(parser.parse_args()))

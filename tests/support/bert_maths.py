@@ -26,7 +26,8 @@ def vector(weights: Mapping[str, Tensor], ids: Sequence[int]) -> Tensor:
     for layer in range(LAYERS):
         shown = _layer(weights, f"encoder.layer.{layer}.", shown)
     mean = shown.mean(0)
-    return mean / np.linalg.norm(mean)  # type: ignore[no-any-return]  # numpy's own types are optional here
+    found: Tensor = mean / np.linalg.norm(mean)
+    return found
 
 
 def _layer(weights: Mapping[str, Tensor], named: str, shown: Tensor) -> Tensor:
@@ -66,6 +67,8 @@ def _erf(x: Tensor) -> Tensor:
     """To 1.5e-7 (Abramowitz and Stegun, 7.1.26)."""
     t = 1 / (1 + 0.3275911 * np.abs(x))
     terms = (0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429)
-    total: Tensor = sum(term * t ** (power + 1) for power, term in enumerate(terms))  # type: ignore[assignment]
+    total: Tensor = np.zeros_like(x)
+    for power, term in enumerate(terms, 1):
+        total = total + term * t**power
     found: Tensor = np.sign(x) * (1 - total * np.exp(-(x**2)))
     return found
