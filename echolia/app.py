@@ -20,9 +20,12 @@ from echolia.auth.service.accounts import AccountDatabases
 from echolia.background import beside, count_upgrades, sweeping, upgrading
 from echolia.core.errors import EcholiaError
 from echolia.data_folder import open_databases, operator_of, whole_folder
+from echolia.embeddings import routes as embedding_routes
+from echolia.embeddings.service import EmbeddingService, open_embeddings
 from echolia.llm import routes as llm_routes
 from echolia.llm.catalogue import open_catalogue
 from echolia.llm.ledger import LlmLedger
+from echolia.llm.meter import EmbeddingMeter
 from echolia.llm.providers.choice import make
 from echolia.llm.service import LlmService
 from echolia.llm.trying import Trying
@@ -53,7 +56,7 @@ from echolia.web.api import build_api
 from echolia.web.context import Dice, Keeper, ModelEntitlements
 from echolia.web.exchange import Journal
 from echolia.web.gate import Gate, Rules
-from echolia.web.limits import Amounts, Limits
+from echolia.web.limits import Amounts, Limits, per_minute
 from echolia.web.logs import AccessLog
 from echolia.web.metrics import Metrics
 from echolia.web.networks import Networks, Origins
@@ -62,7 +65,7 @@ from echolia.web.owners import HERE, REGISTRAR, Owners
 from echolia.web.place_ledger import PlaceLedger
 from echolia.web.scraping import Scrape
 from echolia.web.sealed_door import SealedDoor, Sealing, load_identity, sealing_alone
-from echolia.web.tiers import OneTier, default_models, default_tier
+from echolia.web.tiers import OneTier, default_embeddings, default_models, default_tier
 from echolia.workers.handing_over import AllDatabases
 from echolia.workers.ledger import PlacementLedger
 from echolia.workers.node import Node, asked_alone
@@ -88,6 +91,7 @@ class _Features(NamedTuple):
     auth: Auth
     synced: _Synced
     models: _Models
+    embeddings: EmbeddingService
 
 
 class Place(NamedTuple):
@@ -160,7 +164,7 @@ async def running(
         compaction, checkpoints = _history(settings, databases, auth, clock_ms)
         stack.push_async_callback(compaction.close)
         live = Live(everywhere.lease, auth.devices, clock_ms)
-        tiers = OneTier(default_tier(settings), default_models(settings))
+        tiers = OneTier(default_tier(settings), default_models(settings), default_embeddings(settings))
         quotas = Quotas(tiers, Amounts(clock))
         sync = SyncService(databases, auth.devices, clock_ms, live.moved, compaction.consider, quotas)
         auth.devices.on_end(live.ended)
@@ -170,7 +174,9 @@ async def running(
         models = _models(stack, settings, directory, tiers, clock_ms, dice, place.sealing)
         swept = _swept(auth, tickets, reserve, operator, models)
         beside(stack, sweeping(*swept), upgrading(settings, operator))
-        features = _Features(auth, _Synced(sync, live, tickets, checkpoints), models)
+        embeddings = open_embeddings(settings, tiers, EmbeddingMeter(directory, clock_ms, dice))
+        stack.push_async_callback(embeddings.close)
+        features = _Features(auth, _Synced(sync, live, tickets, checkpoints), models, embeddings)
         watched = _watched(settings, directory, reserve, place.number, node)
         owners: Owners = node.owners if node else HERE
         gate = _gate(settings, clock, access_log, features, operator, watched, owners)
@@ -283,7 +289,7 @@ def _gate(
     owners: Owners,
 ) -> Gate:
     """HTTP around the features. A new feature brings its router, its lean routes and its open routes here."""
-    auth, synced, models = features
+    auth, synced, models, embeddings = features
     metrics, waiting, databases = watched.scrape.metrics, auth.pairing.waiting, operator.databases
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
     count_upgrades(metrics, operator)
@@ -291,8 +297,11 @@ def _gate(
     metrics.gauge("llm_running", "Answers of models under way", lambda: models.service.running)
     metrics.gauge("llm_tripped", "Provider keys that are left alone", lambda: models.service.trying.tripped)
     metrics.counter("llm_tries", "Requests to model providers", lambda: models.service.trying.tries)
+    metrics.gauge(
+        "embeddings_waiting", "Windows that wait to be embedded", lambda: embeddings.backlog.waiting
+    )
     metrics.gauge("mailbox_waits", "Devices that wait for the other in pairing", lambda: waiting.count)
-    limits = Limits(_limits(settings), clock)
+    limits = Limits(per_minute(settings), clock)
     keepers: list[Keeper] = [
         auth.ledger,
         SyncLedger(databases, synced.live.listeners),
@@ -307,8 +316,12 @@ def _gate(
         ticket_route(synced.tickets),
         ledger_routes.lean_route(keepers),
         *llm_routes.lean_routes(models.service, models.door),
+        *embedding_routes.lean_routes(embeddings),
     ]
-    relays = llm_routes.relay_routes(models.service, models.door)
+    relays = [
+        *llm_routes.relay_routes(models.service, models.door),
+        *embedding_routes.relay_routes(embeddings, models.door),
+    ]
     streams = [stream_route(synced.live, synced.tickets)]
     routers = [health.router(*watched), auth_routes.router(auth)]
     api = build_api(routers, [*lean, *streams, *relays])
@@ -332,23 +345,6 @@ def _networks(settings: Settings, clock: Callable[[], float], limits: Limits) ->
 
     origins = Origins(settings.trusted_proxies, clock, daily_keys(settings.data, "networks"))
     return Networks(origins, limits, RedisCounts(settings.redis_url, settings.redis_seconds))
-
-
-def _limits(settings: Settings) -> dict[str, int]:
-    return {
-        "register": settings.register_per_minute,
-        "challenge": settings.challenge_per_minute,
-        "token": settings.token_per_minute,
-        "refresh": settings.refresh_per_minute,
-        "mailbox": settings.mailbox_per_minute,
-        "anonymous": settings.anonymous_per_minute,
-        "account": settings.account_per_minute,
-        "push": settings.push_per_minute,
-        "pull": settings.pull_per_minute,
-        "checkpoint": settings.checkpoint_per_minute,
-        "ledger": settings.ledger_per_minute,
-        "llm": settings.llm_per_minute,
-    }
 
 
 def _watched(

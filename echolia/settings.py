@@ -184,6 +184,24 @@ class Settings(BaseSettings):
     )
     llm_seconds: float = Field(600, gt=0, le=3600, description="time that an answer of a model may take")
 
+    embeddings: Literal["auto", "onnx", "deterministic", "off"] = Field(
+        "auto",
+        description="what embeds texts; auto: onnx where it is installed (`make embeddings`), or else"
+        " deterministic, which is for development",
+    )
+    embeddings_threads: int = Field(2, ge=1, le=256, description="threads that embed, in each process")
+    embeddings_per_minute: PerMinute = Field(240, description="requests to embed a minute and account")
+    embeddings_concurrent: int = Field(
+        8, ge=0, le=1000, description="requests of an account that are embedded at a time; 0: any number"
+    )
+    embeddings_tokens_per_day: int = Field(
+        5_000_000, ge=0, le=2**50, description="tokens embedded a day and account; 0: any number"
+    )
+    embeddings_queue: int = Field(
+        2048, ge=1, le=2**20, description="windows of 254 tokens that may wait in each process"
+    )
+    embeddings_seconds: float = Field(30, gt=0, le=60, description="time that a request to embed may take")
+
     body_seconds: float = Field(30, gt=0, le=600, description="time a request's body may take to arrive")
     shutdown_seconds: int = Field(
         3, ge=1, le=60, description="time running requests get when the server stops"

@@ -18,6 +18,9 @@ from tests.support.postgres import Postgres
 # No test touches the keychain of whoever runs it, in this process or in one that it starts.
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
 
+# Servers under test embed by the engine that needs no model, unless the test is of the real one.
+os.environ["ECHOLIA_EMBEDDINGS"] = "deterministic"
+
 # Tests that run in the background may have inherited that Ctrl-C is ignored; programs they start heed it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -6,10 +6,12 @@ from echolia.client import generations, membership, overview
 from echolia.client.brakes import BrakeLimits
 from echolia.client.device_entries import fetch_device_log
 from echolia.client.drilling import drill
+from echolia.client.embeddings.embeddings import Embeddings
 from echolia.client.environment import Environment
 from echolia.client.kept_tokens import KeptTokens
 from echolia.client.llm.asking import Llm
 from echolia.client.llm.conversations import Conversations
+from echolia.client.llm.sealed_asks import SealedAsks
 from echolia.client.opening import OpenHome, with_phrase_forgotten
 from echolia.client.session import Session
 from echolia.client.standing import LoggedDevice
@@ -32,7 +34,9 @@ class AccountActions:
         self._session = Session(transport, keys, KeptTokens(opened.replica), environment)
         self._syncing = Syncing(opened, self._session, limits)
         self._environment = environment
-        self.llm = Llm(opened.replica, self._session, environment)
+        sealed = SealedAsks(opened.replica, self._session, environment)
+        self.llm = Llm(sealed, self._session)
+        self.embeddings = Embeddings(opened.replica, sealed, self._session)
         self.conversations = Conversations(opened.replica, environment)
 
     @property

@@ -13,13 +13,14 @@ from typing import Any, Self, TypeVar
 
 from echolia.client.collection import Batch, Collection
 from echolia.client.device import Device
+from echolia.client.embeddings.embeddings import Embeddings
 from echolia.client.joining import Joining
 from echolia.client.llm.asking import Llm
 from echolia.client.llm.conversations import Conversations
 from echolia.client.pairing import Pairing
 
 Result = TypeVar("Result")
-_WRAPPED = (Batch, Collection, Conversations, Device, Joining, Llm, Pairing)
+_WRAPPED = (Batch, Collection, Conversations, Device, Embeddings, Joining, Llm, Pairing)
 
 
 class Loop:

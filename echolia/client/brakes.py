@@ -27,9 +27,10 @@ WHERE brake IS NULL AND at_ms >= ? AND deleted AND NOT alive
 """
 _OVERWRITES: Final = "SELECT count(DISTINCT object) FROM former WHERE brake IS NULL AND at_ms >= ? AND lost"
 # What was alive here before: what still is, unless it is newer, and what was deleted since.
+# What programs derive counts on neither side: else it would hide how much of the person's own is taken.
 _HELD: Final = """
 SELECT count(*) FROM objects LEFT JOIN places ON places.object = objects.id
-WHERE coalesce(places.first, 0) <= ? AND (alive OR EXISTS (
+WHERE collection <> 'vectors' AND coalesce(places.first, 0) <= ? AND (alive OR EXISTS (
     SELECT 1 FROM former WHERE former.object = objects.id AND brake IS NULL AND at_ms >= ? AND deleted))
 """
 _SINCE: Final = "SELECT n, object, devices, deleted, lost FROM former WHERE brake IS NULL AND at_ms >= ?"

@@ -109,6 +109,8 @@ class Formers:
         self, row: ObjectRow, devices: Devices[bytes], shown: ObjectState, declared: Collection | None
     ) -> None:
         """An object is about to be saved; `row` is as it was, `devices` are the others that changed it."""
+        if declared is not None and declared.derived:
+            return
         if not devices or row.n is None or not row.view or not self._counts(row):
             return
         before = Presentation.decode(row.view)

@@ -34,6 +34,8 @@ class Collection:
     name: str
     fields: Mapping[str, Policy]
     forms: Mapping[str, Form] = field(default_factory=lambda: MappingProxyType({}))
+    # Programs make its objects of others, and can make them again: what becomes of them is nobody's loss.
+    derived: bool = False
 
     def policy(self, name: str) -> Policy:
         """The policy of a field; raises `field_unknown`."""
@@ -133,6 +135,11 @@ MESSAGES: Final = replace(
         {"conversation": "object_id", "role": "text", "text": "text", "model": "text", "created": "number"}
     ),
 )
+# Of an object (`of`, 16 bytes), by a model (its identity, 32 bytes): spec/embeddings.md#vectors-at-rest.
+VECTORS: Final = replace(declare("vectors", of="lww", model="lww", made="lww"), derived=True)
 COLLECTIONS: Final[Mapping[str, Collection]] = MappingProxyType(
-    {collection.name: collection for collection in (ENTRIES, MEMORIES, TAGS, CONVERSATIONS, MESSAGES)}
+    {
+        collection.name: collection
+        for collection in (ENTRIES, MEMORIES, TAGS, CONVERSATIONS, MESSAGES, VECTORS)
+    }
 )

@@ -134,6 +134,13 @@ CODES: Final[dict[str, str]] = {
     "upstream_credentials": "The model's provider does not take this server's key. Tell who runs it.",
     "upstream_truncated": "The answer broke off before its end. Ask again.",
     "upstream_malformed": "The model's provider answered something that it should not. Ask again.",
+    # embeddings
+    "embedding_too_long": "This is more text than is embedded at a time. Send fewer or shorter texts.",
+    "embeddings_busy": "The server has too much to embed. Try again after Retry-After.",
+    "embeddings_late": "The server did not embed this in time. Try again, or send less at a time.",
+    "embeddings_wait": "No model that embeds is at hand. Install echolia[embeddings], or go online.",
+    "model_damaged": "The model's files are not those that were published. Install them again.",
+    "embeddings_differ": "These vectors are of different models and cannot be compared.",
     # storage
     "storage_constraint": "A write conflicts with what is stored.",
     "storage_busy": "The database is busy. Try again.",
@@ -181,7 +188,7 @@ NEVER_ANSWERED: Final = frozenset(
         "import_unreadable", "import_outside", "import_edited",
         "export_invalid", "export_locked", "export_exists", "export_own",
         "pairing_code_invalid", "pairing_expired", "pairing_taken", "pairing_failed", "pairing_check_failed",
-        "usage", "disk_full",
+        "usage", "disk_full", "embeddings_wait", "embeddings_differ", "model_damaged",
         "account_ambiguous", "move_unverified", "snapshot_invalid",
         "storage_owned", "home_local", "machines_differ", "machines_serve",
         "directory_unreachable", "directory_elsewhere", "directory_taken",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,10 +19,9 @@ from echolia.llm.providers.counting import BYTES_A_TOKEN, TOKENS_AN_IMAGE, token
 from echolia.llm.providers.port import Ask, Ended, Image, Part, ProviderFailed, Text, ToolCall, Usage
 from echolia.llm.store import Lease
 from echolia.llm.trying import Trying
-from echolia.sealed.frames import framed_response
 from echolia.storage.engine import Database
 from echolia.web.context import Dice, ModelEntitlements, ModelQuota, Refusal
-from echolia.web.error_responses import STATUS
+from echolia.web.sealed_answers import refused, sealed_answer
 from echolia.web.sealed_door import Unsealed
 
 # Beyond the longest answer: who did not settle by then never will.
@@ -77,22 +76,11 @@ class LlmService:
         Closed before its end it ends the request at the provider, and what was used until then is charged.
         """
         self.running += 1
-        began = asked.answer.nonce
+        said = self._said(account, asked.ask, whole)
         try:
-            final: dict[str, Any] = {"status": 500, "code": "internal"}
-            try:
-                async with aclosing(self._said(account, asked.ask, whole)) as pieces:
-                    async for piece in pieces:
-                        if "status" in piece:
-                            final = piece
-                            break
-                        yield began + asked.answer.chunk(framed_response(piece))
-                        began = b""
-            except EcholiaError as error:
-                final = _refused(error)
-            except Exception as error:  # noqa: BLE001  # whatever it was, who asks is told that it ended
-                _log_failure(error)
-            yield began + asked.answer.final(framed_response(final))
+            async with aclosing(sealed_answer(asked.answer, said, _refused)) as pieces:
+                async for piece in pieces:
+                    yield piece
         finally:
             self.running -= 1
 
@@ -185,7 +173,7 @@ class LlmService:
 
     async def _settled(self, lease: Lease, charge: store.Charge) -> store.Used | None:
         try:
-            return await store.settle(self.directory, lease, charge, self.clock_ms())
+            return await store.settle(self.directory, lease.id, lease.account, charge, self.clock_ms())
         except EcholiaError as error:
             # The sweep charges the least of it when the lease ends.
             structlog.get_logger().warning("llm_unsettled", code=error.code)
@@ -277,18 +265,9 @@ def _told(quota: ModelQuota, used: store.Used) -> dict[str, Any]:
 
 def _refused(error: EcholiaError) -> dict[str, Any]:
     """The final chunk of what did not come to its end."""
-    code = error.code if error.code in STATUS else "internal"
-    final: dict[str, Any] = {"status": STATUS[code], "code": code}
-    if error.detail and code != "internal":
-        final["detail"] = error.detail
+    final = refused(error)
     if isinstance(error, ProviderFailed):
         final["upstream"] = {"status": error.status, "request_id": error.request_id}
-    retry_after_s = error.retry_after_s if isinstance(error, ProviderFailed | Refusal) else None
-    if retry_after_s is not None:
-        final["retry_after_s"] = retry_after_s
-    members: Mapping[str, Any] = error.members if isinstance(error, Refusal) else {}
-    return {**final, **members}
-
-
-def _log_failure(error: Exception) -> None:
-    structlog.get_logger().error("failure", code="internal", exception=type(error).__name__)
+        if error.retry_after_s is not None:
+            final["retry_after_s"] = error.retry_after_s
+    return final

@@ -14,10 +14,14 @@ DAY_MS: Final = 86_400_000
 KEPT_DAYS: Final = 400
 LOST: Final = "lost"
 _MOST_ROWS: Final = 5000
+# The `prices` of what is embedded: nothing is charged but tokens, and they have a quota of their own.
+EMBEDDINGS: Final = "embeddings"
+ASKS: Final = "asks"
 
+_ALIKE: Final = "(prices = 'embeddings') = (?4 = 'embeddings')"
 _USED_TODAY: Final = (
-    "(SELECT coalesce(sum(input + output), 0) FROM llm_usage WHERE account = ?2 AND day = ?10)"
-    " + (SELECT coalesce(sum(tokens), 0) FROM llm_leases WHERE account = ?2)"
+    f"(SELECT coalesce(sum(input + output), 0) FROM llm_usage WHERE account = ?2 AND day = ?10 AND {_ALIKE})"  # noqa: S608
+    f" + (SELECT coalesce(sum(tokens), 0) FROM llm_leases WHERE account = ?2 AND {_ALIKE})"
 )
 _SPENT: Final = (
     "(SELECT coalesce(sum(micro_usd), 0) FROM llm_usage WHERE account = ?2 AND day > ?10 - 30)"
@@ -27,7 +31,7 @@ _RESERVE: Final = (
     "INSERT INTO llm_leases"  # noqa: S608  # of constants
     " (lease, account, model, prices, expires_ms, tokens, micro_usd, least_input, least_micro_usd)"
     " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
-    " WHERE (?11 = 0 OR (SELECT count(*) FROM llm_leases WHERE account = ?2) < ?11)"
+    f" WHERE (?11 = 0 OR (SELECT count(*) FROM llm_leases WHERE account = ?2 AND {_ALIKE}) < ?11)"
     f" AND (?12 = 0 OR {_USED_TODAY} + ?6 <= ?12) AND (?13 = 0 OR {_SPENT} + ?7 <= ?13)"
 )
 _ADDED: Final = (
@@ -107,15 +111,16 @@ async def reserve(db: Database, lease: Lease, quota: ModelQuota, now_ms: int) ->
     return result.changed == 1
 
 
-async def settle(db: Database, lease: Lease, charge: Charge, now_ms: int) -> Used:
+async def settle(db: Database, lease: bytes, account: bytes, charge: Charge, now_ms: int) -> Used:
     """Charge this in place of what was reserved; a second time nothing. Returns what its account has used
     then. Raises: `StorageError`.
     """
     used = charge.usage
     counts = (used.input, used.cached, used.written, used.output, used.reasoning, charge.micro_usd)
     named = (day_of(now_ms), charge.status, charge.model, charge.prices)
-    charged = [Statement(_CHARGE, (lease.id, *named, *counts)), Statement(_END, (lease.id,))]
-    _, _, done, running = await db.batch([*charged, *_counting(lease.account, now_ms)])
+    charged = [Statement(_CHARGE, (lease, *named, *counts)), Statement(_END, (lease,))]
+    kind = EMBEDDINGS if charge.prices == EMBEDDINGS else ASKS
+    _, _, done, running = await db.batch([*charged, *_counting(account, now_ms, kind)])
     return _counted(done, running)
 
 
@@ -129,19 +134,20 @@ async def sweep(db: Database, now_ms: int) -> int:
     return len(found.rows)
 
 
-async def used(db: Database, account: bytes, now_ms: int) -> Used:
-    """What counts against the quota now. Raises: `StorageError`."""
-    return _counted(*await db.batch(_counting(account, now_ms), tx=False))
+async def used(db: Database, account: bytes, now_ms: int, kind: str = ASKS) -> Used:
+    """What counts now against the quota of `ASKS`, or of `EMBEDDINGS`. Raises: `StorageError`."""
+    return _counted(*await db.batch(_counting(account, now_ms, kind), tx=False))
 
 
-def _counting(account: bytes, now_ms: int) -> list[Statement]:
+def _counting(account: bytes, now_ms: int, kind: str) -> list[Statement]:
+    alike = f"(prices = 'embeddings') = {'TRUE' if kind == EMBEDDINGS else 'FALSE'}"
     today = (
-        "SELECT coalesce(sum(CASE WHEN day = ?2 THEN input + output ELSE 0 END), 0),"
-        " coalesce(sum(micro_usd), 0) FROM llm_usage WHERE account = ?1 AND day > ?2 - 30"
+        "SELECT coalesce(sum(CASE WHEN day = ?2 THEN input + output ELSE 0 END), 0),"  # noqa: S608  # of constants
+        f" coalesce(sum(micro_usd), 0) FROM llm_usage WHERE account = ?1 AND day > ?2 - 30 AND {alike}"
     )
     reserved = (
-        "SELECT coalesce(sum(tokens), 0), coalesce(sum(micro_usd), 0), count(*)"
-        " FROM llm_leases WHERE account = ?1"
+        "SELECT coalesce(sum(tokens), 0), coalesce(sum(micro_usd), 0), count(*)"  # noqa: S608
+        f" FROM llm_leases WHERE account = ?1 AND {alike}"
     )
     return [Statement(today, (account, day_of(now_ms))), Statement(reserved, (account,))]
 

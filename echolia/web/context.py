@@ -118,6 +118,33 @@ class ModelEntitlements(Protocol):
         ...
 
 
+class EmbeddingEntitlements(Protocol):
+    """The same of embeddings, which cost nothing but tokens."""
+
+    async def embeddings(self, account: bytes) -> ModelQuota:
+        """What it may have embedded, from memory as a rule."""
+        ...
+
+
+class Meter(Protocol):
+    """Counts what embedding takes; `echolia.llm` does so beside its asks."""
+
+    async def reserve(self, account: bytes, model: str, tokens: int, quota: ModelQuota) -> bytes:
+        """Room for so many tokens; gives what `settle` needs.
+
+        Raises: `quota_exceeded`, `rate_limited` for too much at a time, `StorageError`.
+        """
+        ...
+
+    async def settle(self, account: bytes, lease: bytes, model: str, tokens: int, status: str) -> None:
+        """Charge so many in place of what was reserved; raises nothing."""
+        ...
+
+    async def told(self, account: bytes, quota: ModelQuota) -> dict[str, Any]:
+        """The quota and what is used, as devices get it. Raises: `StorageError`."""
+        ...
+
+
 class Fact(NamedTuple):
     """One thing that the server has of an account (`spec/ledger.md`).
 

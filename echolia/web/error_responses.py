@@ -75,6 +75,10 @@ STATUS: Final[dict[str, int]] = {
     "upstream_credentials": 502,
     "upstream_truncated": 502,
     "upstream_malformed": 502,
+    # embeddings, likewise
+    "embedding_too_long": 413,
+    "embeddings_busy": 503,
+    "embeddings_late": 503,
     # storage
     "storage_constraint": 500,
     "storage_busy": 503,

@@ -13,11 +13,17 @@ _LEAST_RESERVE_OBJECTS: Final = 100
 
 
 class OneTier:
-    """Implements `web.context.Entitlements` and `ModelEntitlements`: all accounts have the same quota."""
+    """Implements the entitlements of `web.context`: all accounts have the same quotas."""
 
-    def __init__(self, quota: Quota = UNLIMITED, models: ModelQuota = UNLIMITED_MODELS) -> None:
+    def __init__(
+        self,
+        quota: Quota = UNLIMITED,
+        models: ModelQuota = UNLIMITED_MODELS,
+        embeddings: ModelQuota = UNLIMITED_MODELS,
+    ) -> None:
         self._quota = quota
         self._models = models
+        self._embeddings = embeddings
 
     async def quota(self, account: bytes) -> Quota:  # noqa: ARG002  # the port's; here all are alike
         """See `web.context.Entitlements.quota`."""
@@ -26,6 +32,10 @@ class OneTier:
     async def models(self, account: bytes) -> ModelQuota:  # noqa: ARG002  # likewise
         """See `web.context.ModelEntitlements.models`."""
         return self._models
+
+    async def embeddings(self, account: bytes) -> ModelQuota:  # noqa: ARG002  # likewise
+        """See `web.context.EmbeddingEntitlements.embeddings`."""
+        return self._embeddings
 
 
 def default_tier(settings: Settings) -> Quota:
@@ -48,4 +58,13 @@ def default_models(settings: Settings) -> ModelQuota:
         tokens_per_day=settings.llm_tokens_per_day,
         micro_usd_per_month=settings.llm_micro_usd_per_month,
         concurrent=settings.llm_concurrent,
+    )
+
+
+def default_embeddings(settings: Settings) -> ModelQuota:
+    """What the settings let an account have embedded."""
+    return ModelQuota(
+        tier="default",
+        tokens_per_day=settings.embeddings_tokens_per_day,
+        concurrent=settings.embeddings_concurrent,
     )

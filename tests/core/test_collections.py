@@ -54,6 +54,7 @@ def test_the_first_collections_are_found_by_name() -> None:
         "tags": "tags",
         "conversations": "conversations",
         "messages": "messages",
+        "vectors": "vectors",
     }
 
 

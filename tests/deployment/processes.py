@@ -70,9 +70,12 @@ def running(
 
 
 def clean_environment(**settings: str) -> dict[str, str]:
-    """This environment without any of Echolia's settings but the given ones, and its programs on the PATH."""
+    """This environment without any of Echolia's settings but the given ones, and its programs on the PATH.
+
+    No model is loaded unless one is asked for.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ECHOLIA_", "CADDY_"))}
-    return {**kept, "PATH": f"{BIN}:{os.environ['PATH']}", **settings}
+    return {**kept, "PATH": f"{BIN}:{os.environ['PATH']}", "ECHOLIA_EMBEDDINGS": "deterministic", **settings}
 
 
 def find_program(name: str) -> str | None:

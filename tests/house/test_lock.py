@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-LOCKS = ("requirements.lock", "requirements-server.lock")
+LOCKS = ("requirements.lock", "requirements-server.lock", "requirements-embeddings.lock")
 PIN = re.compile(
     r"^([a-z0-9._-]+)==(\S+)(?: ; (.*?))? \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
 )
@@ -35,16 +35,24 @@ def test_every_line_is_a_pin_a_hash_or_a_comment(name: str, repository: Path) ->
 
 
 def test_the_server_runs_what_was_tested(repository: Path) -> None:
-    tested, served = (pins(repository / name) for name in LOCKS)
+    tested, served = (pins(repository / name) for name in LOCKS[:2])
     assert set(served) <= set(tested)
     assert not {"pytest", "mypy", "hatchling"} & {name for name, _ in served}
 
 
-@pytest.mark.parametrize(("name", "groups"), [(LOCKS[0], ("dev", "llm")), (LOCKS[1], ("llm",))])
+def test_what_embeds_goes_beside_what_was_tested(repository: Path) -> None:
+    tested, beside = (dict(pins(repository / name).keys()) for name in (LOCKS[0], LOCKS[2]))
+    assert all(tested.get(name, version) == version for name, version in beside.items())
+    assert not {"torch", "sentence-transformers", "huggingface-hub"} & beside.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"), [(LOCKS[0], ("dev", "llm")), (LOCKS[1], ("llm",)), (LOCKS[2], ("embeddings",))]
+)
 def test_every_requirement_is_locked(name: str, groups: tuple[str, ...], repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     wanted = [
-        *project["dependencies"],
+        *(project["dependencies"] if name != LOCKS[2] else ()),
         *(one for group in groups for one in project["optional-dependencies"][group]),
     ]
     versions = dict(pins(repository / name).keys())

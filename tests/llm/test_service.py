@@ -188,7 +188,7 @@ async def test_it_is_settled_once(directory: Database) -> None:
     await store.reserve(directory, lease, FREE, now_ms)
     charge = store.Charge("a", "ok", "own", ENDED.usage, 3)
     for _ in range(3):
-        await store.settle(directory, lease, charge, now_ms)
+        await store.settle(directory, lease.id, lease.account, charge, now_ms)
     assert await store.sweep(directory, now_ms + 10) == 0
     assert await rows(directory) == [("a", "ok", 1, 10, 5, 3)]
 

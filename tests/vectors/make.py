@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.vectors.cases import (
     checkpoints,
     device_logs,
+    embeddings,
     envelopes,
     exports,
     generations,
@@ -48,6 +49,7 @@ MAKERS = (
     sealed_requests.cases,
     sealed_responses.cases,
     sealed_keys.cases,
+    embeddings.cases,
 )
 
 

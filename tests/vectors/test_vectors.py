@@ -10,6 +10,7 @@ import pytest
 from tests.vectors import make
 from tests.vectors.ends import (
     device,
+    embeddings,
     exports,
     history,
     pairing,
@@ -60,6 +61,9 @@ RULES: Mapping[str, Callable[[VectorFile], Found]] = {
     "sealed-request": sealed.opened,
     "sealed-response": sealed.response,
     "sealed-keys": sealed.keys,
+    "embedding-identity": embeddings.identity,
+    "embedding-windows": embeddings.laid,
+    "embedding-place": embeddings.placed,
 }
 SERVER: Mapping[str, Callable[[VectorFile, server.Server], Found]] = {
     "run": server.run,

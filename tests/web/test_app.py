@@ -69,4 +69,7 @@ async def test_the_openapi_document_is_the_list_of_all_routes(tmp_path: Path) ->
         "/llm/models": {"get"},
         "/llm/quota": {"get"},
         "/llm/usage": {"get"},
+        "/embeddings/generate": {"post"},
+        "/embeddings/batch": {"post"},
+        "/embeddings/models": {"get"},
     }

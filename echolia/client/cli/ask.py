@@ -26,7 +26,7 @@ _ABOUT: Final = "The person keeps a journal. These entries of it may help with w
 @click.command(epilog='Example: echolia ask "How did I sleep in May?" --with-entries "sleep may"')
 @click.argument("question", required=False)
 @click.option("--model", envvar="ECHOLIA_MODEL", show_envvar=True, help="Which one; see `echolia models`.")
-@click.option("--with-entries", metavar="WORDS", help="Let the model read the entries that hold these words.")
+@click.option("--with-entries", metavar="WORDS", help="Let the model read the entries that these words find.")
 @click.option("--in", "title", metavar="TITLE", help="Go on with a conversation, or begin one; it is kept.")
 @click.option("--system", help="How the model is to answer.")
 @click.option("--max-tokens", type=click.IntRange(1), help="How long the answer may be.")
@@ -114,10 +114,11 @@ async def _with_entries(
 
     if words is None:
         return system
-    found = await device.collection("entries").search(words, limit=ENTRIES)
+    searched = await device.embeddings.search(words, limit=ENTRIES)
+    found = searched.found
     if not found:
         raise EcholiaError("object_unknown", "no entry holds these words")
-    session.out.aside(f"The model reads {len(found)} of your entries.")
+    session.out.aside(f"The model reads {len(found)} of your entries, found by {searched.by}.")
     entries = _ABOUT + told([each.record for each in found], ENTRIES_BYTES)
     return f"{system}\n\n{entries}" if system else entries
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from echolia.client.cli.describe import created_ms, flags, summary
 from echolia.client.cli.output import Column, local_time, plain_line
 from echolia.client.cli.session import Session, with_session
+
+if TYPE_CHECKING:
+    from echolia.client.embeddings.finding import Near
 
 COLLECTION = click.option("--collection", default="entries", show_default=True, help="Which kind of thing.")
 
@@ -42,29 +47,44 @@ async def list_records(session: Session, collection: str, trash: bool, conflicts
 @click.command(epilog="Example: echolia search rain garden")
 @click.argument("words", nargs=-1, required=True)
 @COLLECTION
+@click.option("--semantic", is_flag=True, help="Also entries that mean the like; see `echolia embed`.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many at most.")
 @with_session
-async def search(session: Session, words: tuple[str, ...], collection: str, limit: int) -> None:
-    """Find what holds all these words; the last may be the beginning of one. Nothing leaves this device."""
+async def search(
+    session: Session, words: tuple[str, ...], collection: str, semantic: bool, limit: int
+) -> None:
+    """Find what holds all these words; the last may be the beginning of one. Nothing leaves this device.
+
+    With --semantic the question is embedded: here, or sealed by the server where this device has no model.
+    """
+    from echolia.client.embeddings.finding import by_words  # noqa: PLC0415 - `--help` must not wait for it
+
     async with session.device() as device:
-        results = await device.collection(collection).search(" ".join(words), limit=limit)
-        short = await device.short_ids([found.record.id for found in results])
+        if semantic:
+            if collection != "entries":
+                raise click.UsageError("--semantic finds entries.")
+            searched = await device.embeddings.search(" ".join(words), limit=limit)
+            results, by, lacking = searched.found, searched.by, searched.lacking
+        else:
+            found = await device.collection(collection).search(" ".join(words), limit=limit)
+            results, by, lacking = list(map(by_words, found)), "words", 0
+        short = await device.short_ids([near.record.id for near in results])
     if session.out.json:
-        found_json = [
-            {
-                **summary(found.record),
-                "snippet": found.snippet,
-                "matches": [list(span) for span in found.matches],
-            }
-            for found in results
-        ]
-        session.out.result({"found": found_json}, "")
+        session.out.result({"found": list(map(_found_json, results)), **({"by": by} if semantic else {})}, "")
         return
-    for found in results:
-        click.echo(f"{short[found.record.id]}  {plain_line(found.record.title)}")
-        click.echo(f"    {highlighted(found.snippet, found.matches)}")
+    for near in results:
+        click.echo(f"{short[near.record.id]}  {plain_line(near.record.title)}")
+        click.echo(f"    {highlighted(near.snippet, near.matches)}")
     if not results:
         session.out.aside("Nothing found.")
+    if semantic and lacking:
+        session.out.aside(f"{lacking:,} entries have no vector, and are found by words: `echolia embed`.")
+
+
+def _found_json(near: Near) -> dict[str, Any]:
+    matches = [list(span) for span in near.matches]
+    meant = {} if near.nearness is None else {"nearness": round(near.nearness, 6)}
+    return {**summary(near.record), "snippet": near.snippet, "matches": matches, **meant}
 
 
 def highlighted(snippet: str, matches: tuple[tuple[int, int], ...]) -> str:

@@ -99,7 +99,7 @@ def parts_of(said: Mapping[str, Any]) -> list[Words | ToolCall]:
 def finished_of(said: Mapping[str, Any]) -> Finished:
     """What the final chunk says. Raises: what was refused, `server_invalid`."""
     if said.get("status") != 200:
-        raise _refusal(said)
+        raise refusal_of(said)
     try:
         usage = Usage(**{name: said["usage"][name] for name in Usage._fields})
         model, reason, cost, quota = (said[name] for name in ("model", "reason", "cost_micro_usd", "quota"))
@@ -150,7 +150,8 @@ def _part(said: object) -> Words | ToolCall | None:
 _KINDS: Final = {"text", "tool_call"}
 
 
-def _refusal(said: Mapping[str, Any]) -> EcholiaError:
+def refusal_of(said: Mapping[str, Any]) -> EcholiaError:
+    """What a final chunk refuses with; `server_invalid` where it names no code."""
     code, detail, after_s = said.get("code"), said.get("detail", ""), said.get("retry_after_s", 0)
     if not isinstance(code, str) or code not in CODES:
         return _invalid("the final chunk")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
-from echolia.client.environment import Environment
 from echolia.client.llm.answers import (
     Event,
     Finished,
@@ -20,18 +19,9 @@ from echolia.client.llm.answers import (
     parts_of,
     usage_of,
 )
-from echolia.client.llm.server_keys import ServerKeys
-from echolia.client.replica import Replica
-from echolia.client.session import Refused, Session
-from echolia.client.transport import Request
-from echolia.core.errors import EcholiaError
-from echolia.sealed.asks import MEDIA_TYPE, bound
+from echolia.client.llm.sealed_asks import SealedAsks
+from echolia.client.session import Session
 from echolia.sealed.documents import Pins
-from echolia.sealed.frames import framed_request, unframed_final, unframed_response
-from echolia.sealed.requests import seal
-
-MOST_BYTES: Final = 256 * 1024
-_EPHEMERAL_BYTES: Final = 32
 
 # A text is one message of the user; or messages as `spec/llm.md#ask` has them.
 Said: TypeAlias = str | Sequence[Mapping[str, Any]]
@@ -45,11 +35,9 @@ class Llm:
             print(event.text, end="")
     """
 
-    def __init__(self, replica: Replica, session: Session, environment: Environment) -> None:
-        self._account = replica.identity.account
+    def __init__(self, sealed: SealedAsks, session: Session) -> None:
+        self._sealed, self._keys = sealed, sealed.keys
         self._session = session
-        self._environment = environment
-        self._keys = ServerKeys(replica, session, environment)
 
     async def models(self) -> list[Model]:
         """The models there are."""
@@ -98,39 +86,14 @@ class Llm:
                 yield event
 
     async def _events(self, path: str, ask: Mapping[str, Any]) -> AsyncGenerator[Event, None]:
-        for again in (False, True):
-            try:
-                async with aclosing(self._once(path, ask, fresh=again)) as events:
-                    async for event in events:
-                        yield event
-                    return
-            except Refused as refused:
-                # Nothing was answered yet: the server has forgotten the key.
-                if refused.code != "sealed_key_unknown" or again:
-                    raise
-
-    async def _once(self, path: str, ask: Mapping[str, Any], *, fresh: bool) -> AsyncGenerator[Event, None]:
-        key = await self._keys.key(fresh=fresh)
-        plain = framed_request(bound(self._keys.now_ms(), path, self._account, ask))
-        body, opener = seal(key.id, key.public, plain, self._environment.dice(_EPHEMERAL_BYTES))
-        if len(body) > MOST_BYTES:
-            raise EcholiaError("body_too_large", f"an ask is at most {MOST_BYTES} bytes, sealed")
-        request = Request("POST", path, body, MEDIA_TYPE, MEDIA_TYPE)
-        async with aclosing(self._session.stream(request)) as pieces:
-            try:
-                async for piece in pieces:
-                    for chunk in opener.feed(piece):
-                        for part in parts_of(unframed_response(chunk)):
-                            yield part
-            except EcholiaError as error:
-                if error.code == "server_unreachable" and opener.begun:
-                    raise EcholiaError("sealed_truncated") from None
-                raise
-        final = unframed_final(opener.end())
-        finished = finished_of(final)
-        for part in parts_of(final):
-            yield part
-        yield finished
+        async with aclosing(self._sealed.exchange(path, ask)) as chunks:
+            async for chunk in chunks:
+                # The final chunk has a status: how it ended comes behind its parts, a refusal before them.
+                finished = finished_of(chunk) if "status" in chunk else None
+                for part in parts_of(chunk):
+                    yield part
+                if finished is not None:
+                    yield finished
 
 
 def _ask(said: Said, model: str, options: Mapping[str, Any]) -> dict[str, Any]:

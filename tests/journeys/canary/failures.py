@@ -24,6 +24,15 @@ from tests.journeys.canary.asking import (
     sealed_to_nobody,
     sealed_wrongly,
 )
+from tests.journeys.canary.embedding import (
+    ONE,
+    SEVERAL,
+    embed_too_late,
+    embed_too_much,
+    embed_wrongly,
+    one_ask,
+    several_ask,
+)
 from tests.journeys.canary.flock import DEVICE, HASH, MESSAGE, SECRET, UNKEPT
 from tests.journeys.canary.listening import say_what_nobody_asked_for, unreadable_heads, wrong_tickets
 from tests.journeys.canary.operations import JSON
@@ -247,7 +256,14 @@ def _other_versions(person: Person) -> None:
 def _other_types(person: Person) -> None:
     for path in PATHS:
         person.ask("POST", path, plain_ask(person))
+    person.ask("POST", ONE, one_ask(person))
+    person.ask("POST", SEVERAL, several_ask(person))
     person.push_bytes(b"x", person.flock.word("media type"))
+
+
+def _asked_wrongly(person: Person) -> None:
+    ask_wrongly(person)
+    embed_wrongly(person)
 
 
 BRING: Final[Mapping[str, Bring]] = {
@@ -290,8 +306,10 @@ BRING: Final[Mapping[str, Bring]] = {
     "sealed_elsewhere": sealed_for_elsewhere,
     "sealed_stale": sealed_at_another_time,
     "sealed_replayed": sealed_once_sent_twice,
-    "ask_invalid": ask_wrongly,
+    "ask_invalid": _asked_wrongly,
     "model_unknown": ask_nobody,
+    "embedding_too_long": embed_too_much,
+    "embeddings_late": embed_too_late,
 }  # fmt: skip
 
 # --- a server with narrow limits ---------------------------------------------------------------------
@@ -302,6 +320,7 @@ NARROW: Final = {
     "quota_bytes": "20000", "quota_objects": "30", "quota_changes_per_minute": "40",
     "quota_reserve_percent": "0", "quota_reserve_bytes": "5000",
     "llm_tokens_per_day": "300", "llm_per_minute": "6",
+    "embeddings_per_minute": "4", "embeddings_tokens_per_day": "4",
 }  # fmt: skip
 
 
@@ -334,6 +353,7 @@ def _too_often(person: Person) -> None:
     for _ in range(5):
         person.wire("POST", "/auth/refresh", {"refresh": person.flock.coded("refresh", SECRET, 32)})
         person.asking.say(GENERATE, plain_ask(person))
+        person.asking.say(ONE, one_ask(person))
 
 
 def _over_quota(person: Person) -> None:
@@ -342,6 +362,7 @@ def _over_quota(person: Person) -> None:
     """
     for path in PATHS:
         person.asking.say(path, {**plain_ask(person), "max_tokens": 1000})
+    person.asking.say(SEVERAL, several_ask(person))
     assert person.push_new(20).status == 200
     kept = len(person.writer.changes)
     for count, body_bytes in ((11, 256), (31, 256), (131, 256), (1, 16384), (1, 32768), (21, 256)):

@@ -12,6 +12,7 @@ from typing import Any, Final
 from echolia.core.ids import b64
 from echolia.sealed.asks import MEDIA_TYPE
 from tests.journeys.canary.asking import GENERATE, STREAM, Asking, full_ask, plain_ask
+from tests.journeys.canary.embedding import ONE, SEVERAL, one_ask, several_ask
 from tests.journeys.canary.flock import DEVICE, HASH, MESSAGE
 from tests.journeys.canary.person import Person
 from tests.journeys.canary.wire import PUBLIC
@@ -119,5 +120,8 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("GET", "/llm/usage"), "/llm/usage", query=(("days", "30"),)),
         Request(("POST", STREAM), STREAM, full_ask(person), asking=person.asking),
         Request(("POST", GENERATE), GENERATE, plain_ask(person), asking=person.asking),
+        Request(("GET", "/embeddings/models"), "/embeddings/models"),
+        Request(("POST", ONE), ONE, one_ask(person), asking=person.asking),
+        Request(("POST", SEVERAL), SEVERAL, several_ask(person), asking=person.asking),
     ]  # fmt: skip
     return {request.operation: request for request in listed}

@@ -8,6 +8,7 @@ from typing import Final
 from echolia.core.ids import b64
 from echolia.core.messages import recovery_message
 from tests.journeys.canary.asking import ask_well
+from tests.journeys.canary.embedding import embed_well
 from tests.journeys.canary.flock import ENTRY, MESSAGE, SECRET
 from tests.journeys.canary.listening import listen_well
 from tests.journeys.canary.operations import understood
@@ -71,6 +72,7 @@ def live_well(wire: Wire, name: str) -> Person:
         _ok(person, "GET", path)
     converse(person)  # what is in the open mailbox stays there for the search
     ask_well(person)
+    embed_well(person)
     _ok(person, "GET", "/ledger")
     gone = Person(wire, f"{name} gone").register()
     gone.push_new(2)

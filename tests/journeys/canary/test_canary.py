@@ -16,6 +16,7 @@ from echolia.web.error_responses import STATUS
 from tests.journeys.canary.asking import ask_well
 from tests.journeys.canary.breakage import BREAK, NOT_BROUGHT, elsewhere
 from tests.journeys.canary.elsewhere import BREAK_ELSEWHERE, lost_place
+from tests.journeys.canary.embedding import embed_well
 from tests.journeys.canary.encodings import Searcher
 from tests.journeys.canary.failures import BRING, BRING_NARROW, NARROW, solved
 from tests.journeys.canary.flock import Flock
@@ -94,6 +95,7 @@ def delete(person: Person) -> None:
     assert person.add(phone).status == 204
     assert person.ask("POST", "/sync/ack", person.acknowledgement()).status == 204
     ask_well(person)
+    embed_well(person)
     assert person.ask("POST", "/sync/live/ticket").status == 200
     assert person.ask("DELETE", f"/auth/device/{b64(phone.id)}", person.revocation(phone)).status == 204
     assert person.ask("DELETE", "/auth/account", person.deletion()).status == 204
@@ -147,7 +149,8 @@ def flock() -> Flock:
 def models(tmp_path_factory: pytest.TempPathFactory, flock: Flock) -> Iterator[dict[str, str]]:
     """Settings that name models of a provider which fails as it is told."""
     with upstream(flock) as provider:
-        yield {"models": str(provider.models_file(tmp_path_factory.mktemp("models"), ["openai"]))}
+        file = provider.models_file(tmp_path_factory.mktemp("models"), ["openai"])
+        yield {"models": str(file), "embeddings_queue": "4"}
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,14 @@ from tests.journeys.canary.wire import Wire
 
 _LIMITS: Final = (
     "register", "register_free", "challenge", "token", "refresh", "mailbox", "anonymous", "account", "push",
-    "pull", "ledger", "llm",
+    "pull", "ledger", "llm", "embeddings",
 )  # fmt: skip
 GENEROUS: Final = {
     **{f"{name}_per_minute": "1000000" for name in _LIMITS},
     "disk_reserve_bytes": "65536",
     "llm_tokens_per_day": "0",
+    "embeddings": "deterministic",
+    "embeddings_tokens_per_day": "0",
 }
 # A proxy that is believed, so that the server works with the address that requests name.
 BEHIND: Final = {"trusted_proxies": "127.0.0.1/32"}

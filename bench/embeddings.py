@@ -1,0 +1,206 @@
+"""What HTTP and sealing cost an embedding: the engine called directly in its best layout, against the server.
+
+By turns in one run, as ratios; needs `make embeddings`. With sentence-transformers installed, that too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+from figures import percentile
+from probes import end, free_port, memory_mib, spawn, wait_port
+from workload import median
+
+from echolia.client import Device
+from echolia.engines import minilm
+from echolia.engines.choice import installed_engine
+from echolia.engines.whole_texts import embed_texts
+
+MANY = "1000000"
+SETTINGS = {
+    "ECHOLIA_EMBEDDINGS": "onnx", "ECHOLIA_EMBEDDINGS_PER_MINUTE": MANY, "ECHOLIA_EMBEDDINGS_CONCURRENT": "0",
+    "ECHOLIA_EMBEDDINGS_TOKENS_PER_DAY": "0", "ECHOLIA_EMBEDDINGS_QUEUE": "100000",
+    "ECHOLIA_EMBEDDINGS_SECONDS": "60",
+}  # fmt: skip
+WORDS = (
+    "morning", "rain", "garden", "window", "coffee", "letter", "train", "river", "friend", "evening",
+    "music", "bread", "winter", "doctor", "school", "mountain", "kitchen", "story", "ocean", "silence",
+)  # fmt: skip
+SHORT, ENTRY = 10, 120  # words; an entry is 133 tokens or so
+KINDS = ((SHORT, "short"), (ENTRY, "entries"))
+THREADS = 2
+
+
+def texts_of(count, words):
+    """So many texts, all different."""
+    return [
+        " ".join(WORDS[(n * 7 + at * at) % len(WORDS)] for at in range(words)) + f" {n}" for n in range(count)
+    ]
+
+
+def table(heads, rows):
+    """Markdown."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in [heads, ["---"] * len(heads), *rows])
+
+
+def directly(engine, requests):
+    """Texts a second of the engine called by two threads, a request each at a time."""
+    began = time.perf_counter()
+    with ThreadPoolExecutor(THREADS) as threads:
+        done = sum(
+            len(vectors) for vectors in threads.map(lambda texts: embed_texts(engine, texts), requests)
+        )
+    return done / (time.perf_counter() - began)
+
+
+async def through(device, requests, parallel):
+    """Texts a second through HTTP and seal, so many requests at a time."""
+    left, done = iter(requests), 0
+    began = time.perf_counter()
+
+    async def walk():
+        nonlocal done
+        for texts in left:
+            vectors = await device.embeddings.embed(texts)
+            done += len(vectors)  # in one step: others count meanwhile
+
+    await asyncio.gather(*(walk() for _ in range(parallel)))
+    return done / (time.perf_counter() - began)
+
+
+@asynccontextmanager
+async def served(folder):
+    """A server that embeds by the real model, and a device without one."""
+    port = free_port()
+    serve = ["serve", "--port", str(port), "--data", str(folder / "data"), "--log-level", "error"]
+    server = spawn(
+        [sys.executable, "-m", "echolia", *serve], folder, folder / "echolia.log", {**os.environ, **SETTINGS}
+    )
+    try:
+        await wait_port(port, server)
+        device, _ = await Device.init(folder / "laptop", f"http://127.0.0.1:{port}")
+        device.embeddings.use(None)
+        yield device, server
+        await device.aclose()
+    finally:
+        end(server)
+
+
+async def throughput(engine, device, arguments):
+    """Each kind of request by turns: directly and through the server."""
+    rows = []
+    for words, name in KINDS[: arguments.kinds]:
+        for batch in (1, 32, 128):
+            for parallel in (8, 32):
+                budget = arguments.texts if words == SHORT else arguments.texts // 6
+                count = max(parallel, budget // batch)
+                requests = [texts_of(batch, words) for _ in range(count)]
+                pairs = [
+                    (directly(engine, requests), await through(device, requests, parallel))
+                    for _ in range(arguments.rounds)
+                ]
+                ratio = median([there / here for here, there in pairs])
+                here, there = (median(side) for side in zip(*pairs, strict=True))
+                rows.append([name, str(batch), str(parallel), f"{here:.0f}", f"{there:.0f}", f"{ratio:.2f}"])
+                print(table(["", "", "", "", "", ""], rows[-1:]).splitlines()[-1], file=sys.stderr)
+    return table(["texts", "a request", "at a time", "directly, /s", "through, /s", "ratio"], rows)
+
+
+async def latency(device, arguments):
+    """A single short request, alone and while batches of 128 run beside it."""
+    rows = []
+    long = texts_of(128, ENTRY)
+
+    async def singles():
+        found = []
+        for n in range(arguments.singles):
+            began = time.perf_counter()
+            await device.embeddings.embed([f"a short question {n}"])
+            found.append((time.perf_counter() - began) * 1000)
+        return found
+
+    async def beside():
+        while True:
+            await device.embeddings.embed(long)
+
+    for name in ("alone", "beside a batch of 128 entries"):
+        other = asyncio.create_task(beside()) if name != "alone" else None
+        found = await singles()
+        if other is not None:
+            other.cancel()
+            await asyncio.gather(other, return_exceptions=True)
+        rows.append([name, *(f"{percentile(found, share):.1f}" for share in (0.5, 0.95, 0.99))])
+    return table(["a short request, ms", "p50", "p95", "p99"], rows)
+
+
+def shapes(engine):
+    """How many texts a second one thread embeds, by how many there are in a call."""
+    rows = []
+    for name, length in (("short, 12 tokens", 10), ("entries, 133 tokens", 131), ("full windows", 254)):
+        windows = [[2000 + (n * 31 + at * 17) % 20000 for at in range(length)] for n in range(64)]
+        rates = []
+        for batch in (1, 2, 4, 8, 16, 32, 64):
+            done, began = 0, time.perf_counter()
+            while time.perf_counter() - began < 1.0:
+                engine.embed(windows[:batch])
+                done += batch
+            rates.append(done / (time.perf_counter() - began))
+        rows.append([name, *(f"{rate:.0f}" for rate in rates)])
+    return table(["texts a second, one thread; in a call", *map(str, (1, 2, 4, 8, 16, 32, 64))], rows)
+
+
+def against_reference(engine, arguments):
+    """The engine in its best layout against sentence-transformers as one calls it."""
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415  # torch
+
+    model = SentenceTransformer(str(minilm.folder()), device="cpu", local_files_only=True)
+    rows = []
+    for words, name in KINDS[: arguments.kinds]:
+        count = arguments.texts if words == SHORT else arguments.texts // 6
+        texts, pairs = texts_of(count, words), []
+        for _ in range(arguments.rounds):
+            here = directly(engine, [texts[at : at + 32] for at in range(0, count, 32)])
+            began = time.perf_counter()
+            model.encode(texts, show_progress_bar=False)
+            pairs.append((here, count / (time.perf_counter() - began)))
+        ratio = median([ours / theirs for ours, theirs in pairs])
+        rows.append([name, *(f"{median(side):.0f}" for side in zip(*pairs, strict=True)), f"{ratio:.2f}"])
+    return table(["texts a second", "onnxruntime", "sentence-transformers", "ratio"], rows)
+
+
+async def measure(arguments):
+    """All tables."""
+    engine = installed_engine()
+    if engine is None:
+        sys.exit("needs `make embeddings`")
+    print(shapes(engine), flush=True)
+    folder = Path(tempfile.mkdtemp(prefix="echolia-embeddings-"))
+    try:
+        async with served(folder) as (device, server):
+            await through(device, [texts_of(32, SHORT)] * 8, 4)
+            print("\n" + await latency(device, arguments), flush=True)
+            print("\n" + await throughput(engine, device, arguments), flush=True)
+            print(f"\nThe server's memory: {memory_mib([server])[0]:.0f} MiB.", flush=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if find_spec("sentence_transformers"):
+        print("\n" + against_reference(engine, arguments))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--texts", type=int, default=1024)
+    parser.add_argument("--kinds", type=int, default=2, choices=(1, 2), help="1: short texts alone")
+    parser.add_argument("--singles", type=int, default=200)
+    asyncio.run(measure(parser.parse_args()))

@@ -1,0 +1,67 @@
+"""Vectors of whole texts, however long: laid into windows, computed in batches, pooled."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from echolia.core.errors import EcholiaError
+from echolia.core.windows import MOST_WINDOWS, Window, pooled, windows
+from echolia.engines.batches import first_batch
+from echolia.engines.port import Engine, Tokens
+
+
+class Laid(NamedTuple):
+    """The windows of several texts: of each text its windows, and of all windows their tokens, in order."""
+
+    texts: list[list[Window]]
+    windows: list[Tokens]
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens are read, those that windows share counted twice."""
+        return sum(map(len, self.windows))
+
+    def by_length(self) -> list[int]:
+        """The windows' numbers, the shortest first, so that neighbours need little padding."""
+        return sorted(range(len(self.windows)), key=lambda number: len(self.windows[number]))
+
+    def pooled(self, vectors: Sequence[array[float]]) -> list[array[float]]:
+        """A vector for each text, of the windows' vectors in order."""
+        found, at = [], 0
+        for laid in self.texts:
+            own = vectors[at : at + len(laid)]
+            found.append(pooled(own, [window.weight for window in laid]))
+            at += len(laid)
+        return found
+
+    def __repr__(self) -> str:
+        """Nothing of the texts."""
+        return f"Laid({len(self.texts)})"
+
+
+def lay(engine: Engine, texts: Sequence[str]) -> Laid:
+    """The texts' windows. Raises: `embedding_too_long`."""
+    model = engine.model
+    laid: list[list[Window]] = []
+    cut: list[Tokens] = []
+    for tokens in engine.tokens(texts):
+        own = windows(len(tokens), model.room, model.identity.overlap)
+        laid.append(own)
+        cut += [tokens[window.start : window.stop] for window in own]
+        if len(cut) > MOST_WINDOWS:
+            raise EcholiaError("embedding_too_long", f"at most {MOST_WINDOWS} windows at a time")
+    return Laid(laid, cut)
+
+
+def embed_texts(engine: Engine, texts: Sequence[str]) -> list[array[float]]:
+    """A vector for each text, computed here and now, on one core. Raises: `embedding_too_long`."""
+    laid = lay(engine, texts)
+    order = laid.by_length()
+    vectors: dict[int, array[float]] = {}
+    while order:
+        count = first_batch([len(laid.windows[number]) for number in order])
+        now, order = order[:count], order[count:]
+        vectors.update(zip(now, engine.embed([laid.windows[number] for number in now]), strict=True))
+    return laid.pooled([vectors[number] for number in range(len(laid.windows))])
