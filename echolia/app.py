@@ -53,7 +53,7 @@ from echolia.web import health
 from echolia.web import ledger as ledger_routes
 from echolia.web.admission import Admission
 from echolia.web.api import build_api
-from echolia.web.context import Dice, Keeper, ModelEntitlements
+from echolia.web.context import Dice, Keeper
 from echolia.web.exchange import Journal
 from echolia.web.gate import Gate, Rules
 from echolia.web.limits import Amounts, Limits, per_minute
@@ -79,9 +79,10 @@ _UNLIMITED: Final = {("GET", path): None for path in health.PATHS}
 
 
 class _Models(NamedTuple):
-    """The parts of the llm feature."""
+    """What answers sealed asks: the llm feature, the embeddings feature, and the door to both."""
 
     service: LlmService
+    embeddings: EmbeddingService
     door: SealedDoor
 
 
@@ -91,7 +92,6 @@ class _Features(NamedTuple):
     auth: Auth
     synced: _Synced
     models: _Models
-    embeddings: EmbeddingService
 
 
 class Place(NamedTuple):
@@ -174,9 +174,7 @@ async def running(
         models = _models(stack, settings, directory, tiers, clock_ms, dice, place.sealing)
         swept = _swept(auth, tickets, reserve, operator, models)
         beside(stack, sweeping(*swept), upgrading(settings, operator))
-        embeddings = open_embeddings(settings, tiers, EmbeddingMeter(directory, clock_ms, dice))
-        stack.push_async_callback(embeddings.close)
-        features = _Features(auth, _Synced(sync, live, tickets, checkpoints), models, embeddings)
+        features = _Features(auth, _Synced(sync, live, tickets, checkpoints), models)
         watched = _watched(settings, directory, reserve, place.number, node)
         owners: Owners = node.owners if node else HERE
         gate = _gate(settings, clock, access_log, features, operator, watched, owners)
@@ -265,18 +263,20 @@ def _models(
     stack: AsyncExitStack,
     settings: Settings,
     directory: Database,
-    entitlements: ModelEntitlements,
+    tiers: OneTier,
     clock_ms: Callable[[], int],
     dice: Dice,
     sealing: Sealing | None,
 ) -> _Models:
-    """The llm feature. Raises: `settings_invalid`."""
+    """The llm and embeddings features. Raises: `settings_invalid`, `model_damaged`."""
     trying = Trying(open_catalogue(settings.models, make), time.monotonic)
-    service = LlmService(directory, entitlements, trying, clock_ms, dice, settings.llm_seconds)
+    service = LlmService(directory, tiers, trying, clock_ms, dice, settings.llm_seconds)
     stack.push_async_callback(service.close)
+    embeddings = open_embeddings(settings, tiers, EmbeddingMeter(directory, clock_ms, dice))
+    stack.push_async_callback(embeddings.close)
     identity = load_identity(settings.data / "keys" / "sealed")
     sealing = sealing or sealing_alone(clock_ms, dice)
-    return _Models(service, SealedDoor(sealing, identity, clock_ms, dice))
+    return _Models(service, embeddings, SealedDoor(sealing, identity, clock_ms, dice))
 
 
 def _gate(
@@ -289,7 +289,8 @@ def _gate(
     owners: Owners,
 ) -> Gate:
     """HTTP around the features. A new feature brings its router, its lean routes and its open routes here."""
-    auth, synced, models, embeddings = features
+    auth, synced, models = features
+    embeddings = models.embeddings
     metrics, waiting, databases = watched.scrape.metrics, auth.pairing.waiting, operator.databases
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
     count_upgrades(metrics, operator)

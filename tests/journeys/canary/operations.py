@@ -62,6 +62,14 @@ class Request:
         return replace(self, body=body)
 
 
+def _embedding(person: Person) -> list[Request]:
+    return [
+        Request(("GET", "/embeddings/models"), "/embeddings/models"),
+        Request(("POST", ONE), ONE, one_ask(person), asking=person.asking),
+        Request(("POST", SEVERAL), SEVERAL, several_ask(person), asking=person.asking),
+    ]
+
+
 def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
     """A request for each operation; `mailbox` is an open one of the person's."""
     stranger = Keys(f"{person.name} stranger")
@@ -120,8 +128,6 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("GET", "/llm/usage"), "/llm/usage", query=(("days", "30"),)),
         Request(("POST", STREAM), STREAM, full_ask(person), asking=person.asking),
         Request(("POST", GENERATE), GENERATE, plain_ask(person), asking=person.asking),
-        Request(("GET", "/embeddings/models"), "/embeddings/models"),
-        Request(("POST", ONE), ONE, one_ask(person), asking=person.asking),
-        Request(("POST", SEVERAL), SEVERAL, several_ask(person), asking=person.asking),
+        *_embedding(person),
     ]  # fmt: skip
     return {request.operation: request for request in listed}
