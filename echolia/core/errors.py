@@ -134,6 +134,14 @@ CODES: Final[dict[str, str]] = {
     "upstream_credentials": "The model's provider does not take this server's key. Tell who runs it.",
     "upstream_truncated": "The answer broke off before its end. Ask again.",
     "upstream_malformed": "The model's provider answered something that it should not. Ask again.",
+    # payments
+    "receipt_invalid": "This receipt is forged, of another app or store environment, or not whole.",
+    "notification_invalid": "This notification is not the store's, or not for this server.",
+    "store_unknown": "This server takes no purchases of that store.",
+    "store_unavailable": "The store does not answer. What is bought stays bought; try again later.",
+    "purchase_owned": "This purchase belongs to another account. Restore it to have it here.",
+    "restore_proof_used": "This restore was asked before. Ask with a fresh challenge.",
+    "restore_limited": "This purchase has moved as often as it may. Try again in some days.",
     # storage
     "storage_constraint": "A write conflicts with what is stored.",
     "storage_busy": "The database is busy. Try again.",

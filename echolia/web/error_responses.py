@@ -75,6 +75,14 @@ STATUS: Final[dict[str, int]] = {
     "upstream_credentials": 502,
     "upstream_truncated": 502,
     "upstream_malformed": 502,
+    # payments
+    "receipt_invalid": 400,
+    "notification_invalid": 400,
+    "store_unknown": 404,
+    "store_unavailable": 503,
+    "purchase_owned": 409,
+    "restore_proof_used": 409,
+    "restore_limited": 409,
     # storage
     "storage_constraint": 500,
     "storage_busy": 503,
