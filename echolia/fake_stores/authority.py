@@ -49,7 +49,9 @@ class Signer:
 class Authority:
     """A root, an intermediate below it, and leaves on demand; `ocsp_url` is put into what it certifies."""
 
-    def __init__(self, ocsp_url: str = "", now: datetime | None = None, *, intermediate_oid: bool = True):
+    def __init__(
+        self, ocsp_url: str = "", now: datetime | None = None, *, intermediate_oid: bool = True
+    ) -> None:
         self._ocsp_url = ocsp_url
         self._now = now or datetime.now(UTC)
         self.root = self._root()
