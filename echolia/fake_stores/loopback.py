@@ -59,6 +59,7 @@ class Answered:
 
 
 HANG_UP: Final = Answered(0)
+_POLL_S: Final = 0.02
 
 
 class LoopbackServer:
@@ -68,14 +69,13 @@ class LoopbackServer:
         self.asked: list[Asked] = []
         self._answer = answer
         self._planned: deque[Answered] = deque()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._http.daemon_threads = True
-        self._thread = Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
+        self._serving: tuple[ThreadingHTTPServer, Thread] | None = None
 
     @property
     def url(self) -> str:
         """Where it is, without a slash at its end."""
-        return f"http://127.0.0.1:{self._http.server_port}"
+        assert self._serving is not None, "it has an address while its block lasts"
+        return f"http://127.0.0.1:{self._serving[0].server_port}"
 
     def will(self, *answers: Answered) -> None:
         """Answer the next requests so, whatever they are."""
@@ -90,15 +90,21 @@ class LoopbackServer:
             return self._answer(asked)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        http.daemon_threads = True
+        thread = Thread(target=http.serve_forever, args=(_POLL_S,), daemon=True)
+        thread.start()
+        self._serving = (http, thread)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._http.shutdown()
-        self._thread.join()
-        self._http.server_close()
+        if self._serving is not None:
+            http, thread = self._serving
+            http.shutdown()
+            thread.join()
+            http.server_close()
 
 
 def _handler(server: LoopbackServer) -> type[BaseHTTPRequestHandler]:

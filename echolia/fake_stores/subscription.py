@@ -104,7 +104,7 @@ class AppleSubscription:
         """Apple's number: 1 active, 2 expired, 3 billing retry, 4 grace, 5 revoked."""
         if "revocationDate" in self.last:
             return 5
-        if now_ms < self.last["expiresDate"]:
+        if now_ms < self.last.get("expiresDate", now_ms + 1):
             return 1
         if not self.renewal["isInBillingRetryPeriod"]:
             return 2

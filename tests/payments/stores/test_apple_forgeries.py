@@ -1,4 +1,4 @@
-"""What the App Store did not sign for this app is refused, in each way there is, and nothing breaks over it."""
+"""What the App Store did not sign for this app is refused, in each way there is; nothing breaks over it."""
 
 from __future__ import annotations
 
@@ -176,7 +176,7 @@ async def test_sandbox_where_it_is_named_is_a_fact_of_the_sandbox(world: AppleWo
 @pytest.mark.parametrize("environment", ["Xcode", "LocalTesting"])
 async def test_xcode_signature(world: AppleWorld, apple: AppleStore, environment: str) -> None:
     made = paid(world, environment=environment)
-    unsigned = jwt.encode(made, None, algorithm="none")
+    unsigned = jwt.encode(made, "", algorithm="none")
     own = Authority().signer()  # Xcode signs by a certificate of its own
     for receipt in (unsigned, own.sign(made), world.store.signer.sign(made)):
         assert await refused(apple, receipt) == "receipt_invalid"
