@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -9,6 +10,7 @@ from uuid import UUID
 
 _LONGEST_TEXT: Final = 2048
 _GREATEST: Final = 2**53
+_NUMBER: Final = re.compile(r"[0-9]{1,15}", re.ASCII)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -65,15 +67,14 @@ class Fields:
             raise Malformed
         return found
 
-    def millis_or_none(self, name: str) -> int | None:
-        """A whole number that is written as a text, as Google writes those of 64 bits, or as a number."""
+    def moment_of_number(self, name: str) -> int:
+        """Unix milliseconds, written as a text, as Google writes numbers of 64 bits, or as a number."""
         found = self._document.get(name)
-        if isinstance(found, str) and found.isascii() and found.isdecimal() and len(found) <= 16:
-            found = int(found)
-            if found > _GREATEST:
-                raise Malformed
-            return found
-        return self.whole_or_none(name)
+        if not isinstance(found, str):
+            return self.whole(name)
+        if not _NUMBER.fullmatch(found):
+            raise Malformed
+        return int(found)
 
     def moment_or_none(self, name: str) -> int | None:
         """Unix milliseconds of a time in RFC 3339; None where it is not there."""
