@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Final
 
 import httpx2
@@ -22,6 +24,12 @@ _LONGEST_RETRY_AFTER_S: Final = 3600
 _EPOCH_MS: Final = 10**11  # a Retry-After beyond this is a point in time, as Apple says it
 
 
+@cache
+def trusted() -> ssl.SSLContext:
+    """Whose certificates are believed; reading them takes a third of a second."""
+    return httpx2.create_ssl_context(trust_env=False)
+
+
 class StoreConnection:
     """Requests to one store. Who asks gets whatever was answered, or `StoreUnavailable`."""
 
@@ -32,7 +40,7 @@ class StoreConnection:
         limits = httpx2.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
         timeout = httpx2.Timeout(timeout_s, connect=min(_CONNECT_S, timeout_s))
         self._http = httpx2.AsyncClient(
-            trust_env=False, follow_redirects=False, limits=limits, timeout=timeout
+            verify=trusted(), trust_env=False, follow_redirects=False, limits=limits, timeout=timeout
         )
 
     async def send(

@@ -13,7 +13,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.oauth2 import service_account
 
 from echolia.core.errors import EcholiaError
-from echolia.payments.stores.connection import reason_of
+from echolia.payments.stores.connection import reason_of, trusted
 from echolia.payments.stores.unavailable import Reason, StoreUnavailable
 from echolia.payments.stores.workers import Workers
 
@@ -49,7 +49,9 @@ class _Transport(transport.Request):
     """
 
     def __init__(self, timeout_s: float) -> None:
-        self._http = httpx2.Client(trust_env=False, follow_redirects=False, timeout=timeout_s)
+        self._http = httpx2.Client(
+            verify=trusted(), trust_env=False, follow_redirects=False, timeout=timeout_s
+        )
 
     def __call__(
         self,
