@@ -13,7 +13,7 @@ from appstoreserverlibrary.receipt_utility import ReceiptUtility
 from echolia.core.errors import EcholiaError
 from echolia.core.purchases import Environment, Fact, PurchaseKey, purchase_of
 from echolia.payments.stores.access import AppleAccess
-from echolia.payments.stores.apple_api import AppStoreApi
+from echolia.payments.stores.apple_api import AppStoreApi, check_key
 from echolia.payments.stores.apple_signed import Refused, SignedData
 from echolia.payments.stores.connection import StoreConnection
 from echolia.payments.stores.fields import Fields, Malformed
@@ -32,6 +32,7 @@ class AppleStore:
     """One app in the App Store."""
 
     def __init__(self, access: AppleAccess, clock_ms: Callable[[], int]) -> None:
+        check_key(access.private_key)
         self._clock_ms = clock_ms
         self._signed = SignedData(access, clock_ms)
         self._connection = StoreConnection(access.timeout_s, clock_ms)

@@ -17,7 +17,11 @@ from appstoreserverlibrary.models.NotificationHistoryResponse import Notificatio
 from appstoreserverlibrary.models.StatusResponse import StatusResponse
 from appstoreserverlibrary.models.TransactionInfoResponse import TransactionInfoResponse
 from appstoreserverlibrary.models.UpdateAppAccountTokenRequest import UpdateAppAccountTokenRequest
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from echolia.core.errors import EcholiaError
 from echolia.core.purchases import Environment
 from echolia.payments.stores.access import AppleAccess
 from echolia.payments.stores.connection import StoreConnection
@@ -56,6 +60,16 @@ class _Client(AsyncAppStoreServerAPIClient):
     ) -> httpx2.Response:
         sent = {name: headers[name] for name in _SENT}
         return await self._connection.send(method, str(httpx2.URL(url, params=params)), sent, json)
+
+
+def check_key(private_key: str) -> None:
+    """Raises: `settings_invalid` where it is no key that Apple gives, a P-256 one in PEM."""
+    try:
+        key = load_pem_private_key(private_key.encode(), None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise EcholiaError("settings_invalid", "Apple's API key is no P-256 key in PEM")
 
 
 class AppStoreApi:

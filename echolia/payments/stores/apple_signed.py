@@ -21,6 +21,7 @@ from appstoreserverlibrary.signed_data_verifier import (
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from echolia.core.errors import EcholiaError
 from echolia.core.purchases import AppleRenewal, AppleTransaction, Environment, Fact, purchase_of
 from echolia.payments.stores.access import AppleAccess
 from echolia.payments.stores.apple_facts import ENVIRONMENTS, renewal_of, transaction_of
@@ -54,6 +55,8 @@ class SignedData:
     """Verifies for one app, in the environments that it was given."""
 
     def __init__(self, access: AppleAccess, clock_ms: Callable[[], int]) -> None:
+        if not access.roots or not all(_is_certificate(b64encode(root).decode()) for root in access.roots):
+            raise EcholiaError("settings_invalid", "a root of Apple's is no certificate in DER")
         self._clock_ms = clock_ms
         self._roots = frozenset(b64encode(root).decode() for root in access.roots)
         # Always with online checks: without them the library judges a chain at the date that is claimed.

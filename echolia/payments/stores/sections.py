@@ -1,0 +1,100 @@
+"""The stores as the operator's file names them; files that it names lie beside it.
+
+[apple]                                   [google]
+bundle_id = "com.example.journal"         package_name = "com.example.journal"
+app_apple_id = 1234567890                 key_file = "service-account.json"
+environments = ["production"]             push_subscription = "projects/example/subscriptions/play"
+issuer_id = "57246542-…"                  push_audience = "https://echolia.example/payments/webhook/google"
+key_id = "2X9R4HXF34"                     push_email = "push@example.iam.gserviceaccount.com"
+key_file = "SubscriptionKey.p8"
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from echolia.core.errors import EcholiaError
+from echolia.core.purchases import Environment
+from echolia.payments.stores.access import APPLE_URLS, GOOGLE_KEYS_URL, GOOGLE_URL, AppleAccess, GoogleAccess
+from echolia.payments.stores.apple_root import APPLE_ROOT_CA_G3
+
+Name = Annotated[str, Field(min_length=1, max_length=512)]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#@]+(/[^\s?#@]*)?$")]
+_LARGEST_FILE: Final = 64 * 1024
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AppleSection(_Section):
+    """An app in the App Store. `root_files` and `urls` are for a store of one's own, in tests."""
+
+    bundle_id: Name
+    app_apple_id: int = Field(ge=1)
+    environments: Annotated[tuple[Environment, ...], Field(min_length=1, max_length=2)] = ("production",)
+    issuer_id: Name
+    key_id: Name
+    key_file: Path
+    root_files: tuple[Path, ...] = ()
+    urls: dict[Environment, Url] = {}
+
+    def access(self, folder: Path) -> AppleAccess:
+        """With what its files hold. Raises: `settings_invalid`."""
+        roots = tuple(_content(folder / path) for path in self.root_files)
+        return AppleAccess(
+            self.bundle_id,
+            self.app_apple_id,
+            self.issuer_id,
+            self.key_id,
+            _text(folder / self.key_file),
+            self.environments,
+            roots or (APPLE_ROOT_CA_G3,),
+            {**APPLE_URLS, **self.urls},
+        )
+
+
+class GoogleSection(_Section):
+    """An app in Google Play. `url` and `keys_url` are for a store of one's own, in tests."""
+
+    package_name: Name
+    key_file: Path
+    push_subscription: Annotated[str, Field(pattern=r"^projects/[^\s/]+/subscriptions/[^\s/]+$")]
+    push_audience: Name
+    push_email: Name
+    url: Url = GOOGLE_URL
+    keys_url: Url = GOOGLE_KEYS_URL
+
+    def access(self, folder: Path) -> GoogleAccess:
+        """With what its file holds. Raises: `settings_invalid`."""
+        return GoogleAccess(
+            self.package_name,
+            _text(folder / self.key_file),
+            self.push_subscription,
+            self.push_audience,
+            self.push_email,
+            self.url,
+            self.keys_url,
+        )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            found = file.read(_LARGEST_FILE + 1)
+    except OSError:
+        found = b""
+    if not 0 < len(found) <= _LARGEST_FILE:
+        raise EcholiaError("settings_invalid", f"{path.name} of a store cannot be read")
+    return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return _content(path).decode()
+    except UnicodeDecodeError:
+        pass
+    raise EcholiaError("settings_invalid", f"{path.name} of a store is no text")
