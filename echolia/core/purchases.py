@@ -192,14 +192,3 @@ def newest(kept: Fact | None, said: Fact) -> Fact:
     if kept is None:
         return said
     return max(kept, said, key=lambda fact: (said_ms(fact), digest_of(fact)))
-
-
-def account_token_of(fact: Fact) -> str | None:
-    """The UUID by which the app said whose purchase it is."""
-    match fact:
-        case AppleTransaction():
-            return fact.app_account_token
-        case GoogleSnapshot():
-            return fact.obfuscated_account_id or fact.expired_obfuscated_account_id
-        case _:
-            return None
