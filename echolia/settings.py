@@ -184,6 +184,20 @@ class Settings(BaseSettings):
     )
     llm_seconds: float = Field(600, gt=0, le=3600, description="time that an answer of a model may take")
 
+    tiers: Annotated[Path | None, BeforeValidator(_no_path)] = Field(
+        None, description="file of the tiers that are sold; none: those that ship"
+    )
+    stores: Annotated[Path | None, BeforeValidator(_no_path)] = Field(
+        None, description="file of the app stores that purchases are taken of; none: of none"
+    )
+    sandbox_store: bool = Field(
+        False,
+        description="take purchases of the sandbox store, and have sandbox purchases count: for development",
+    )
+    webhook_per_minute: PerMinute = Field(
+        6000, description="notifications of stores a minute and client network"
+    )
+
     body_seconds: float = Field(30, gt=0, le=600, description="time a request's body may take to arrive")
     shutdown_seconds: int = Field(
         3, ge=1, le=60, description="time running requests get when the server stops"

@@ -6,7 +6,7 @@ All times are Unix milliseconds. Identifiers of stores are never shown by a repr
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Final, Literal, NamedTuple
 
@@ -46,7 +46,10 @@ class AppleTransaction:
 
 @dataclass(frozen=True, slots=True)
 class AppleRenewal:
-    """What will become of a subscription at its end: one for each original transaction."""
+    """What will become of a subscription at its end: one for each original transaction.
+
+    `is_in_grace`: the store says that it is in its grace period, perhaps without saying until when.
+    """
 
     environment: Environment
     original_transaction_id: str = field(repr=False)
@@ -55,6 +58,7 @@ class AppleRenewal:
     signed_ms: int
     auto_renew_product_id: str | None = None
     is_in_billing_retry: bool = False
+    is_in_grace: bool = False
     grace_expires_ms: int | None = None
     price_increase: PriceIncrease = "none"
 
@@ -82,7 +86,7 @@ class GoogleSnapshot:
 
     `linked_token` is the token that this one replaced. `obfuscated_account_id` is the UUID that the app gave.
     `expired_token` and `expired_obfuscated_account_id` come from `outOfAppPurchaseContext`, which the
-    acknowledgement erases: a newer snapshot without them takes them over (see `newest`).
+    acknowledgement erases: whose purchase it is has to be settled before.
     """
 
     purchase_token: str = field(repr=False)
@@ -187,35 +191,4 @@ def newest(kept: Fact | None, said: Fact) -> Fact:
     """Of two facts of one key the one to keep, in whatever order they come."""
     if kept is None:
         return said
-    newer = max(kept, said, key=_rank)
-    if isinstance(kept, GoogleSnapshot) and isinstance(said, GoogleSnapshot):
-        assert isinstance(newer, GoogleSnapshot)
-        return replace(
-            newer,
-            expired_token=_either(kept.expired_token, said.expired_token),
-            expired_obfuscated_account_id=_either(
-                kept.expired_obfuscated_account_id, said.expired_obfuscated_account_id
-            ),
-        )
-    return newer
-
-
-def _rank(fact: Fact) -> tuple[int, bytes]:
-    if isinstance(fact, GoogleSnapshot):  # what is taken over does not make it newer
-        fact = replace(fact, expired_token=None, expired_obfuscated_account_id=None)
-    return said_ms(fact), digest_of(fact)
-
-
-def _either(one: str | None, other: str | None) -> str | None:
-    return max(one or "", other or "") or None
-
-
-def account_token_of(fact: Fact) -> str | None:
-    """The UUID by which the app said whose purchase it is."""
-    match fact:
-        case AppleTransaction():
-            return fact.app_account_token
-        case GoogleSnapshot():
-            return fact.obfuscated_account_id or fact.expired_obfuscated_account_id
-        case _:
-            return None
+    return max(kept, said, key=lambda fact: (said_ms(fact), digest_of(fact)))

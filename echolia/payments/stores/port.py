@@ -2,8 +2,8 @@
 
 Every method may raise `store_unavailable` (503: the store, or what vouches for it, does not answer; ask again
 later), which a `web.context.Refusal` may give a `retry_after_s`. What is refused for good is
-`receipt_invalid` (400, handed by a device) or `notification_invalid` (400, at a webhook): forged, of another app, of an
-environment that the settings do not name, or not whole. No other error of a library comes through.
+`receipt_invalid` (400, handed by a device) or `notification_invalid` (400, at a webhook): forged, of another
+app, of an environment that the settings do not name, or not whole. No other error of a library comes through.
 """
 
 from __future__ import annotations

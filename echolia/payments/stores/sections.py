@@ -11,10 +11,12 @@ key_file = "SubscriptionKey.p8"
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from echolia.core.errors import EcholiaError
 from echolia.core.purchases import Environment
@@ -79,6 +81,25 @@ class GoogleSection(_Section):
             self.url,
             self.keys_url,
         )
+
+
+class _File(_Section):
+    apple: AppleSection | None = None
+    google: GoogleSection | None = None
+
+
+def accesses_in(path: Path) -> Sequence[AppleAccess | GoogleAccess]:
+    """The stores of a file. Raises: `settings_invalid`, which names places and nothing that is there."""
+    try:
+        file = _File.model_validate(tomllib.loads(_text(path)))
+    except tomllib.TOMLDecodeError:
+        wrong = "it is no TOML"
+    except ValidationError as error:
+        found = error.errors(include_input=False, include_context=False, include_url=False)
+        wrong = ", ".join(sorted({".".join(map(str, one["loc"])) for one in found}))
+    else:
+        return [section.access(path.parent) for section in (file.apple, file.google) if section is not None]
+    raise EcholiaError("settings_invalid", f"ECHOLIA_STORES: {wrong}")
 
 
 def _content(path: Path) -> bytes:

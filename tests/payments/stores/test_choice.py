@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 from pydantic import ValidationError
 
 from echolia.core.errors import EcholiaError
-from echolia.payments.stores.choice import make
+from echolia.payments.stores.choice import make, open_stores
 from echolia.payments.stores.sections import AppleSection, GoogleSection
+from echolia.settings import Settings
 from tests.support.app_store import AppleWorld
 from tests.support.google_play import GoogleWorld
 
@@ -87,6 +89,41 @@ def test_files_that_hold_no_key(world: AppleWorld, tmp_path: Path, content: byte
         make(GoogleSection.model_validate(GOOGLE).access(tmp_path), world.clock)
 
 
+async def test_stores_that_the_settings_name(
+    world: AppleWorld, google_side: GoogleWorld, tmp_path: Path
+) -> None:
+    (tmp_path / "key.p8").write_text(world.store.private_key)
+    (tmp_path / "account.json").write_text(google_side.play.service_account)
+    file = tmp_path / "stores.toml"
+    file.write_text(
+        "".join(
+            f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in section.items())
+            for name, section in (("apple", APPLE), ("google", GOOGLE))
+        )
+    )
+    stores = open_stores(Settings(stores=file, data=tmp_path), world.clock)
+    assert set(stores) == {"apple", "google"}
+    for store in stores.values():
+        await store.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("[apple", "it is no TOML"),
+        ("[amazon]", "amazon"),
+        ('[google]\npackage_name = "canary"', "google.key_file"),
+        ('[apple]\nenvironments = ["Xcode"]', "apple.environments"),
+    ],
+)
+def test_a_file_of_stores_that_is_none(world: AppleWorld, tmp_path: Path, content: str, told: str) -> None:
+    file = tmp_path / "stores.toml"
+    file.write_text(content)
+    with pytest.raises(EcholiaError, match="settings_invalid") as raised:
+        open_stores(Settings(stores=file, data=tmp_path), world.clock)
+    assert told in raised.value.detail and "canary" not in raised.value.detail
+
+
 @pytest.mark.parametrize("roots", [(), (b"no certificate",)])
 def test_a_root_that_is_no_certificate(world: AppleWorld, roots: tuple[bytes, ...]) -> None:
     with pytest.raises(EcholiaError, match="settings_invalid"):
@@ -95,7 +132,7 @@ def test_a_root_that_is_no_certificate(world: AppleWorld, roots: tuple[bytes, ..
 
 LAZY = """
 import sys
-from echolia.payments.stores.choice import make
+from echolia.payments.stores.choice import make, open_stores
 from echolia.payments.stores.sections import AppleSection
 loaded = {name.partition(".")[0] for name in sys.modules}
 print(sorted(loaded & {"appstoreserverlibrary", "google", "httpx2", "OpenSSL"}))
