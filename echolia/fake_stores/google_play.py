@@ -18,6 +18,7 @@ PAGE: Final = 2
 SCOPE: Final = "https://www.googleapis.com/auth/androidpublisher"
 _GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 _ACCESS_S: Final = 3599
+_VOIDED_MS: Final = 30 * 86_400_000
 # What assertions are for, wherever the endpoint is.
 _AUDIENCE: Final = "https://oauth2.googleapis.com/token"
 
@@ -182,7 +183,9 @@ class GooglePlay:
         return Answered(204)
 
     def _voided(self, asked: Asked) -> Answered:
-        first, last = int(asked.first("startTime") or 0), int(asked.first("endTime") or 2**53)
+        first, last = int(asked.first("startTime") or self._clock_ms()), int(asked.first("endTime") or 2**53)
+        if first < self._clock_ms() - _VOIDED_MS:
+            return failure(400, "invalidStartTime")
         if asked.first("type") != "1":  # without it, subscriptions are left out
             return Answered.of({})
         rows = [row for row in self.voided if first <= int(row["voidedTimeMillis"]) <= last]

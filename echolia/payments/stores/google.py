@@ -27,6 +27,8 @@ _WAITING: Final = 256
 _LONGEST_TOKEN: Final = 1024
 _GONE: Final = frozenset({400, 404, 410})  # 400: no token of Google's at all
 _PAGE: Final = 1000
+# Google refuses to be asked about more than 30 days; the minutes are for the way and for clocks that differ.
+_VOIDED_MS: Final = 30 * 86_400_000 - 10 * 60_000
 
 
 class GoogleStore:
@@ -87,6 +89,7 @@ class GoogleStore:
 
     async def voided(self, since_ms: int, until_ms: int, page: str = "") -> Voided:
         """Orders that were refunded or charged back; Google knows those of the last 30 days."""
+        since_ms = max(since_ms, self._clock_ms() - _VOIDED_MS)
         asked = {"startTime": since_ms, "endTime": until_ms, "type": 1, "maxResults": _PAGE}
         query = urlencode({**asked, **({"token": page} if page else {})})
         response = await self._ask("GET", f"voidedpurchases?{query}")

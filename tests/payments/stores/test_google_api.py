@@ -107,6 +107,7 @@ async def test_voided_found_by_reconciliation(google_side: GoogleWorld, google: 
     assert pages == 3
     assert found == [GoogleVoided(f"token {number}", f"GPA.{number}", now) for number in range(5)]
     assert await google.voided(now + 1, now + 2) == ((), "")
+    assert len((await google.voided(0, now + 1)).facts) == 2  # further back than Google is to be asked
 
 
 @pytest.mark.parametrize(

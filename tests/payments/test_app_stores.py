@@ -1,0 +1,236 @@
+"""Lives of subscriptions in fake stores, through a server that its settings send there, by its endpoints."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from echolia.fake_stores.authority import Authority
+from echolia.fake_stores.loopback import HANG_UP
+from echolia.fake_stores.pubsub import Pushed, play_notification
+from echolia.fake_stores.subscription import DAY_MS
+from tests.support.accounts import Account
+from tests.support.app_store import AppleWorld, apple_world
+from tests.support.asgi import Answer, Asker
+from tests.support.google_play import GoogleWorld, google_world
+from tests.support.server import Clock, served
+
+PLUS, PRO = "echolia.plus.monthly", "echolia.pro.monthly"
+JSON = {"content-type": "application/json"}
+
+
+@dataclass(slots=True)
+class Shop:
+    """A server, an account on it, and both stores; their clocks are one."""
+
+    ask: Asker
+    account: Account
+    apple: AppleWorld
+    google: GoogleWorld
+    clock: Clock
+
+    async def pass_days(self, days: float) -> None:
+        """Time passes for all of them; the device signs in again."""
+        self.clock.pass_s(days * 86_400)
+        self.apple.clock.now_ms = self.google.clock.now_ms = int(self.clock() * 1000)
+        self.ask.token = (await self.account.sign_in(self.ask)).json()["access"]
+
+    async def has(self) -> tuple[str, list[str]]:
+        """The account's tier, and the status of each subscription."""
+        answer = await self.ask("GET", "/payments/subscription")
+        found = answer.json()
+        return found["tier"], [each["status"] for each in found["subscriptions"]]
+
+    async def verify(self, store: str, receipt: str) -> Answer:
+        """Hand a receipt over."""
+        return await self.ask("POST", "/payments/verify-receipt", {"store": store, "receipt": receipt})
+
+    async def apple_says(self, signed: str) -> Answer:
+        """Apple's webhook."""
+        body = json.dumps({"signedPayload": signed}).encode()
+        return await self.ask("POST", "/payments/webhook/apple", body=body, headers=JSON, token="")
+
+    async def google_says(self, pushed: Pushed) -> Answer:
+        """Google's webhook."""
+        headers = {name.decode(): value.decode() for name, value in pushed.headers.items()}
+        return await self.ask("POST", "/payments/webhook/google", body=pushed.body, headers=headers, token="")
+
+    async def comes_to(self, tier: str) -> None:
+        """Jobs are done beside: ask until it is so."""
+        async with asyncio.timeout(30):
+            while (await self.has())[0] != tier:
+                pass
+
+
+def written(folder: Path, apple: AppleWorld, google: GoogleWorld) -> Path:
+    """The operator's file of stores, and the files that it names."""
+    a, g = apple.access(), google.access()
+    (folder / "key.p8").write_text(a.private_key)
+    (folder / "root.cer").write_bytes(apple.authority.root_der)
+    (folder / "account.json").write_text(g.service_account)
+    sections: dict[str, dict[str, Any]] = {
+        "apple": {
+            "bundle_id": a.bundle_id, "app_apple_id": a.app_apple_id, "issuer_id": a.issuer_id,
+            "key_id": a.key_id, "key_file": "key.p8", "root_files": ["root.cer"],
+        },
+        "apple.urls": {"production": a.urls["production"]},
+        "google": {
+            "package_name": g.package_name, "key_file": "account.json", "url": g.url,
+            "push_subscription": g.push_subscription, "push_audience": g.push_audience,
+            "push_email": g.push_email, "keys_url": g.keys_url,
+        },
+    }  # fmt: skip
+    lines = [
+        f"[{name}]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in section.items())
+        for name, section in sections.items()
+    ]
+    (folder / "stores.toml").write_text("\n".join(lines))
+    return folder / "stores.toml"
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    """All of it."""
+    with apple_world() as apple, google_world() as google:
+        clock = Clock(apple.clock() / 1000)
+        file = written(tmp_path, apple, google)
+        async with served(tmp_path / "data", clock, stores=file) as ask:
+            account = Account("anna")
+            ask.token = (await account.register(ask))["access"]
+            yield Shop(ask, account, apple, google, clock)
+
+
+async def test_a_life_in_the_app_store(shop: Shop) -> None:
+    store = shop.apple.store
+    sold = store.sell(PLUS)
+    assert (await shop.verify("apple", store.sign(sold.last))).status == 200
+    assert await shop.has() == ("plus", ["active"])
+    await shop.pass_days(29)
+    sold.buy(sold.last["expiresDate"])
+    assert (await shop.apple_says(store.notify("DID_RENEW", about=sold))).status == 204
+    await shop.pass_days(0.01)
+    sold.cancel()
+    signed = store.notify("DID_CHANGE_RENEWAL_STATUS", "AUTO_RENEW_DISABLED", sold)
+    assert (await shop.apple_says(signed)).status == 204
+    assert (await shop.apple_says(signed)).status == 204  # again
+    assert await shop.has() == ("plus", ["canceled"])
+    await shop.pass_days(0.01)
+    sold.refund(shop.apple.clock())
+    assert (await shop.apple_says(store.notify("REFUND", about=sold))).status == 204
+    assert await shop.has() == ("free", ["revoked"])
+
+
+async def test_an_upgrade_that_is_refunded_does_not_bring_the_former_back(shop: Shop) -> None:
+    store = shop.apple.store
+    sold = store.sell(PLUS)
+    await shop.verify("apple", store.sign(sold.last))
+    await shop.pass_days(1)
+    sold.last["isUpgraded"] = True
+    former = dict(sold.last)
+    sold.buy(shop.apple.clock(), PRO)
+    await shop.apple_says(store.notify("DID_CHANGE_RENEWAL_PREF", "UPGRADE", sold))
+    await shop.apple_says(store.notify("DID_CHANGE_RENEWAL_PREF", "UPGRADE", sold, transaction=former))
+    assert await shop.has() == ("pro", ["active"])
+    await shop.pass_days(0.01)
+    sold.refund(shop.apple.clock())
+    await shop.apple_says(store.notify("REFUND", about=sold))
+    assert await shop.has() == ("free", ["revoked"])
+
+
+async def test_a_card_that_is_refused(shop: Shop) -> None:
+    store = shop.apple.store
+    sold = store.sell(PLUS)
+    await shop.verify("apple", store.sign(sold.last))
+    await shop.pass_days(31)
+    sold.fail_to_renew(shop.apple.clock() + DAY_MS)
+    await shop.apple_says(store.notify("DID_FAIL_TO_RENEW", "GRACE_PERIOD", sold))
+    assert await shop.has() == ("plus", ["grace"])
+    await shop.pass_days(2)
+    assert await shop.has() == ("free", ["billing_retry"])
+    sold.buy(shop.apple.clock())
+    await shop.apple_says(store.notify("DID_RENEW", "BILLING_RECOVERY", sold))
+    assert await shop.has() == ("plus", ["active"])
+
+
+async def test_forged_notifications_change_nothing(shop: Shop) -> None:
+    store = shop.apple.store
+    sold = store.sell(PLUS)
+    await shop.verify("apple", store.sign(sold.last))
+    revoked = {**sold.last, "revocationDate": shop.apple.clock(), "signedDate": shop.apple.clock() + 1}
+    forged = Authority(shop.apple.responder.server.url).signer().sign(revoked)
+    data = {
+        "bundleId": store.app.bundle_id, "appAppleId": store.app.app_apple_id,
+        "environment": "Production", "signedTransactionInfo": forged,
+    }  # fmt: skip
+    for signed in (forged, store.notify("REFUND", data=data)):
+        answer = await shop.apple_says(signed)
+        assert (answer.status, answer.code) == (400, "notification_invalid")
+    assert await shop.has() == ("plus", ["active"])
+
+
+async def test_a_receipt_that_is_forged_and_a_responder_that_is_down(shop: Shop) -> None:
+    sold = shop.apple.store.sell(PLUS)
+    forged = Authority(shop.apple.responder.server.url).signer().sign({**sold.last, "signedDate": 1})
+    assert (await shop.verify("apple", forged)).code == "receipt_invalid"
+    shop.apple.responder.mood = "down"
+    answer = await shop.verify("apple", shop.apple.store.sign(sold.last))
+    assert (answer.status, answer.code) == (503, "store_unavailable") and answer.headers["retry-after"]
+    assert await shop.has() == ("free", [])
+
+
+async def test_a_life_in_google_play(shop: Shop) -> None:
+    play = shop.google.play
+    token = (await shop.ask("GET", "/payments/subscription")).json()["account_tokens"]["google"]
+    sold = play.sell("token-1", PLUS, account_token=token)
+    assert (await shop.verify("google", "token-1")).status == 200
+    assert await shop.has() == ("plus", ["active"])
+    await shop.pass_days(1)
+    sold["subscriptionState"] = "SUBSCRIPTION_STATE_ON_HOLD"
+    assert (await shop.google_says(shop.google.renewed("token-1", 2))).status == 204  # it says renewed
+    await shop.comes_to("free")
+    assert sold["acknowledgementState"] == "ACKNOWLEDGEMENT_STATE_ACKNOWLEDGED"
+
+
+async def test_bought_while_the_app_is_closed(shop: Shop) -> None:
+    token = (await shop.ask("GET", "/payments/subscription")).json()["account_tokens"]["google"]
+    sold = shop.google.play.sell("token-2", PLUS, account_token=token)
+    assert (await shop.google_says(shop.google.renewed("token-2", 4))).status == 204
+    await shop.comes_to("plus")
+    async with asyncio.timeout(30):
+        while sold["acknowledgementState"] != "ACKNOWLEDGEMENT_STATE_ACKNOWLEDGED":
+            await shop.has()
+
+
+async def test_resubscribed_outside_of_the_app_is_found_by_the_expired_token(shop: Shop) -> None:
+    play = shop.google.play
+    former = play.sell("token-3", PLUS, days=1)
+    await shop.verify("google", "token-3")
+    await shop.pass_days(2)
+    former["subscriptionState"] = "SUBSCRIPTION_STATE_EXPIRED"
+    play.sell("token-4", PRO, outOfAppPurchaseContext={"expiredPurchaseToken": "token-3"})
+    await shop.google_says(shop.google.renewed("token-4", 4))
+    await shop.comes_to("pro")
+
+
+async def test_voided_by_push(shop: Shop) -> None:
+    play = shop.google.play
+    play.sell("token-5", PLUS)
+    await shop.verify("google", "token-5")
+    about = {"purchaseToken": "token-5", "orderId": "GPA.token-5", "productType": 1, "refundType": 1}
+    event = play_notification(play.package_name, shop.google.clock(), voidedPurchaseNotification=about)
+    assert (await shop.google_says(shop.google.pubsub.push(event))).status == 204
+    assert (await shop.has())[0] == "free"
+
+
+async def test_a_garbage_push_is_taken_and_a_forged_one_is_not(shop: Shop) -> None:
+    assert (await shop.google_says(shop.google.pubsub.push(b"garbage"))).status == 204
+    forged = shop.google.pubsub.push({}, token=shop.google.play.keys.sign(shop.google.pubsub.claims(aud="x")))
+    assert (await shop.google_says(forged)).code == "notification_invalid"
+    shop.google.play.server.will(HANG_UP)
+    assert (await shop.verify("google", "token-6")).code == "store_unavailable"
