@@ -51,7 +51,7 @@ class GooglePlay:
         self.page_size = PAGE
         self.server = LoopbackServer(self._answer)
         self._clock_ms = clock_ms
-        self._access_tokens: set[str] = set()
+        self._granted: set[str] = set()
 
     @property
     def service_account(self) -> str:
@@ -69,7 +69,7 @@ class GooglePlay:
         )
 
     @property
-    def keys_url(self) -> str:
+    def certs_url(self) -> str:
         """Where Google's public keys are."""
         return self.server.url + "/certs"
 
@@ -118,7 +118,7 @@ class GooglePlay:
 
     def forget_access(self) -> None:
         """No access token that was given is good any more."""
-        self._access_tokens.clear()
+        self._granted.clear()
 
     def _answer(self, asked: Asked) -> Answered:
         match asked.method, asked.steps:
@@ -128,7 +128,7 @@ class GooglePlay:
                 return self._let_in(parse_qs(asked.body.decode()))
             case _, ["androidpublisher", "v3", "applications", package, "purchases", *rest]:
                 access = asked.headers.get("authorization", "").removeprefix("Bearer ")
-                if access not in self._access_tokens:
+                if access not in self._granted:
                     return failure(401, "authError")
                 if package != self.package_name:
                     return failure(404, "applicationNotFound")
@@ -152,7 +152,7 @@ class GooglePlay:
         if form.get("grant_type") != [_GRANT] or claims.get("scope") != SCOPE:
             return Answered.of({"error": "invalid_grant", "error_description": "Invalid JWT"}, 400)
         token = f"ya29.{uuid4()}"
-        self._access_tokens.add(token)
+        self._granted.add(token)
         return Answered.of({"access_token": token, "expires_in": _ACCESS_S, "token_type": "Bearer"})
 
     def _purchases(self, steps: list[str], asked: Asked) -> Answered:

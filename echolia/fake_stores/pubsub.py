@@ -6,7 +6,7 @@ import json
 import time
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -18,15 +18,15 @@ from echolia.fake_stores.google_play import rfc3339
 class Pushed:
     """A push as it arrives; header names are in lower case."""
 
-    headers: Mapping[bytes, bytes]
-    body: bytes
+    headers: Mapping[bytes, bytes] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 @dataclass(slots=True)
 class PubSub:
     """A push subscription: to whom it speaks (`audience`) and as whom."""
 
-    keys: SigningKeys
+    keys: SigningKeys = field(repr=False)
     audience: str = "https://echolia.example/payments/webhook/google"
     email: str = "push@example.iam.gserviceaccount.com"
     subscription: str = "projects/example/subscriptions/play"

@@ -26,10 +26,10 @@ class AppleSubscription:
     """
 
     app: AppleApp
-    original_id: str
+    original_id: str = field(repr=False)
     product_id: str
     began_ms: int
-    account_token: str = ""
+    account_token: str = field(default="", repr=False)
     period_ms: int = MONTH_MS
     transactions: list[dict[str, Any]] = field(default_factory=list, repr=False)
     renewal: dict[str, Any] = field(default_factory=dict, repr=False)

@@ -109,7 +109,7 @@ def test_a_push_says_who_pushes(google_side: GoogleWorld) -> None:
         http = Request()
         with http.session:
             claims = id_token.verify_token(
-                token, http, google_side.pubsub.audience, google_side.play.keys_url
+                token, http, google_side.pubsub.audience, google_side.play.certs_url
             )
         return dict(claims)
 

@@ -40,7 +40,9 @@ def test_the_server_runs_what_was_tested(repository: Path) -> None:
     assert not {"pytest", "mypy", "hatchling"} & {name for name, _ in served}
 
 
-@pytest.mark.parametrize(("name", "groups"), [(LOCKS[0], ("dev", "llm", "payments")), (LOCKS[1], ("llm", "payments"))])
+@pytest.mark.parametrize(
+    ("name", "groups"), [(LOCKS[0], ("dev", "llm", "payments")), (LOCKS[1], ("llm", "payments"))]
+)
 def test_every_requirement_is_locked(name: str, groups: tuple[str, ...], repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     wanted = [

@@ -16,6 +16,7 @@ from tests.mutants.sealed_rules import SEALED
 from tests.mutants.secret_rules import SECRETS
 from tests.mutants.server_rules import SERVER
 from tests.mutants.storage_rules import STORAGE
+from tests.mutants.store_rules import STORES
 from tests.mutants.upgrade_rules import UPGRADES
 from tests.mutants.worker_rules import WORKERS
 
@@ -33,5 +34,6 @@ RULES: Final = (
     MERGE,
     EXPORTS,
     PROVIDERS,
+    STORES,
 )
 ALL: Final[tuple[Mutant, ...]] = tuple(mutant for rules in RULES for mutant in rules)

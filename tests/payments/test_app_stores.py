@@ -83,7 +83,7 @@ def written(folder: Path, apple: AppleWorld, google: GoogleWorld) -> Path:
         "google": {
             "package_name": g.package_name, "key_file": "account.json", "url": g.url,
             "push_subscription": g.push_subscription, "push_audience": g.push_audience,
-            "push_email": g.push_email, "keys_url": g.keys_url,
+            "push_email": g.push_email, "certs_url": g.certs_url,
         },
     }  # fmt: skip
     lines = [

@@ -30,7 +30,7 @@ class GoogleWorld:
             self.pubsub.audience,
             self.pubsub.email,
             self.play.server.url,
-            self.play.keys_url,
+            self.play.certs_url,
         )
         return replace(access, **changed)  # type: ignore[arg-type]  # each test gives what fits
 

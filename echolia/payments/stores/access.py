@@ -18,7 +18,7 @@ APPLE_URLS: Final[Mapping[Environment, str]] = MappingProxyType(
     }
 )
 GOOGLE_URL: Final = "https://androidpublisher.googleapis.com"
-GOOGLE_KEYS_URL: Final = "https://www.googleapis.com/oauth2/v3/certs"
+GOOGLE_CERTS_URL: Final = "https://www.googleapis.com/oauth2/v3/certs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,5 +58,5 @@ class GoogleAccess:
     push_audience: str
     push_email: str
     url: str = GOOGLE_URL
-    keys_url: str = GOOGLE_KEYS_URL
+    certs_url: str = GOOGLE_CERTS_URL
     timeout_s: float = 20.0

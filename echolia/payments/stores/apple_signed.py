@@ -167,9 +167,9 @@ class SignedData:
         an hour, before it looks at the signature: each new text of the same chain would cost two requests to
         Apple's responder and stay in memory.
         """
-        if not isinstance(x5c, list) or len(x5c) != 3 or x5c[2] not in self._roots:
+        if not isinstance(x5c, list) or len(x5c) != 3 or not all(isinstance(one, str) for one in x5c):
             return False
-        return all(isinstance(one, str) and _is_certificate(one) for one in x5c[:2])
+        return x5c[2] in self._roots and all(_is_certificate(one) for one in x5c[:2])
 
 
 def _is_certificate(text: str) -> bool:

@@ -25,7 +25,7 @@ class PushTokens:
     def __init__(self, access: GoogleAccess, cooldown_s: float = _COOLDOWN_S) -> None:
         self._access = access
         self._keys = jwt.PyJWKClient(
-            access.keys_url,
+            access.certs_url,
             lifespan=_LIFESPAN_S,
             timeout=access.timeout_s,
             cooldown_duration=cooldown_s,

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from echolia.core.errors import EcholiaError
 from echolia.core.purchases import Environment
-from echolia.payments.stores.access import APPLE_URLS, GOOGLE_KEYS_URL, GOOGLE_URL, AppleAccess, GoogleAccess
+from echolia.payments.stores.access import APPLE_URLS, GOOGLE_CERTS_URL, GOOGLE_URL, AppleAccess, GoogleAccess
 from echolia.payments.stores.apple_root import APPLE_ROOT_CA_G3
 
 Name = Annotated[str, Field(min_length=1, max_length=512)]
@@ -38,9 +38,9 @@ class AppleSection(_Section):
     bundle_id: Name
     app_apple_id: int = Field(ge=1)
     environments: Annotated[tuple[Environment, ...], Field(min_length=1, max_length=2)] = ("production",)
-    issuer_id: Name
-    key_id: Name
-    key_file: Path
+    issuer_id: Name = Field(repr=False)
+    key_id: Name = Field(repr=False)
+    key_file: Path = Field(repr=False)
     root_files: tuple[Path, ...] = ()
     urls: dict[Environment, Url] = {}
 
@@ -60,15 +60,15 @@ class AppleSection(_Section):
 
 
 class GoogleSection(_Section):
-    """An app in Google Play. `url` and `keys_url` are for a store of one's own, in tests."""
+    """An app in Google Play. `url` and `certs_url` are for a store of one's own, in tests."""
 
     package_name: Name
-    key_file: Path
+    key_file: Path = Field(repr=False)
     push_subscription: Annotated[str, Field(pattern=r"^projects/[^\s/]+/subscriptions/[^\s/]+$")]
     push_audience: Name
     push_email: Name
     url: Url = GOOGLE_URL
-    keys_url: Url = GOOGLE_KEYS_URL
+    certs_url: Url = GOOGLE_CERTS_URL
 
     def access(self, folder: Path) -> GoogleAccess:
         """With what its file holds. Raises: `settings_invalid`."""
@@ -79,7 +79,7 @@ class GoogleSection(_Section):
             self.push_audience,
             self.push_email,
             self.url,
-            self.keys_url,
+            self.certs_url,
         )
 
 

@@ -12,7 +12,9 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from echolia.core.errors import EcholiaError
 from echolia.fake_stores.authority import Authority, Signer
@@ -79,9 +81,12 @@ async def test_fake_leaf_under_the_real_root(world: AppleWorld, apple: AppleStor
 
 
 async def test_own_leaf_under_apples_own_root(world: AppleWorld) -> None:
+    root = x509.load_der_x509_certificate(APPLE_ROOT_CA_G3)
+    assert root.fingerprint(SHA256()).hex().startswith("63343abfb89a6a03ebb57e9b3f5fa7be")
+    good = world.store.signer
     async with adapter(world.access(roots=(APPLE_ROOT_CA_G3,)), world) as apple:
-        signed = world.store.signer.sign(paid(world))
-        assert await refused(apple, signed) == "receipt_invalid"
+        for signer in (good, Signer((*good.chain[:2], root), good.key)):
+            assert await refused(apple, signer.sign(paid(world))) == "receipt_invalid"
 
 
 async def test_leaf_without_its_oid(world: AppleWorld, apple: AppleStore) -> None:
@@ -144,7 +149,7 @@ async def test_a_forged_chain_asks_no_responder(world: AppleWorld, apple: AppleS
     assert world.responder.server.asked == []
 
 
-@pytest.mark.parametrize("x5c", [None, [], "text", [1, 2, 3], ["", "", ""], ["a", "b"]])
+@pytest.mark.parametrize("x5c", [None, [], "text", [1, 2, 3], [[], {}, {}], ["", "", ""], ["a", "b"]])
 async def test_chain_of_another_form(world: AppleWorld, apple: AppleStore, x5c: object) -> None:
     assert await refused(apple, world.store.signer.sign(paid(world), {"x5c": x5c})) == "receipt_invalid"
 

@@ -42,7 +42,7 @@ async def test_apple_as_a_file_names_it(world: AppleWorld, tmp_path: Path) -> No
 
 async def test_google_as_a_file_names_it(google_side: GoogleWorld, tmp_path: Path) -> None:
     (tmp_path / "account.json").write_text(google_side.play.service_account)
-    server = {"url": google_side.play.server.url, "keys_url": google_side.play.keys_url}
+    server = {"url": google_side.play.server.url, "certs_url": google_side.play.certs_url}
     access = GoogleSection.model_validate({**GOOGLE, **server}).access(tmp_path)
     google = make(access, google_side.clock)
     google_side.play.sell("token", "plus")
@@ -63,7 +63,7 @@ def test_apples_own_root_and_addresses_are_the_defaults(world: AppleWorld, tmp_p
         {"environments": ["xcode"]}, {"environments": ["Xcode"]},
         {"environments": ["production", "LocalTesting"]},
         {"environments": []}, {"app_apple_id": 0}, {"bundle_id": ""}, {"unknown": 1},
-        {"urls": {"xcode": "http://x"}}, {"urls": {"production": "file:///x"}},
+        {"urls": {"xcode": "http://x"}}, {"urls": {"production": "ftp://x"}},
     ],
 )  # fmt: skip
 def test_what_apples_section_may_not_say(changed: dict[str, object]) -> None:
