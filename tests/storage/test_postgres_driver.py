@@ -259,3 +259,23 @@ async def test_several_that_start_at_once_migrate_it_once(postgres: Postgres, ur
     async with asyncio.timeout(30):
         while postgres.execute(left, url) != [(0,)]:  # noqa: ASYNC110
             await asyncio.sleep(0)
+
+
+async def test_whoever_is_cancelled_does_not_go_on_in_whatever_moment_that_is(
+    url: str, opened: Opens
+) -> None:
+    """The pool waits by `wait_for`, which before Python 3.12 can keep a cancellation to itself."""
+    db = await opened(url, most=1)
+    asked = [Statement("SELECT 1")]
+    for moment in range(20):
+        only = await db._pool.getconn()
+        waiting = asyncio.create_task(db.batch(asked, tx=False))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        await db._pool.putconn(only)
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        if waiting.cancel():
+            await asyncio.wait([waiting])
+            assert waiting.cancelled(), moment
+    assert (await db.batch(asked, tx=False))[0].rows == [(1,)]

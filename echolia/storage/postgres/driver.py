@@ -140,11 +140,24 @@ class PostgresDatabase:
             work.exception()  # taken notice of: whoever waited for it may be gone
 
     async def _connection(self) -> Connection:
+        """One of the pool's, which waits by `wait_for`: before Python 3.12 that can keep a cancellation to
+        itself, and who was cancelled would go on.
+        """
+        task = asyncio.current_task()
+        assert task is not None
+        before, connection, failure = task.cancelling(), None, None
         try:
-            return await self._pool.getconn()
+            connection = await self._pool.getconn()
         except psycopg.Error as error:
             failure = storage_error(error)
-        raise failure
+        if task.cancelling() > before:
+            if connection is not None:
+                await self._pool.putconn(connection)
+            raise asyncio.CancelledError
+        if connection is None:
+            assert failure is not None
+            raise failure
+        return connection
 
     async def _used(self, connection: Connection, unit: _Unit) -> list[Result]:
         """Use the connection and give it back as it was, or broken."""

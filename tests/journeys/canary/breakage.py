@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from echolia.storage.owner_lock import OwnerLock
+from echolia.workers.census import host_of
 from tests.journeys.canary.flock import BODY, BOX
 from tests.journeys.canary.person import Person
 from tests.journeys.canary.watched import Watched
@@ -114,8 +115,8 @@ def elsewhere(server: Watched, person: Person) -> None:
     lock = OwnerLock(server.data / "workers", f"{worker.hex()}.lock")
     try:
         with _opened(server.data / "directory.db") as directory:
-            host = (server.data / "host").read_bytes()
-            directory.execute("INSERT INTO workers VALUES (?, ?, '', 0)", (worker, host))
+            here = host_of(server.data)
+            directory.execute("INSERT INTO workers VALUES (?, ?, '', 0)", (worker, here))
             directory.execute("UPDATE slots SET owner = ?, fence = fence + 1 WHERE slot = ?", (worker, slot))
         # Who had it notices at its next look.
         while person.ask("GET", "/sync/status").status == 200:
