@@ -176,7 +176,9 @@ async def running(  # noqa: PLR0913  # whatever a test has its own of
         tickets = Tickets(directory, auth.devices, clock_ms)
         models = _models(stack, settings, directory, tiers, clock_ms, dice, place.sealing)
         swept = _swept(auth, tickets, reserve, operator, models, paid.payments)
-        beside(stack, sweeping(*swept), upgrading(settings, operator), paid.workshop.work())
+        beside(
+            stack, sweeping(*swept), upgrading(settings, operator), paid.workshop.work(settings.jobs_seconds)
+        )
         features = _Features(auth, _Synced(sync, live, tickets, checkpoints), models, paid)
         watched = _watched(settings, directory, reserve, place.number, node)
         owners: Owners = node.owners if node else HERE

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import NamedTuple
 
-from echolia.core.purchases import Environment
 from echolia.data_folder import payment_keys
 from echolia.payments.catalogue import open_tiers
 from echolia.payments.service.assembled import Payments, Stores, open_payments
-from echolia.payments.service.entitlements import PaidTiers
+from echolia.payments.service.entitlements import PaidTiers, environments_of
 from echolia.payments.stores.choice import open_stores
 from echolia.settings import Settings
 from echolia.storage.engine import Database
@@ -29,9 +28,9 @@ def open_tiers_of(
     settings: Settings, directory: Database, clock_ms: Callable[[], int], dice: Dice
 ) -> PaidTiers:
     """What accounts may have. Raises: `settings_invalid`."""
-    environments: tuple[Environment, ...] = ("production", "sandbox")
-    counting = frozenset(environments if settings.sandbox_store else environments[:1])
-    return PaidTiers(directory, payment_keys(settings, dice), open_tiers(settings), counting, clock_ms)
+    return PaidTiers(
+        directory, payment_keys(settings, dice), open_tiers(settings), environments_of(settings), clock_ms
+    )
 
 
 async def open_paid(

@@ -194,6 +194,9 @@ class Settings(BaseSettings):
         False,
         description="take purchases of the sandbox store, and have sandbox purchases count: for development",
     )
+    jobs_seconds: float = Field(
+        2, ge=0, le=3600, description="how often a process looks for jobs to do; 0: it leaves them to others"
+    )
     webhook_per_minute: PerMinute = Field(
         6000, description="notifications of stores a minute and client network"
     )

@@ -15,8 +15,7 @@ from echolia.storage.engine import Database
 from echolia.storage.jobs import Handler, Job
 from echolia.web.context import Dice, Refusal
 
-# How often a process looks whether something is due, and how long a job may take: less than its lease.
-POLL_S: Final = 2.0
+# How long a job may take: less than its lease.
 LONGEST_S: Final = 60.0
 _FENCE_BYTES: Final = 16
 
@@ -48,14 +47,14 @@ class Workshop:
         if standing:
             await self.db.batch(standing)
 
-    async def work(self) -> None:
-        """Until it is cancelled: whatever is due."""
-        while True:
+    async def work(self, every_s: float) -> None:
+        """Until it is cancelled: whatever is due, so often; 0: nothing."""
+        while every_s:
             try:
                 await self.run_due()
             except EcholiaError as error:
                 structlog.get_logger().warning("jobs_failed", code=error.code)
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(every_s)
 
     async def run_due(self) -> int:
         """Do all that is due now; returns how many that were. Raises: `StorageError`."""

@@ -11,6 +11,7 @@ from echolia.client.kept_tokens import KeptTokens
 from echolia.client.llm.asking import Llm
 from echolia.client.llm.conversations import Conversations
 from echolia.client.opening import OpenHome, with_phrase_forgotten
+from echolia.client.payments import Payments
 from echolia.client.session import Session
 from echolia.client.standing import LoggedDevice
 from echolia.client.syncing import Syncing
@@ -33,6 +34,7 @@ class AccountActions:
         self._syncing = Syncing(opened, self._session, limits)
         self._environment = environment
         self.llm = Llm(opened.replica, self._session, environment)
+        self.payments = Payments(opened.replica, self._session)
         self.conversations = Conversations(opened.replica, environment)
 
     @property

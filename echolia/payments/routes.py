@@ -31,7 +31,7 @@ def router(payments: Payments) -> APIRouter:
     """The feature's routes."""
     routes = APIRouter(prefix="/payments", tags=["payments"])
     _add_purchases(routes, payments)
-    for name in _WEBHOOKS:
+    for name in payments.stores:
         _add_webhook(routes, payments, name)
     return routes
 

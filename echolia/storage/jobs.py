@@ -13,7 +13,7 @@ from echolia.storage.engine import Database, Statement, Value
 
 LEASE_MS: Final = 120_000
 # After so many failures in a row it is given up, until somebody asks again: by then it is about a day.
-MOST_ATTEMPTS: Final = 30
+MOST_ATTEMPTS: Final = 40
 FIRST_PAUSE_MS: Final = 1_000
 LONGEST_PAUSE_MS: Final = 3_600_000
 

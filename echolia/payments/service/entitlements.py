@@ -15,12 +15,18 @@ from echolia.payments.store import entitled as store
 from echolia.payments.store import reading
 from echolia.payments.store.entitled import NEVER_MS, Entitled
 from echolia.payments.store.sealing import Keys
+from echolia.settings import Settings
 from echolia.storage.engine import Database
 from echolia.web.context import ModelQuota, Quota
 
 # So long this process may not know what another one learnt.
 REMEMBERED_MS: Final = 10_000
 _MOST_REMEMBERED: Final = 20_000
+
+
+def environments_of(settings: Settings) -> frozenset[Environment]:
+    """The environments whose purchases count, as the settings say."""
+    return frozenset(["production", "sandbox"] if settings.sandbox_store else ["production"])
 
 
 class _Remembered(NamedTuple):

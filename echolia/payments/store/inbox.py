@@ -69,6 +69,14 @@ async def letters(db: Database, most: int, *, dead: bool) -> Sequence[Letter]:
     ]
 
 
+async def counts(db: Database) -> Sequence[tuple[str, str, int]]:
+    """How many notifications there are of each store and kind. Raises: `StorageError`."""
+    sql = "SELECT store, kind, count(*) FROM payment_inbox GROUP BY store, kind ORDER BY store, kind"
+    (found,) = await db.batch([Statement(sql)], tx=False)
+    rows: list[Any] = found.rows
+    return rows
+
+
 async def contents(
     db: Database, keys: Keys, after: bytes, most: int
 ) -> Sequence[tuple[bytes, str, list[Fact], list[PurchaseKey]]]:

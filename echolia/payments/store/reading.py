@@ -74,6 +74,26 @@ async def owner(db: Database, purchase: bytes) -> bytes | None:
     return rows[0][0] if rows else None
 
 
+async def counts(db: Database) -> Sequence[tuple[str, str, int, int]]:
+    """How many purchases there are of each store and environment, and how many of them are nobody's.
+
+    Raises: `StorageError`.
+    """
+    sql = (
+        "SELECT store, environment, count(*), count(*) - count(account) FROM purchases"
+        " GROUP BY store, environment ORDER BY store, environment"
+    )
+    (found,) = await db.batch([Statement(sql)], tx=False)
+    rows: list[Any] = found.rows
+    return rows
+
+
+async def page(db: Database, after: bytes, most: int) -> Sequence[bytes]:
+    """Purchases behind one, in order. Raises: `StorageError`."""
+    sql = "SELECT purchase FROM purchases WHERE purchase > ?1 ORDER BY purchase LIMIT ?2"
+    return await _column(db, Statement(sql, (after, most)))
+
+
 async def ending(db: Database, after_ms: int, before_ms: int) -> Sequence[bytes]:
     """Purchases of which a date lies in this time. Raises: `StorageError`."""
     sql = "SELECT purchase FROM purchases WHERE ends_ms BETWEEN ?1 AND ?2 ORDER BY ends_ms LIMIT ?3"

@@ -89,8 +89,10 @@ class SandboxStore:
             said = self._signer.opened("receipt", receipt)
         except ValueError:
             raise EcholiaError("receipt_invalid") from None
-        facts = tuple(fact_of(record) for record in said["facts"])
-        return Received(PurchaseKey("sandbox", said["facts"][0]["original_transaction_id"]), facts)
+        purchase = PurchaseKey("sandbox", said["facts"][0]["original_transaction_id"])
+        # What became of it since, as a store knows.
+        later = await self.fetch(purchase)
+        return Received(purchase, (*(fact_of(record) for record in said["facts"]), *later))
 
     async def verify_notification(self, headers: Mapping[bytes, bytes], body: bytes) -> Notification:  # noqa: ARG002  # signed as a whole
         """See `StorePort.verify_notification`."""

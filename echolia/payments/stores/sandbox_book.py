@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -144,7 +143,10 @@ EVENTS: Final[Mapping[Event, tuple[str, Callable[[Bought, str, int], Bought]]]] 
 
 
 class Book:
-    """The store's file; a change replaces it whole, so that no reader sees half of one."""
+    """The store's file; a change replaces it whole, so that no reader sees half of one.
+
+    What reads it raises `store_unavailable` where it is damaged.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -177,10 +179,13 @@ class Book:
         self._write(content)
 
     def _content(self) -> dict[str, Any]:
-        with suppress(FileNotFoundError):
+        try:
             found: dict[str, Any] = json.loads(self._path.read_text("utf-8"))
-            return found
-        return {"subscriptions": {}, "undelivered": []}
+        except FileNotFoundError:
+            return {"subscriptions": {}, "undelivered": []}
+        except (OSError, ValueError):
+            raise EcholiaError("store_unavailable") from None
+        return found
 
     def _write(self, content: Mapping[str, Any]) -> None:
         part = self._path.with_suffix(".part")

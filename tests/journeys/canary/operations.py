@@ -14,6 +14,14 @@ from echolia.sealed.asks import MEDIA_TYPE
 from tests.journeys.canary.asking import GENERATE, STREAM, Asking, full_ask, plain_ask
 from tests.journeys.canary.flock import DEVICE, HASH, MESSAGE
 from tests.journeys.canary.person import Person
+from tests.journeys.canary.purchases import (
+    RESTORE,
+    VERIFY,
+    WEBHOOK,
+    notification,
+    receipt,
+    restore_of,
+)
 from tests.journeys.canary.wire import PUBLIC
 from tests.support.accounts import Keys
 
@@ -117,6 +125,10 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("GET", "/llm/models"), "/llm/models"),
         Request(("GET", "/llm/quota"), "/llm/quota"),
         Request(("GET", "/llm/usage"), "/llm/usage", query=(("days", "30"),)),
+        Request(("GET", "/payments/subscription"), "/payments/subscription"),
+        Request(("POST", VERIFY), VERIFY, {"store": "sandbox", "receipt": receipt(person)}),
+        Request(("POST", RESTORE), RESTORE, restore_of(person, receipt(person))),
+        Request(("POST", WEBHOOK), WEBHOOK, json.loads(notification(person))),
         Request(("POST", STREAM), STREAM, full_ask(person), asking=person.asking),
         Request(("POST", GENERATE), GENERATE, plain_ask(person), asking=person.asking),
     ]  # fmt: skip

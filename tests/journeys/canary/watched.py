@@ -19,12 +19,13 @@ from tests.journeys.canary.wire import Wire
 
 _LIMITS: Final = (
     "register", "register_free", "challenge", "token", "refresh", "mailbox", "anonymous", "account", "push",
-    "pull", "ledger", "llm",
+    "pull", "ledger", "llm", "webhook",
 )  # fmt: skip
 GENEROUS: Final = {
     **{f"{name}_per_minute": "1000000" for name in _LIMITS},
     "disk_reserve_bytes": "65536",
     "llm_tokens_per_day": "0",
+    "sandbox_store": "1",
 }
 # A proxy that is believed, so that the server works with the address that requests name.
 BEHIND: Final = {"trusted_proxies": "127.0.0.1/32"}
@@ -107,7 +108,7 @@ def watched(
         **{f"ECHOLIA_{name.upper()}": value for name, value in named.items()},
     )
     with running(command, port, folder / "server.log", environment, folder) as process:
-        server = Watched(folder, Wire(port, flock), process)
+        server = Watched(folder, Wire(port, flock, data=folder / "data"), process)
         try:
             yield server
         finally:
