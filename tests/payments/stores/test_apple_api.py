@@ -104,6 +104,8 @@ async def test_a_legacy_receipt_only_names_what_is_looked_up(world: AppleWorld, 
     for unknown in (app_receipt("404"), app_receipt("../1"), app_receipt("0")):
         with pytest.raises(EcholiaError, match="receipt_invalid"):
             await apple.verify_receipt(unknown)
+    named = {one.steps[-1] for one in world.store.server.asked}
+    assert named == {sold.original_id, "404", "0"}
 
 
 @pytest.mark.parametrize(
