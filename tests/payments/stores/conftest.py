@@ -13,6 +13,12 @@ from tests.support.google_play import GoogleWorld, google_world
 
 
 @pytest.fixture
+def engine() -> str:
+    """Once is enough: what stores say has nothing to do with where it is kept."""
+    return "sqlite"
+
+
+@pytest.fixture
 def world() -> Iterator[AppleWorld]:
     """An app in production."""
     with apple_world() as world:

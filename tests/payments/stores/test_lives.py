@@ -26,7 +26,7 @@ JSON = {"content-type": "application/json"}
 
 
 @dataclass(slots=True)
-class Shop:
+class Lives:
     """A server, an account on it, and both stores; their clocks are one."""
 
     ask: Asker
@@ -95,7 +95,7 @@ def written(folder: Path, apple: AppleWorld, google: GoogleWorld) -> Path:
 
 
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+async def lives(tmp_path: Path) -> AsyncIterator[Lives]:
     """All of it."""
     with apple_world() as apple, google_world() as google:
         clock = Clock(apple.clock() / 1000)
@@ -103,134 +103,136 @@ async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
         async with served(tmp_path / "data", clock, stores=file) as ask:
             account = Account("anna")
             ask.token = (await account.register(ask))["access"]
-            yield Shop(ask, account, apple, google, clock)
+            yield Lives(ask, account, apple, google, clock)
 
 
-async def test_a_life_in_the_app_store(shop: Shop) -> None:
-    store = shop.apple.store
+async def test_a_life_in_the_app_store(lives: Lives) -> None:
+    store = lives.apple.store
     sold = store.sell(PLUS)
-    assert (await shop.verify("apple", store.sign(sold.last))).status == 200
-    assert await shop.has() == ("plus", ["active"])
-    await shop.pass_days(29)
+    assert (await lives.verify("apple", store.sign(sold.last))).status == 200
+    assert await lives.has() == ("plus", ["active"])
+    await lives.pass_days(29)
     sold.buy(sold.last["expiresDate"])
-    assert (await shop.apple_says(store.notify("DID_RENEW", about=sold))).status == 204
-    await shop.pass_days(0.01)
+    assert (await lives.apple_says(store.notify("DID_RENEW", about=sold))).status == 204
+    await lives.pass_days(0.01)
     sold.cancel()
     signed = store.notify("DID_CHANGE_RENEWAL_STATUS", "AUTO_RENEW_DISABLED", sold)
-    assert (await shop.apple_says(signed)).status == 204
-    assert (await shop.apple_says(signed)).status == 204  # again
-    assert await shop.has() == ("plus", ["canceled"])
-    await shop.pass_days(0.01)
-    sold.refund(shop.apple.clock())
-    assert (await shop.apple_says(store.notify("REFUND", about=sold))).status == 204
-    assert await shop.has() == ("free", ["revoked"])
+    assert (await lives.apple_says(signed)).status == 204
+    assert (await lives.apple_says(signed)).status == 204  # again
+    assert await lives.has() == ("plus", ["canceled"])
+    await lives.pass_days(0.01)
+    sold.refund(lives.apple.clock())
+    assert (await lives.apple_says(store.notify("REFUND", about=sold))).status == 204
+    assert await lives.has() == ("free", ["revoked"])
 
 
-async def test_an_upgrade_that_is_refunded_does_not_bring_the_former_back(shop: Shop) -> None:
-    store = shop.apple.store
+async def test_an_upgrade_that_is_refunded_does_not_bring_the_former_back(lives: Lives) -> None:
+    store = lives.apple.store
     sold = store.sell(PLUS)
-    await shop.verify("apple", store.sign(sold.last))
-    await shop.pass_days(1)
+    await lives.verify("apple", store.sign(sold.last))
+    await lives.pass_days(1)
     sold.last["isUpgraded"] = True
     former = dict(sold.last)
-    sold.buy(shop.apple.clock(), PRO)
-    await shop.apple_says(store.notify("DID_CHANGE_RENEWAL_PREF", "UPGRADE", sold))
-    await shop.apple_says(store.notify("DID_CHANGE_RENEWAL_PREF", "UPGRADE", sold, transaction=former))
-    assert await shop.has() == ("pro", ["active"])
-    await shop.pass_days(0.01)
-    sold.refund(shop.apple.clock())
-    await shop.apple_says(store.notify("REFUND", about=sold))
-    assert await shop.has() == ("free", ["revoked"])
+    sold.buy(lives.apple.clock(), PRO)
+    await lives.apple_says(store.notify("DID_CHANGE_RENEWAL_PREF", "UPGRADE", sold))
+    await lives.apple_says(store.notify("DID_CHANGE_RENEWAL_PREF", "UPGRADE", sold, transaction=former))
+    assert await lives.has() == ("pro", ["active"])
+    await lives.pass_days(0.01)
+    sold.refund(lives.apple.clock())
+    await lives.apple_says(store.notify("REFUND", about=sold))
+    assert await lives.has() == ("free", ["revoked"])
 
 
-async def test_a_card_that_is_refused(shop: Shop) -> None:
-    store = shop.apple.store
+async def test_a_card_that_is_refused(lives: Lives) -> None:
+    store = lives.apple.store
     sold = store.sell(PLUS)
-    await shop.verify("apple", store.sign(sold.last))
-    await shop.pass_days(31)
-    sold.fail_to_renew(shop.apple.clock() + DAY_MS)
-    await shop.apple_says(store.notify("DID_FAIL_TO_RENEW", "GRACE_PERIOD", sold))
-    assert await shop.has() == ("plus", ["grace"])
-    await shop.pass_days(2)
-    assert await shop.has() == ("free", ["billing_retry"])
-    sold.buy(shop.apple.clock())
-    await shop.apple_says(store.notify("DID_RENEW", "BILLING_RECOVERY", sold))
-    assert await shop.has() == ("plus", ["active"])
+    await lives.verify("apple", store.sign(sold.last))
+    await lives.pass_days(31)
+    sold.fail_to_renew(lives.apple.clock() + DAY_MS)
+    await lives.apple_says(store.notify("DID_FAIL_TO_RENEW", "GRACE_PERIOD", sold))
+    assert await lives.has() == ("plus", ["grace"])
+    await lives.pass_days(2)
+    assert await lives.has() == ("free", ["billing_retry"])
+    sold.buy(lives.apple.clock())
+    await lives.apple_says(store.notify("DID_RENEW", "BILLING_RECOVERY", sold))
+    assert await lives.has() == ("plus", ["active"])
 
 
-async def test_forged_notifications_change_nothing(shop: Shop) -> None:
-    store = shop.apple.store
+async def test_forged_notifications_change_nothing(lives: Lives) -> None:
+    store = lives.apple.store
     sold = store.sell(PLUS)
-    await shop.verify("apple", store.sign(sold.last))
-    revoked = {**sold.last, "revocationDate": shop.apple.clock(), "signedDate": shop.apple.clock() + 1}
-    forged = Authority(shop.apple.responder.server.url).signer().sign(revoked)
+    await lives.verify("apple", store.sign(sold.last))
+    revoked = {**sold.last, "revocationDate": lives.apple.clock(), "signedDate": lives.apple.clock() + 1}
+    forged = Authority(lives.apple.responder.server.url).signer().sign(revoked)
     data = {
         "bundleId": store.app.bundle_id, "appAppleId": store.app.app_apple_id,
         "environment": "Production", "signedTransactionInfo": forged,
     }  # fmt: skip
     for signed in (forged, store.notify("REFUND", data=data)):
-        answer = await shop.apple_says(signed)
+        answer = await lives.apple_says(signed)
         assert (answer.status, answer.code) == (400, "notification_invalid")
-    assert await shop.has() == ("plus", ["active"])
+    assert await lives.has() == ("plus", ["active"])
 
 
-async def test_a_receipt_that_is_forged_and_a_responder_that_is_down(shop: Shop) -> None:
-    sold = shop.apple.store.sell(PLUS)
-    forged = Authority(shop.apple.responder.server.url).signer().sign({**sold.last, "signedDate": 1})
-    assert (await shop.verify("apple", forged)).code == "receipt_invalid"
-    shop.apple.responder.mood = "down"
-    answer = await shop.verify("apple", shop.apple.store.sign(sold.last))
+async def test_a_receipt_that_is_forged_and_a_responder_that_is_down(lives: Lives) -> None:
+    sold = lives.apple.store.sell(PLUS)
+    forged = Authority(lives.apple.responder.server.url).signer().sign({**sold.last, "signedDate": 1})
+    assert (await lives.verify("apple", forged)).code == "receipt_invalid"
+    lives.apple.responder.mood = "down"
+    answer = await lives.verify("apple", lives.apple.store.sign(sold.last))
     assert (answer.status, answer.code) == (503, "store_unavailable") and answer.headers["retry-after"]
-    assert await shop.has() == ("free", [])
+    assert await lives.has() == ("free", [])
 
 
-async def test_a_life_in_google_play(shop: Shop) -> None:
-    play = shop.google.play
-    token = (await shop.ask("GET", "/payments/subscription")).json()["account_tokens"]["google"]
+async def test_a_life_in_google_play(lives: Lives) -> None:
+    play = lives.google.play
+    token = (await lives.ask("GET", "/payments/subscription")).json()["account_tokens"]["google"]
     sold = play.sell("token-1", PLUS, account_token=token)
-    assert (await shop.verify("google", "token-1")).status == 200
-    assert await shop.has() == ("plus", ["active"])
-    await shop.pass_days(1)
+    assert (await lives.verify("google", "token-1")).status == 200
+    assert await lives.has() == ("plus", ["active"])
+    await lives.pass_days(1)
     sold["subscriptionState"] = "SUBSCRIPTION_STATE_ON_HOLD"
-    assert (await shop.google_says(shop.google.renewed("token-1", 2))).status == 204  # it says renewed
-    await shop.comes_to("free")
+    assert (await lives.google_says(lives.google.renewed("token-1", 2))).status == 204  # it says renewed
+    await lives.comes_to("free")
     assert sold["acknowledgementState"] == "ACKNOWLEDGEMENT_STATE_ACKNOWLEDGED"
 
 
-async def test_bought_while_the_app_is_closed(shop: Shop) -> None:
-    token = (await shop.ask("GET", "/payments/subscription")).json()["account_tokens"]["google"]
-    sold = shop.google.play.sell("token-2", PLUS, account_token=token)
-    assert (await shop.google_says(shop.google.renewed("token-2", 4))).status == 204
-    await shop.comes_to("plus")
+async def test_bought_while_the_app_is_closed(lives: Lives) -> None:
+    token = (await lives.ask("GET", "/payments/subscription")).json()["account_tokens"]["google"]
+    sold = lives.google.play.sell("token-2", PLUS, account_token=token)
+    assert (await lives.google_says(lives.google.renewed("token-2", 4))).status == 204
+    await lives.comes_to("plus")
     async with asyncio.timeout(30):
         while sold["acknowledgementState"] != "ACKNOWLEDGEMENT_STATE_ACKNOWLEDGED":
-            await shop.has()
+            await lives.has()
 
 
-async def test_resubscribed_outside_of_the_app_is_found_by_the_expired_token(shop: Shop) -> None:
-    play = shop.google.play
+async def test_resubscribed_outside_of_the_app_is_found_by_the_expired_token(lives: Lives) -> None:
+    play = lives.google.play
     former = play.sell("token-3", PLUS, days=1)
-    await shop.verify("google", "token-3")
-    await shop.pass_days(2)
+    await lives.verify("google", "token-3")
+    await lives.pass_days(2)
     former["subscriptionState"] = "SUBSCRIPTION_STATE_EXPIRED"
     play.sell("token-4", PRO, outOfAppPurchaseContext={"expiredPurchaseToken": "token-3"})
-    await shop.google_says(shop.google.renewed("token-4", 4))
-    await shop.comes_to("pro")
+    await lives.google_says(lives.google.renewed("token-4", 4))
+    await lives.comes_to("pro")
 
 
-async def test_voided_by_push(shop: Shop) -> None:
-    play = shop.google.play
+async def test_voided_by_push(lives: Lives) -> None:
+    play = lives.google.play
     play.sell("token-5", PLUS)
-    await shop.verify("google", "token-5")
+    await lives.verify("google", "token-5")
     about = {"purchaseToken": "token-5", "orderId": "GPA.token-5", "productType": 1, "refundType": 1}
-    event = play_notification(play.package_name, shop.google.clock(), voidedPurchaseNotification=about)
-    assert (await shop.google_says(shop.google.pubsub.push(event))).status == 204
-    assert (await shop.has())[0] == "free"
+    event = play_notification(play.package_name, lives.google.clock(), voidedPurchaseNotification=about)
+    assert (await lives.google_says(lives.google.pubsub.push(event))).status == 204
+    assert (await lives.has())[0] == "free"
 
 
-async def test_a_garbage_push_is_taken_and_a_forged_one_is_not(shop: Shop) -> None:
-    assert (await shop.google_says(shop.google.pubsub.push(b"garbage"))).status == 204
-    forged = shop.google.pubsub.push({}, token=shop.google.play.keys.sign(shop.google.pubsub.claims(aud="x")))
-    assert (await shop.google_says(forged)).code == "notification_invalid"
-    shop.google.play.server.will(HANG_UP)
-    assert (await shop.verify("google", "token-6")).code == "store_unavailable"
+async def test_a_garbage_push_is_taken_and_a_forged_one_is_not(lives: Lives) -> None:
+    assert (await lives.google_says(lives.google.pubsub.push(b"garbage"))).status == 204
+    forged = lives.google.pubsub.push(
+        {}, token=lives.google.play.keys.sign(lives.google.pubsub.claims(aud="x"))
+    )
+    assert (await lives.google_says(forged)).code == "notification_invalid"
+    lives.google.play.server.will(HANG_UP)
+    assert (await lives.verify("google", "token-6")).code == "store_unavailable"
