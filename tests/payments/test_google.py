@@ -189,6 +189,15 @@ async def test_an_unreadable_notification_is_a_dead_letter(store: Shop) -> None:
     assert await store.rows("SELECT readable, kind FROM payment_inbox") == [(0, "unknown")]
 
 
+async def test_the_same_notification_again_asks_for_nothing(store: Shop) -> None:
+    store.google.bought("t1")
+    body = store.google.notification(1, "subscription/4", "t1")
+    assert (await store.deliver(body, "google")).status == 204
+    await store.work()
+    assert [(await store.deliver(body, "google")).status for _ in range(3)] == [204] * 3
+    assert await store.waiting() == []
+
+
 async def test_an_unsigned_call_is_refused(store: Shop) -> None:
     body = store.google.notification(1, "subscription/4", "t1")
     answer = await store.deliver(body, "google", authorization="somebody")
