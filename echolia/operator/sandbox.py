@@ -46,7 +46,7 @@ def sandbox(
     """Have something happen in the sandbox store of a server with ECHOLIA_SANDBOX_STORE=1.
 
     `buy` prints the receipt that the store gives the device: hand it over by `echolia subscription verify`.
-    A period is 30 days; `lapse`, `fail` and `fail-without-grace` end it now.
+    A period is 30 days; `renew`, `lapse`, `fail` and `fail-without-grace` end the present one now.
     """
     folder = data or Settings().data
     book, signer, now_ms = Book(folder / BOOK), signer_of(folder), time.time_ns() // 1_000_000

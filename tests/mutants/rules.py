@@ -11,6 +11,7 @@ from tests.mutants.key_rules import KEYS
 from tests.mutants.merge_rules import MERGE
 from tests.mutants.moving_rules import MOVING
 from tests.mutants.mutant import Mutant
+from tests.mutants.payment_rules import PAYMENTS
 from tests.mutants.provider_rules import PROVIDERS
 from tests.mutants.sealed_rules import SEALED
 from tests.mutants.secret_rules import SECRETS
@@ -34,6 +35,7 @@ RULES: Final = (
     MERGE,
     EXPORTS,
     PROVIDERS,
+    PAYMENTS,
     STORES,
 )
 ALL: Final[tuple[Mutant, ...]] = tuple(mutant for rules in RULES for mutant in rules)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -14,7 +14,7 @@ from typing import Any
 from echolia.app import running
 from echolia.core.ids import b64, unb64
 from echolia.core.messages import restore_message
-from echolia.core.purchases import Fact
+from echolia.core.purchases import Fact, GoogleSnapshot
 from echolia.data_folder import payment_keys
 from echolia.payments.catalogue import open_tiers
 from echolia.payments.service.assembled import Payments, open_payments
@@ -190,18 +190,21 @@ class Shop:
 
 
 @asynccontextmanager
-async def shop(data: Path, clock: Clock | None = None, **changed: Any) -> AsyncIterator[Shop]:
-    """A server with the sandbox store, whose purchases count, and a scripted Google."""
+async def shop(
+    data: Path, clock: Clock | None = None, google: Mapping[str, GoogleSnapshot] | None = None, **changed: Any
+) -> AsyncIterator[Shop]:
+    """A server with the sandbox store, whose purchases count, and a scripted Google that sold before."""
     clock = clock or Clock()
     settings = settings_for(data, **{"sandbox_store": True, **changed})
 
     def clock_ms() -> int:
         return int(clock() * 1000)
 
-    google = ScriptedGoogle(clock)
+    scripted = ScriptedGoogle(clock)
+    scripted.tokens |= google or {}
     stores: dict[StoreName, StorePort] = {
         "sandbox": SandboxStore(Book(data / BOOK), signer_of(data)),
-        "google": google,
+        "google": scripted,
     }
     async with AsyncExitStack() as stack:
         gate = await stack.enter_async_context(running(settings, clock, stores=stores))
@@ -212,7 +215,7 @@ async def shop(data: Path, clock: Clock | None = None, **changed: Any) -> AsyncI
         dice = _dice()
         workshop = Workshop(directory, payments.reconcilers.handlers(), clock_ms, dice)
         await workshop.run_due()  # what a new server begins with
-        yield Shop(data, clock, Asker(gate), google, directory, payments, workshop)
+        yield Shop(data, clock, Asker(gate), scripted, directory, payments, workshop)
 
 
 def _dice() -> Any:

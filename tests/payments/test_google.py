@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from echolia.core.errors import EcholiaError
 from echolia.core.purchases import GoogleVoided
+from echolia.storage.engine import Statement
 from echolia.web.context import Refusal
 from tests.payments.scripted_google import DAY_MS
-from tests.payments.shop import PRO, Shop
+from tests.payments.shop import PRO, Shop, shop
 
 DAY_S = 86_400
 
@@ -155,10 +157,45 @@ async def test_while_the_store_is_away_access_stays_and_jobs_wait(store: Shop) -
     assert await store.work() == 1
 
 
+async def test_crash_between_inbox_and_work(tmp_path: Path) -> None:
+    """What was answered is stored, and another server does what follows from it."""
+    async with shop(tmp_path / "data") as before:
+        anna = await before.buyer("anna")
+        bought = before.google.bought("t1", obfuscated_account_id=await anna.token("google"))
+        answer = await before.deliver(before.google.notification(1, "subscription/4", "t1"), "google")
+        assert (answer.status, await anna.tier()) == (204, "free")
+        clock = before.clock
+    async with shop(tmp_path / "data", clock, google={"t1": bought}) as after:
+        anna.asker.app = after.ask.app
+        assert after.google.acknowledged == ["t1"]
+        assert await anna.tier() == "plus"
+
+
+async def test_what_a_notification_brings_is_written_with_it_or_not_at_all(store: Shop) -> None:
+    store.google.bought("t1")
+    await store.directory.batch([Statement("ALTER TABLE jobs RENAME TO gone")])
+    answer = await store.deliver(store.google.notification(1, "subscription/4", "t1"), "google")
+    assert answer.status >= 500
+    assert await store.rows("SELECT count(*) FROM payment_inbox") == [(0,)]
+    assert await store.rows("SELECT count(*) FROM purchases") == [(0,)]
+    await store.directory.batch([Statement("ALTER TABLE gone RENAME TO jobs")])
+    await store.google_says("subscription/4", "t1")
+    assert store.google.acknowledged == ["t1"]
+
+
 async def test_an_unreadable_notification_is_a_dead_letter(store: Shop) -> None:
     body = store.google.notification(1, "unknown", unreadable=True)
     assert [(await store.deliver(body, "google")).status for _ in range(2)] == [204, 204]
     assert await store.rows("SELECT readable, kind FROM payment_inbox") == [(0, "unknown")]
+
+
+async def test_the_same_notification_again_asks_for_nothing(store: Shop) -> None:
+    store.google.bought("t1")
+    body = store.google.notification(1, "subscription/4", "t1")
+    assert (await store.deliver(body, "google")).status == 204
+    await store.work()
+    assert [(await store.deliver(body, "google")).status for _ in range(3)] == [204] * 3
+    assert await store.waiting() == []
 
 
 async def test_an_unsigned_call_is_refused(store: Shop) -> None:

@@ -1,4 +1,4 @@
-"""What the App Store signed, verified by Apple's library and beyond it (`docs/decisions/0023-app-stores.md`).
+"""What the App Store signed, verified by Apple's library and beyond it (`docs/decisions/0024-app-stores.md`).
 
 All of it blocks: the library asks about revocation over HTTP. It runs in worker threads.
 """

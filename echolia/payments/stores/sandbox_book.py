@@ -54,18 +54,16 @@ def bought(id: str, product: str, account_token: str | None, now_ms: int) -> Bou
 
 
 def _renewed(was: Bought, _product: str, now_ms: int) -> Bought:
-    following = was.renewal.auto_renew_product_id or was.latest.product_id
-    begins_ms = max(now_ms, was.latest.expires_ms or 0)
-    return _next(was, following, begins_ms, now_ms)
+    return _next(_ended(was, now_ms), was.renewal.auto_renew_product_id or was.latest.product_id, now_ms)
 
 
-def _next(was: Bought, product: str, begins_ms: int, now_ms: int) -> Bought:
+def _next(was: Bought, product: str, now_ms: int) -> Bought:
     period = replace(
         was.latest,
         transaction_id=f"{was.id}-{len(was.periods) + 1}",
         product_id=product,
-        purchase_ms=begins_ms,
-        expires_ms=begins_ms + PERIOD_MS,
+        purchase_ms=now_ms,
+        expires_ms=now_ms + PERIOD_MS,
         signed_ms=now_ms,
         revoked_ms=None,
         is_upgraded=False,
@@ -76,7 +74,7 @@ def _next(was: Bought, product: str, begins_ms: int, now_ms: int) -> Bought:
 
 def _upgraded(was: Bought, product: str, now_ms: int) -> Bought:
     former = replace(was.latest, is_upgraded=True, signed_ms=now_ms)
-    return _next(Bought((*was.periods[:-1], former), was.renewal), product, now_ms, now_ms)
+    return _next(Bought((*was.periods[:-1], former), was.renewal), product, now_ms)
 
 
 def _downgraded(was: Bought, product: str, now_ms: int) -> Bought:

@@ -49,8 +49,8 @@ def restore_of(person: Person, given: str) -> dict[str, Any]:
     return {"store": "sandbox", "receipt": given, "challenge": b64(challenge), "signature": b64(signature)}
 
 
-def buy_well(person: Person) -> None:
-    """A purchase, by webhook and by receipt, restored by another account and taken back."""
+def buy_well(person: Person) -> Person:
+    """A purchase by webhook, one by receipt, restored by another account (returned), and taken back."""
     assert person.wire("POST", WEBHOOK, body=notification(person)).status == 204
     given = receipt(person)
     assert person.ask("POST", VERIFY, {"store": "sandbox", "receipt": given}).status == 200
@@ -58,6 +58,7 @@ def buy_well(person: Person) -> None:
     other = Person(person.wire, f"{person.name} other").register()
     for each in (other, person):
         assert each.ask("POST", RESTORE, restore_of(each, given)).status == 200
+    return other
 
 
 def _wrong_receipts(person: Person) -> None:

@@ -95,7 +95,8 @@ def delete(person: Person) -> None:
     assert person.add(phone).status == 204
     assert person.ask("POST", "/sync/ack", person.acknowledgement()).status == 204
     ask_well(person)
-    buy_well(person)
+    other = buy_well(person)
+    assert other.ask("DELETE", "/auth/account", other.deletion()).status == 204
     assert person.ask("POST", "/sync/live/ticket").status == 200
     assert person.ask("DELETE", f"/auth/device/{b64(phone.id)}", person.revocation(phone)).status == 204
     assert person.ask("DELETE", "/auth/account", person.deletion()).status == 204
