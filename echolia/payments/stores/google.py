@@ -98,7 +98,7 @@ class GoogleStore:
                 said = Fields(json_object(response.content))
                 paging = said.object_or_none("tokenPagination") or Fields({})
                 facts = tuple(voided_of(row) for row in said.objects("voidedPurchases"))
-                return Voided(facts, paging.text_or_none("nextPageToken") or "")
+                return Voided(facts, paging.long_text_or_none("nextPageToken") or "")
             except Malformed:
                 pass
         raise StoreUnavailable("malformed")
@@ -135,4 +135,5 @@ class GoogleStore:
 
 
 def _is_token(text: str) -> bool:
-    return 0 < len(text) <= _LONGEST_TOKEN and text.isascii() and text.isprintable()
+    """Dots alone would be a step in the address."""
+    return 0 < len(text.strip(".")) <= len(text) <= _LONGEST_TOKEN and text.isascii() and text.isprintable()

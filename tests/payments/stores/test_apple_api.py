@@ -122,7 +122,7 @@ async def test_a_legacy_receipt_only_names_what_is_looked_up(world: AppleWorld, 
         (Answered(200, b'{"data":[{"lastTransactions":[{"originalTransactionId":"1000000",'
                        b'"signedTransactionInfo":"a.b.c"}]}]}'), "malformed", None),
         (HANG_UP, "unreachable", None),
-        (Answered(200, b"x" * 9_000_000), "malformed", None),
+        (Answered(200, b'{"data":[]}' + b" " * 9_000_000), "malformed", None),
     ],
 )  # fmt: skip
 async def test_a_store_that_does_not_answer(

@@ -111,12 +111,14 @@ async def test_voided_found_by_reconciliation(google_side: GoogleWorld, google: 
 
 
 @pytest.mark.parametrize(
-    "token", ["", "nobody's", "x" * 1025, "\x00", "é", "line\nbreak", "../../voidedpurchases"]
+    "token", ["", "nobody's", "x" * 1025, "\x00", "é", "line\nbreak", "../../voidedpurchases", ".", ".."]
 )
-async def test_what_google_does_not_know(google: GoogleStore, token: str) -> None:
+async def test_what_google_does_not_know(google_side: GoogleWorld, google: GoogleStore, token: str) -> None:
     assert list(await google.fetch(PurchaseKey("production", token))) == []
     with pytest.raises(EcholiaError, match="receipt_invalid"):
         await google.verify_receipt(token)
+    asked = [one.steps for one in google_side.play.server.asked if one.path != "/token"]
+    assert all(steps[-2:] == ["tokens", token] for steps in asked)
 
 
 @pytest.mark.parametrize("status", [400, 404, 410])
