@@ -125,11 +125,17 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("GET", "/llm/models"), "/llm/models"),
         Request(("GET", "/llm/quota"), "/llm/quota"),
         Request(("GET", "/llm/usage"), "/llm/usage", query=(("days", "30"),)),
-        Request(("GET", "/payments/subscription"), "/payments/subscription"),
-        Request(("POST", VERIFY), VERIFY, {"store": "sandbox", "receipt": receipt(person)}),
-        Request(("POST", RESTORE), RESTORE, restore_of(person, receipt(person))),
-        Request(("POST", WEBHOOK), WEBHOOK, json.loads(notification(person))),
+        *_of_purchases(person),
         Request(("POST", STREAM), STREAM, full_ask(person), asking=person.asking),
         Request(("POST", GENERATE), GENERATE, plain_ask(person), asking=person.asking),
     ]  # fmt: skip
     return {request.operation: request for request in listed}
+
+
+def _of_purchases(person: Person) -> list[Request]:
+    return [
+        Request(("GET", "/payments/subscription"), "/payments/subscription"),
+        Request(("POST", VERIFY), VERIFY, {"store": "sandbox", "receipt": receipt(person)}),
+        Request(("POST", RESTORE), RESTORE, restore_of(person, receipt(person))),
+        Request(("POST", WEBHOOK), WEBHOOK, json.loads(notification(person))),
+    ]
