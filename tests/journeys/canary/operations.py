@@ -121,15 +121,21 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("GET", "/sync/live"), "/sync/live", query=(("after", "1.1"), ("ticket", b64(bytes(32))))),
         Request(("POST", "/sync/live/ticket"), "/sync/live/ticket"),
         Request(("GET", "/ledger"), "/ledger"),
+        *_of_purchases(person),
+        *_of_models(person),
+    ]  # fmt: skip
+    return {request.operation: request for request in listed}
+
+
+def _of_models(person: Person) -> list[Request]:
+    return [
         Request(("GET", "/llm/keys"), "/llm/keys"),
         Request(("GET", "/llm/models"), "/llm/models"),
         Request(("GET", "/llm/quota"), "/llm/quota"),
         Request(("GET", "/llm/usage"), "/llm/usage", query=(("days", "30"),)),
-        *_of_purchases(person),
         Request(("POST", STREAM), STREAM, full_ask(person), asking=person.asking),
         Request(("POST", GENERATE), GENERATE, plain_ask(person), asking=person.asking),
-    ]  # fmt: skip
-    return {request.operation: request for request in listed}
+    ]
 
 
 def _of_purchases(person: Person) -> list[Request]:
