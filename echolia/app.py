@@ -165,21 +165,14 @@ async def running(  # noqa: PLR0913  # whatever a test has its own of
         tiers = open_tiers_of(settings, directory, clock_ms, dice)
         auth = _auth(settings, directory, everywhere, clock_ms, tiers, dice, node)
         paid = await open_paid(stack, settings, tiers, stores, auth.proofs, clock_ms)
-        compaction, checkpoints = _history(settings, databases, auth, clock_ms)
-        stack.push_async_callback(compaction.close)
-        live = Live(everywhere.lease, auth.devices, clock_ms)
         quotas = Quotas(tiers, Amounts(clock))
-        sync = SyncService(databases, auth.devices, clock_ms, live.moved, compaction.consider, quotas)
-        auth.devices.on_end(live.ended)
-        await auth.devices.load()
-        await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
-        tickets = Tickets(directory, auth.devices, clock_ms)
+        synced = await _synced(stack, settings, directory, databases, everywhere, auth, quotas, clock_ms)
         models = _models(stack, settings, directory, tiers, clock_ms, dice, place.sealing)
-        swept = _swept(auth, tickets, reserve, operator, models, paid.payments)
+        swept = _swept(auth, synced.tickets, reserve, operator, models, paid.payments)
         beside(
             stack, sweeping(*swept), upgrading(settings, operator), paid.workshop.work(settings.jobs_seconds)
         )
-        features = _Features(auth, _Synced(sync, live, tickets, checkpoints), models, paid)
+        features = _Features(auth, synced, models, paid)
         watched = _watched(settings, directory, reserve, place.number, node)
         owners: Owners = node.owners if node else HERE
         gate = _gate(settings, clock, access_log, features, operator, watched, owners)
@@ -250,6 +243,27 @@ def _auth(
 
     others = Others(node.placement.here, node.tell_grown, load, MAILBOX_POLL_S) if node else ALONE
     return open_auth(settings, directory, databases, load(), clock_ms, entitlements, dice, others)
+
+
+async def _synced(
+    stack: AsyncExitStack,
+    settings: Settings,
+    directory: Database,
+    databases: UserDatabases,
+    everywhere: AllDatabases | UserDatabases,
+    auth: Auth,
+    quotas: Quotas,
+    clock_ms: Callable[[], int],
+) -> _Synced:
+    """The sync feature, and devices loaded that it asks about. Raises: `StorageError`."""
+    compaction, checkpoints = _history(settings, databases, auth, clock_ms)
+    stack.push_async_callback(compaction.close)
+    live = Live(everywhere.lease, auth.devices, clock_ms)
+    service = SyncService(databases, auth.devices, clock_ms, live.moved, compaction.consider, quotas)
+    auth.devices.on_end(live.ended)
+    await auth.devices.load()
+    await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
+    return _Synced(service, live, Tickets(directory, auth.devices, clock_ms), checkpoints)
 
 
 def _history(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, NoReturn
 
 from echolia.client.replica import Replica
@@ -39,7 +40,8 @@ class Moved(NamedTuple):
     at_ms: int
 
 
-class Subscription(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Subscription:
     """The account's tier, until when it is paid for (None: it is not), and what that comes from.
 
     `account_tokens` are UUIDs by store: the app gives the store's one with each purchase.
@@ -48,7 +50,7 @@ class Subscription(NamedTuple):
     tier: str
     access_until_ms: int | None
     purchases: Sequence[Purchase]
-    account_tokens: Mapping[str, str]
+    account_tokens: Mapping[str, str] = field(repr=False)
     moved: Sequence[Moved]
 
 

@@ -159,10 +159,14 @@ def _apple_subscription(period: _Period) -> Subscription:
 def _google(facts: Collection[Fact], now_ms: int) -> Iterator[Subscription]:
     snapshots = [fact for fact in facts if isinstance(fact, GoogleSnapshot)]
     voided = [fact for fact in facts if isinstance(fact, GoogleVoided)]
-    replaced = {each.linked_token for each in snapshots if each.state not in _NOT_BOUGHT}
+    replaced = {
+        PurchaseKey("production", each.linked_token)
+        for each in snapshots
+        if each.linked_token and each.state not in _NOT_BOUGHT
+    }
     for snapshot in snapshots:
         for item in snapshot.line_items:
-            ended = _ended(snapshot, item, snapshot.purchase_token in replaced, voided)
+            ended = _ended(snapshot, item, purchase_of(snapshot) in replaced, voided)
             yield _google_subscription(snapshot, item, ended, now_ms)
 
 
@@ -171,7 +175,7 @@ def _ended(
 ) -> Status | None:
     """What ended it, whatever its state and dates are."""
     taken_back = any(
-        void.purchase_token == snapshot.purchase_token and void.order_id in (None, item.latest_order_id)
+        purchase_of(void) == purchase_of(snapshot) and void.order_id in (None, item.latest_order_id)
         for void in voided
     )
     if taken_back:

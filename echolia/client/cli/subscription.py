@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -60,9 +61,11 @@ async def restore(session: Session, receipt: Any, store: str) -> None:
 
 def _tell(session: Session, told: Subscription) -> None:
     if session.out.json:
-        purchases = [each._asdict() for each in told.purchases]
-        moved = [each._asdict() for each in told.moved]
-        session.out.result({**told._asdict(), "purchases": purchases, "moved": moved}, "")
+        inner = {
+            "purchases": [each._asdict() for each in told.purchases],
+            "moved": [each._asdict() for each in told.moved],
+        }
+        session.out.result({**asdict(told), **inner}, "")
         return
     until = f", paid until {local_time(told.access_until_ms)}" if told.access_until_ms else ""
     session.out.result({}, f"Tier {told.tier}{until}.")

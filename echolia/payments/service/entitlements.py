@@ -42,7 +42,7 @@ class PaidTiers:
     """
 
     db: Database
-    keys: Keys
+    keys: Keys = field(repr=False)
     catalogue: Catalogue
     counting: frozenset[Environment]
     clock_ms: Callable[[], int]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
 
@@ -29,7 +29,7 @@ class Purchases:
     """Receipts and restores over the directory `db`; `stores` are those that the server takes."""
 
     db: Database
-    keys: Keys
+    keys: Keys = field(repr=False)
     stores: Mapping[StoreName, StorePort]
     tiers: PaidTiers
     proofs: Proofs

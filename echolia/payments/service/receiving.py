@@ -20,7 +20,7 @@ class Receiving:
     """Takes what stores say; `changed` is told whose facts were written, `counts` is how often what came."""
 
     db: Database
-    keys: Keys
+    keys: Keys = field(repr=False)
     stores: Mapping[StoreName, StorePort]
     changed: Callable[[bytes], None]
     clock_ms: Callable[[], int]

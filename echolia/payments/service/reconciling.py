@@ -6,7 +6,7 @@ Each may be done twice, and none takes access away: while a store does not answe
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from echolia.core.errors import EcholiaError
@@ -35,7 +35,7 @@ class Reconcilers:
     """The handlers of jobs about purchases."""
 
     db: Database
-    keys: Keys
+    keys: Keys = field(repr=False)
     receiving: Receiving
     clock_ms: Callable[[], int]
 
@@ -74,11 +74,11 @@ class Reconcilers:
         known = await self._known(purchase)
         if known is None or known.account is None:
             return
-        token = self.keys.account_token(known.store, known.account)
+        name = self.keys.account_token(known.store, known.account)
         facts = await reading.facts_of(self.db, self.keys, purchase)
         said = [fact.app_account_token for fact in facts if isinstance(fact, AppleTransaction)]
-        if said and token not in said:
-            await self.receiving.store(known.store).link(known.key, token)
+        if said and name not in said:
+            await self.receiving.store(known.store).link(known.key, name)
 
     async def missed(self, store: bytes) -> None:
         """Take what a store could not deliver."""

@@ -121,15 +121,27 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("GET", "/sync/live"), "/sync/live", query=(("after", "1.1"), ("ticket", b64(bytes(32))))),
         Request(("POST", "/sync/live/ticket"), "/sync/live/ticket"),
         Request(("GET", "/ledger"), "/ledger"),
+        *_of_purchases(person),
+        *_of_models(person),
+    ]  # fmt: skip
+    return {request.operation: request for request in listed}
+
+
+def _of_models(person: Person) -> list[Request]:
+    return [
         Request(("GET", "/llm/keys"), "/llm/keys"),
         Request(("GET", "/llm/models"), "/llm/models"),
         Request(("GET", "/llm/quota"), "/llm/quota"),
         Request(("GET", "/llm/usage"), "/llm/usage", query=(("days", "30"),)),
+        Request(("POST", STREAM), STREAM, full_ask(person), asking=person.asking),
+        Request(("POST", GENERATE), GENERATE, plain_ask(person), asking=person.asking),
+    ]
+
+
+def _of_purchases(person: Person) -> list[Request]:
+    return [
         Request(("GET", "/payments/subscription"), "/payments/subscription"),
         Request(("POST", VERIFY), VERIFY, {"store": "sandbox", "receipt": receipt(person)}),
         Request(("POST", RESTORE), RESTORE, restore_of(person, receipt(person))),
         Request(("POST", WEBHOOK), WEBHOOK, json.loads(notification(person))),
-        Request(("POST", STREAM), STREAM, full_ask(person), asking=person.asking),
-        Request(("POST", GENERATE), GENERATE, plain_ask(person), asking=person.asking),
-    ]  # fmt: skip
-    return {request.operation: request for request in listed}
+    ]
