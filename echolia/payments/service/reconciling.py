@@ -18,7 +18,7 @@ from echolia.payments.store.learning import ACKNOWLEDGE, FETCH, LINK, unacknowle
 from echolia.payments.store.reading import Known
 from echolia.payments.store.sealing import Keys
 from echolia.payments.stores.port import StoreName
-from echolia.storage.engine import Database, Statement
+from echolia.storage.engine import Database
 from echolia.storage.jobs import Handler, asked
 
 MINUTE_MS: Final = 60_000
@@ -28,6 +28,7 @@ DAY_MS: Final = 24 * HOUR_MS
 MISSED_MS: Final = 7 * DAY_MS
 VOIDED_MS: Final = 30 * DAY_MS
 _MOST_PAGES: Final = 1000
+_PAGE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +102,17 @@ class Reconcilers:
 
     async def ending(self, _subject: bytes) -> None:
         """Have fetched whatever ends, or has just ended: a renewal may not have reached us."""
-        now_ms = self.clock_ms()
-        purchases = await reading.ending(self.db, now_ms - DAY_MS, now_ms + DAY_MS)
-        await self._ask(FETCH, purchases)
+        now_ms, after = self.clock_ms(), b""
+        while page := await reading.ending(self.db, now_ms - DAY_MS, now_ms + DAY_MS, after, _PAGE):
+            await self._ask(FETCH, page)
+            after = page[-1]
 
     async def unacknowledged(self, _subject: bytes) -> None:
         """Have acknowledged whatever is not."""
-        await self._ask(ACKNOWLEDGE, await reading.unacknowledged(self.db))
+        after = b""
+        while page := await reading.unacknowledged(self.db, after, _PAGE):
+            await self._ask(ACKNOWLEDGE, page)
+            after = page[-1]
 
     async def sweep(self) -> None:
         """Forget what is old."""
@@ -118,9 +123,7 @@ class Reconcilers:
 
     async def _ask(self, kind: str, purchases: Sequence[bytes]) -> None:
         now_ms = self.clock_ms()
-        statements: list[Statement] = [asked(kind, purchase, now_ms) for purchase in purchases]
-        if statements:
-            await self.db.batch(statements)
+        await self.db.batch([asked(kind, purchase, now_ms) for purchase in purchases])
 
     async def _known(self, purchase: bytes) -> Known | None:
         known = await reading.known(self.db, self.keys, purchase)

@@ -14,7 +14,7 @@ _MOST: Final = 5000
 _FACTS: Final = (
     "SELECT p.store, f.fact, f.sealed, p.account FROM purchase_facts f JOIN purchases p USING (purchase)"
     " WHERE p.account = ?1 OR f.linked IN (SELECT purchase FROM purchases WHERE account = ?1)"
-    " ORDER BY f.said_ms, f.fact LIMIT ?2"
+    " ORDER BY f.said_ms DESC, f.fact LIMIT ?2"
 )
 _REVISION: Final = "SELECT revision FROM entitlements WHERE account = ?"
 _PURCHASE: Final = "SELECT store, sealed, account FROM purchases WHERE purchase = ?"
@@ -94,16 +94,25 @@ async def page(db: Database, after: bytes, most: int) -> Sequence[bytes]:
     return await _column(db, Statement(sql, (after, most)))
 
 
-async def ending(db: Database, after_ms: int, before_ms: int) -> Sequence[bytes]:
-    """Purchases of which a date lies in this time. Raises: `StorageError`."""
-    sql = "SELECT purchase FROM purchases WHERE ends_ms BETWEEN ?1 AND ?2 ORDER BY ends_ms LIMIT ?3"
-    return await _column(db, Statement(sql, (after_ms, before_ms, _MOST)))
+async def ending(db: Database, least_ms: int, most_ms: int, after: bytes, most: int) -> Sequence[bytes]:
+    """Purchases behind one, in order, of which a date lies in this time. Raises: `StorageError`."""
+    sql = (
+        "SELECT purchase FROM purchases WHERE ends_ms BETWEEN ?1 AND ?2 AND purchase > ?3"
+        " ORDER BY purchase LIMIT ?4"
+    )
+    return await _column(db, Statement(sql, (least_ms, most_ms, after, most)))
 
 
-async def unacknowledged(db: Database) -> Sequence[bytes]:
-    """Purchases that the store does not know to be delivered. Raises: `StorageError`."""
-    sql = "SELECT DISTINCT purchase FROM purchase_facts WHERE unacknowledged = 1 ORDER BY purchase LIMIT ?"
-    return await _column(db, Statement(sql, (_MOST,)))
+async def unacknowledged(db: Database, after: bytes, most: int) -> Sequence[bytes]:
+    """Purchases behind one, in order, that the store does not know to be delivered.
+
+    Raises: `StorageError`.
+    """
+    sql = (
+        "SELECT DISTINCT purchase FROM purchase_facts WHERE unacknowledged = 1 AND purchase > ?1"
+        " ORDER BY purchase LIMIT ?2"
+    )
+    return await _column(db, Statement(sql, (after, most)))
 
 
 async def forget_nobodys(db: Database, before_ms: int) -> int:
