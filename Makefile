@@ -57,9 +57,9 @@ format: .venv/ready ## rewrite the code in the house's format
 
 # Two files: everything for working on Echolia, and the subset a server needs (the container image).
 lock: .venv-lock/bin/uv ## resolve pyproject.toml into the hashed lock files
-	@.venv-lock/bin/uv pip compile --universal --generate-hashes --extra dev --extra llm --no-emit-index-url \
+	@.venv-lock/bin/uv pip compile --universal --generate-hashes --extra dev --extra llm --extra payments --no-emit-index-url \
 		--no-emit-find-links --no-header --quiet $(ARGS) pyproject.toml -o requirements.lock
-	@.venv-lock/bin/uv pip compile --universal --generate-hashes --extra llm -c requirements.lock --no-emit-index-url \
+	@.venv-lock/bin/uv pip compile --universal --generate-hashes --extra llm --extra payments -c requirements.lock --no-emit-index-url \
 		--no-emit-find-links --no-header --no-annotate --quiet pyproject.toml -o requirements-server.lock
 	@.venv-lock/bin/uv pip compile --universal --generate-hashes --no-deps -c requirements.lock --no-emit-index-url \
 		--no-emit-find-links --no-header --no-annotate --quiet requirements-embeddings.in -o requirements-embeddings.lock

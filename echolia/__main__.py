@@ -17,6 +17,8 @@ ALL = {
     "serve": LazyCommand("echolia.__main__:serve", "Run the server."),
     **COMMANDS,
     "db": LazyCommand("echolia.operator.group:db", "Look after the databases of a server's accounts."),
+    "payments": LazyCommand("echolia.operator.payments:payments", "Look after purchases, and try them out."),
+    "jobs": LazyCommand("echolia.operator.jobs:jobs", "List what the server still has to do."),
     "restored": LazyCommand("echolia.__main__:restored", "Make a server's restored backup fit to be served."),
     "directory": LazyCommand("echolia.__main__:directory", "Move the directory of accounts into PostgreSQL."),
 }

@@ -17,11 +17,12 @@ from echolia.auth import routes as auth_routes
 from echolia.auth.service import ALONE, Auth, Others, open_auth
 from echolia.auth.service.access_tokens import SigningKeys, load_keys, one_key
 from echolia.auth.service.accounts import AccountDatabases
-from echolia.background import beside, count_upgrades, sweeping, upgrading
+from echolia.background import beside, count_jobs, count_payments, count_upgrades, sweeping, upgrading
 from echolia.core.errors import EcholiaError
 from echolia.data_folder import open_databases, operator_of, whole_folder
 from echolia.embeddings import routes as embedding_routes
 from echolia.embeddings.service import EmbeddingService, open_embeddings
+from echolia.limiting import limits_of, networks_of
 from echolia.llm import routes as llm_routes
 from echolia.llm.catalogue import open_catalogue
 from echolia.llm.ledger import LlmLedger
@@ -29,6 +30,10 @@ from echolia.llm.meter import EmbeddingMeter
 from echolia.llm.providers.choice import make
 from echolia.llm.service import LlmService
 from echolia.llm.trying import Trying
+from echolia.paying import Paid, open_paid, open_tiers_of
+from echolia.payments import routes as payments_routes
+from echolia.payments.ledger import PaymentsLedger
+from echolia.payments.service.assembled import Payments, Stores
 from echolia.settings import Settings
 from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
@@ -36,7 +41,7 @@ from echolia.storage.fencing import FENCED_SINCE
 from echolia.storage.file_homes import Homes, files_alone
 from echolia.storage.operating.service import Operator
 from echolia.storage.reserve import Reserve, free_disk_bytes
-from echolia.storage.secret_files import daily_keys, derived, load_key
+from echolia.storage.secret_files import derived, load_key
 from echolia.storage.sqlite.driver import SqliteDriver
 from echolia.sync import routes as sync_routes
 from echolia.sync.checkpoints import Checkpoints
@@ -53,19 +58,17 @@ from echolia.web import health
 from echolia.web import ledger as ledger_routes
 from echolia.web.admission import Admission
 from echolia.web.api import build_api
-from echolia.web.context import Dice, Keeper
+from echolia.web.context import DeviceEntitlements, Dice, Keeper, ModelEntitlements
 from echolia.web.exchange import Journal
 from echolia.web.gate import Gate, Rules
 from echolia.web.limits import Amounts, Limits, per_minute
 from echolia.web.logs import AccessLog
 from echolia.web.metrics import Metrics
-from echolia.web.networks import Networks, Origins
 from echolia.web.notices.choice import chosen
 from echolia.web.owners import HERE, REGISTRAR, Owners
 from echolia.web.place_ledger import PlaceLedger
 from echolia.web.scraping import Scrape
 from echolia.web.sealed_door import SealedDoor, Sealing, load_identity, sealing_alone
-from echolia.web.tiers import OneTier, default_embeddings, default_models, default_tier
 from echolia.workers.handing_over import AllDatabases
 from echolia.workers.ledger import PlacementLedger
 from echolia.workers.node import Node, asked_alone
@@ -92,6 +95,7 @@ class _Features(NamedTuple):
     auth: Auth
     synced: _Synced
     models: _Models
+    paid: Paid
 
 
 class Place(NamedTuple):
@@ -121,7 +125,7 @@ class _Synced(NamedTuple):
 
 
 @asynccontextmanager
-async def running(
+async def running(  # noqa: PLR0913  # whatever a test has its own of
     settings: Settings,
     clock: Callable[[], float] = time.time,
     access_log: AccessLog | None = None,
@@ -131,12 +135,14 @@ async def running(
     directory: Database | None = None,
     homes: Homes = files_alone,
     place: Place = ALONE_HERE,
+    stores: Stores | None = None,
 ) -> AsyncIterator[Gate]:
     """The server's ASGI application while its databases are open.
 
     `clock` is in Unix seconds; `driver` opens the databases instead of one with the settings' threads;
-    `homes` are the places of accounts' databases. With a `directory`, which is open, this is one of several
-    processes of the data folder, the one that `place` says, and owns some of the accounts.
+    `homes` are the places of accounts' databases, `stores` are taken instead of those that the settings name.
+    With a `directory`, which is open, this is one of several processes of the data folder, the one that
+    `place` says, and owns some of the accounts.
     Raises: `storage_owned`, `migration_changed`, `migration_ahead`, `StorageError`.
     """
 
@@ -160,21 +166,17 @@ async def running(
         operator = operator_of(settings, databases, directory, driver, clock_ms, dice)
         everywhere = _everywhere(node, databases, operator)
         await databases.upgrades.begin()
-        auth = _auth(settings, directory, everywhere, clock_ms, dice, node)
-        compaction, checkpoints = _history(settings, databases, auth, clock_ms)
-        stack.push_async_callback(compaction.close)
-        live = Live(everywhere.lease, auth.devices, clock_ms)
-        tiers = OneTier(default_tier(settings), default_models(settings), default_embeddings(settings))
+        tiers = open_tiers_of(settings, directory, clock_ms, dice)
+        auth = _auth(settings, directory, everywhere, clock_ms, tiers, dice, node)
+        paid = await open_paid(stack, settings, tiers, stores, auth.proofs, clock_ms)
         quotas = Quotas(tiers, Amounts(clock))
-        sync = SyncService(databases, auth.devices, clock_ms, live.moved, compaction.consider, quotas)
-        auth.devices.on_end(live.ended)
-        await auth.devices.load()
-        await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
-        tickets = Tickets(directory, auth.devices, clock_ms)
+        synced = await _synced(stack, settings, directory, databases, everywhere, auth, quotas, clock_ms)
         models = _models(stack, settings, directory, tiers, clock_ms, dice, place.sealing)
-        swept = _swept(auth, tickets, reserve, operator, models)
-        beside(stack, sweeping(*swept), upgrading(settings, operator))
-        features = _Features(auth, _Synced(sync, live, tickets, checkpoints), models)
+        swept = _swept(auth, synced.tickets, reserve, operator, models, paid.payments)
+        beside(
+            stack, sweeping(*swept), upgrading(settings, operator), paid.workshop.work(settings.jobs_seconds)
+        )
+        features = _Features(auth, synced, models, paid)
         watched = _watched(settings, directory, reserve, place.number, node)
         owners: Owners = node.owners if node else HERE
         gate = _gate(settings, clock, access_log, features, operator, watched, owners)
@@ -234,6 +236,7 @@ def _auth(
     directory: Database,
     databases: AccountDatabases,
     clock_ms: Callable[[], int],
+    entitlements: DeviceEntitlements,
     dice: Dice,
     node: Node | None,
 ) -> Auth:
@@ -243,7 +246,28 @@ def _auth(
         return load_keys(settings.data / "keys", clock_ms(), settings.access_token_seconds * 1000, dice)
 
     others = Others(node.placement.here, node.tell_grown, load, MAILBOX_POLL_S) if node else ALONE
-    return open_auth(settings, directory, databases, load(), clock_ms, dice, others)
+    return open_auth(settings, directory, databases, load(), clock_ms, entitlements, dice, others)
+
+
+async def _synced(
+    stack: AsyncExitStack,
+    settings: Settings,
+    directory: Database,
+    databases: UserDatabases,
+    everywhere: AllDatabases | UserDatabases,
+    auth: Auth,
+    quotas: Quotas,
+    clock_ms: Callable[[], int],
+) -> _Synced:
+    """The sync feature, and devices loaded that it asks about. Raises: `StorageError`."""
+    compaction, checkpoints = _history(settings, databases, auth, clock_ms)
+    stack.push_async_callback(compaction.close)
+    live = Live(everywhere.lease, auth.devices, clock_ms)
+    service = SyncService(databases, auth.devices, clock_ms, live.moved, compaction.consider, quotas)
+    auth.devices.on_end(live.ended)
+    await auth.devices.load()
+    await stack.enter_async_context(live.joined(chosen(settings, directory, clock_ms)))
+    return _Synced(service, live, Tickets(directory, auth.devices, clock_ms), checkpoints)
 
 
 def _history(
@@ -263,7 +287,7 @@ def _models(
     stack: AsyncExitStack,
     settings: Settings,
     directory: Database,
-    tiers: OneTier,
+    tiers: PaidTiers,
     clock_ms: Callable[[], int],
     dice: Dice,
     sealing: Sealing | None,
@@ -289,7 +313,7 @@ def _gate(
     owners: Owners,
 ) -> Gate:
     """HTTP around the features. A new feature brings its router, its lean routes and its open routes here."""
-    auth, synced, models = features
+    auth, synced, models, (payments, workshop) = features
     embeddings = models.embeddings
     metrics, waiting, databases = watched.scrape.metrics, auth.pairing.waiting, operator.databases
     metrics.gauge("databases_open", "Open databases of accounts", lambda: databases.open_count)
@@ -301,8 +325,10 @@ def _gate(
     metrics.gauge(
         "embeddings_waiting", "Windows that wait to be embedded", lambda: embeddings.backlog.waiting
     )
+    count_jobs(metrics, workshop)
+    count_payments(metrics, payments.receiving.counts)
     metrics.gauge("mailbox_waits", "Devices that wait for the other in pairing", lambda: waiting.count)
-    limits = Limits(per_minute(settings), clock)
+    limits = Limits(limits_of(settings), clock)
     keepers: list[Keeper] = [
         auth.ledger,
         SyncLedger(databases, synced.live.listeners),
@@ -310,6 +336,7 @@ def _gate(
         PlaceLedger(databases.registry, operator.snapshots),
         PlacementLedger(synced.tickets.db),
         LlmLedger(models.service.directory),
+        PaymentsLedger(payments.tiers),
         ledger_routes.RequestLedger(limits),
     ]
     lean = [
@@ -324,28 +351,18 @@ def _gate(
         *embedding_routes.relay_routes(embeddings, models.door),
     ]
     streams = [stream_route(synced.live, synced.tickets)]
-    routers = [health.router(*watched), auth_routes.router(auth)]
+    routers = [health.router(*watched), auth_routes.router(auth), payments_routes.router(payments)]
     api = build_api(routers, [*lean, *streams, *relays])
     rules = Rules(
         admission=Admission(auth.tokens.read, auth.devices, clock),
         limits=limits,
-        networks=_networks(settings, clock, limits),
-        open_routes={**_UNLIMITED, **auth_routes.OPEN},
+        networks=networks_of(settings, clock, limits),
+        open_routes={**_UNLIMITED, **auth_routes.OPEN, **payments_routes.OPEN},
         body_seconds=settings.body_seconds,
         one_place=auth_routes.ONE_PLACE,
     )
     ends = [waiting.end, synced.live.close]
     return Gate(api, lean, rules, Journal(metrics, access_log), ends, streams, owners, relays)
-
-
-def _networks(settings: Settings, clock: Callable[[], float], limits: Limits) -> Networks:
-    """Limits by client network: of this process, or of all that share a Redis."""
-    if not settings.redis_url:
-        return Networks(Origins(settings.trusted_proxies, clock), limits)
-    from echolia.web.redis_counts import RedisCounts  # noqa: PLC0415  # who has one pays
-
-    origins = Origins(settings.trusted_proxies, clock, daily_keys(settings.data, "networks"))
-    return Networks(origins, limits, RedisCounts(settings.redis_url, settings.redis_seconds))
 
 
 def _watched(
@@ -362,11 +379,11 @@ def _watched(
 
 
 def _swept(
-    auth: Auth, tickets: Tickets, reserve: Reserve, operator: Operator, models: _Models
+    auth: Auth, tickets: Tickets, reserve: Reserve, operator: Operator, models: _Models, payments: Payments
 ) -> list[Callable[[], Awaitable[object]]]:
     hold = partial(asyncio.to_thread, reserve.hold)
     of_databases = (operator.upgrading.count, operator.moves.sweep)
-    return [hold, auth.sweep, tickets.sweep, models.service.sweep, *of_databases]
+    return [hold, auth.sweep, tickets.sweep, models.service.sweep, payments.reconcilers.sweep, *of_databases]
 
 
 def create_app(settings: Settings | None = None) -> ASGIApp:

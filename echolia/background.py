@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from typing import Final
 
 import structlog
 
 from echolia.core.errors import EcholiaError
+from echolia.payments.stores.port import StoreName
 from echolia.settings import Settings
 from echolia.storage.operating.service import Operator
 from echolia.storage.sweeping import Pace
 from echolia.storage.upgrades import Trouble
 from echolia.web.metrics import Metrics
+from echolia.working import Workshop
 
 SWEEP_S: Final = 60.0
+_OUTCOMES: Final = {
+    "taken": "that were stored",
+    "repeated": "that were stored before",
+    "unreadable": "that nobody understands",
+    "refused": "that were not theirs",
+    "deferred": "that could not be verified then",
+}
 
 
 def beside(stack: AsyncExitStack, *works: Coroutine[None, None, None]) -> None:
@@ -70,3 +79,20 @@ def count_upgrades(metrics: Metrics, operator: Operator) -> None:
     metrics.counter(
         "migrations_failed", "Migrations that ended in quarantine", lambda: upgrades.quarantined_total
     )
+
+
+def count_jobs(metrics: Metrics, workshop: Workshop) -> None:
+    """Tell how many jobs this process did."""
+    metrics.counter("jobs_done", "Jobs done", lambda: workshop.done)
+    metrics.counter("jobs_failed", "Jobs that failed, and are tried again", lambda: workshop.failed)
+    metrics.counter("jobs_given_up", "Jobs that nobody tries any more", lambda: workshop.given_up)
+
+
+def count_payments(metrics: Metrics, counts: Mapping[tuple[StoreName, str], int]) -> None:
+    """Tell what came from stores, by how it ended."""
+
+    def reader(name: str) -> Callable[[], float]:
+        return lambda: sum(count for (_, outcome), count in counts.items() if outcome == name)
+
+    for outcome, meaning in _OUTCOMES.items():
+        metrics.counter(f"notifications_{outcome}", f"Notifications of stores {meaning}", reader(outcome))

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import structlog
 
+from echolia.payments.store.sealing import Keys, keys_from
 from echolia.settings import Settings
 from echolia.storage.budget import files_allowed, open_at_once
 from echolia.storage.databases import UserDatabases
@@ -22,11 +23,13 @@ from echolia.storage.operating.service import Operator
 from echolia.storage.owner_lock import OwnerLock
 from echolia.storage.registry import DirectoryRegistry
 from echolia.storage.reserve import Reserve, SparedDatabase
+from echolia.storage.secret_files import derived, load_key
 from echolia.sync import epochs
 from echolia.web.context import Dice
 from echolia.workers.agreement import able, agree, alone
 from echolia.workers.census import host_of
 from echolia.workers.node import folder_of
+from echolia.workers.secured import CLUSTER_KEY
 from echolia.workers.sockets import clear
 
 
@@ -85,6 +88,15 @@ async def directory_of(settings: Settings, driver: FileDriver, reserve: Reserve)
     path, migrations = settings.data / FILE, load_migrations("directory")
     directory = await reserve.spared(lambda: open_directory(path, driver, migrations))
     return SparedDatabase(directory, reserve)
+
+
+def payment_keys(settings: Settings, dice: Dice = secrets.token_bytes) -> Keys:
+    """The keys of purchases: of the data folder, or of all machines of the directory."""
+    if settings.address:
+        return keys_from(derived(load_key(settings.data / CLUSTER_KEY), "payments"), dice)
+    folder = settings.data / "keys"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return keys_from(load_key(folder / "payments"), dice)
 
 
 @asynccontextmanager

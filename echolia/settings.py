@@ -201,6 +201,22 @@ class Settings(BaseSettings):
         2048, ge=1, le=2**20, description="windows of 254 tokens that may wait in each process"
     )
     embeddings_seconds: float = Field(30, gt=0, le=60, description="time that a request to embed may take")
+    tiers: Annotated[Path | None, BeforeValidator(_no_path)] = Field(
+        None, description="file of the tiers that are sold; none: those that ship"
+    )
+    stores: Annotated[Path | None, BeforeValidator(_no_path)] = Field(
+        None, description="file of the app stores that purchases are taken of; none: of none"
+    )
+    sandbox_store: bool = Field(
+        False,
+        description="take purchases of the sandbox store, and have sandbox purchases count: for development",
+    )
+    jobs_seconds: float = Field(
+        2, ge=0, le=3600, description="how often a process looks for jobs to do; 0: it leaves them to others"
+    )
+    webhook_per_minute: PerMinute = Field(
+        6000, description="notifications of stores a minute and client network"
+    )
 
     body_seconds: float = Field(30, gt=0, le=600, description="time a request's body may take to arrive")
     shutdown_seconds: int = Field(

@@ -4,14 +4,11 @@ base64url.
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
-from echolia.core.errors import EcholiaError
-from echolia.core.ids import b64, unb64
+from echolia.web.wire import Hash, Id, Signature, Wire, base64url
 
 # A device log of some hundred entries, and the keys of a hundred generations.
 MESSAGE_BYTES = 128 * 1024
@@ -19,41 +16,11 @@ BOX_BYTES = 4 * 1024
 MAX_GENERATION = 2**32 - 1
 
 
-def _read(text: object, length: int | None, most: int) -> bytes:
-    if isinstance(text, bytes):  # our own: JSON has none
-        return text
-    try:
-        raw = unb64(text if isinstance(text, str) else "=", length)
-    except EcholiaError:
-        raise PydanticCustomError("base64url", "not base64url of the right length") from None
-    if len(raw) > most:
-        raise PydanticCustomError("too_long", "too many bytes")
-    return raw
-
-
-def _base64url(length: int | None = None, most: int = BOX_BYTES) -> tuple[Any, ...]:
-    schema = {"type": "string", "format": "base64url", "maxLength": -(-(length or most) * 4 // 3)}
-    return (
-        BeforeValidator(partial(_read, length=length, most=most)),
-        PlainSerializer(b64, return_type=str),
-        WithJsonSchema(schema),
-    )
-
-
-Id = Annotated[bytes, *_base64url(16)]
-Hash = Annotated[bytes, *_base64url(32)]
-Signature = Annotated[bytes, *_base64url(64)]
-Entry = Annotated[bytes, *_base64url(most=1024)]
-Box = Annotated[bytes, *_base64url(most=BOX_BYTES)]
-Message = Annotated[bytes, *_base64url(most=MESSAGE_BYTES)]
+Entry = Annotated[bytes, *base64url(most=1024)]
+Box = Annotated[bytes, *base64url(most=BOX_BYTES)]
+Message = Annotated[bytes, *base64url(most=MESSAGE_BYTES)]
 Recipient = Annotated[str, Field(pattern=r"^(recovery|[A-Za-z0-9_-]{22})$")]
 Side = Literal["owner", "guest"]
-
-
-class Wire(BaseModel):
-    """What travels: no member but those declared."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class LogEntry(Wire):
@@ -78,7 +45,7 @@ KeyBoxes = Annotated[list[KeyBox], Field(max_length=64)]
 class AddDevice(LogEntry):
     """An `add` entry, and key boxes for the new device."""
 
-    key_boxes: KeyBoxes = []
+    key_boxes: KeyBoxes = Field(default_factory=list)
 
 
 class Rotation(LogEntry):
@@ -105,7 +72,7 @@ class Register(Wire):
 
     genesis: LogEntry
     # Verified before any proof of work is: few, so that a stranger cannot have many signatures checked.
-    key_boxes: Annotated[list[KeyBox], Field(max_length=4)] = []
+    key_boxes: list[KeyBox] = Field(default_factory=list, max_length=4)
     proof_of_work: Solution | None = None
 
 

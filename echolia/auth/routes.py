@@ -13,6 +13,7 @@ from echolia.core.errors import EcholiaError
 from echolia.core.ids import unb64
 from echolia.web.asked import Member, asked
 from echolia.web.context import Caller
+from echolia.web.wire import Id
 
 # Routes that need no token, and the limit of `echolia.web.limits` that each is charged to.
 OPEN: Final[Mapping[tuple[str, str], str]] = {
@@ -66,11 +67,11 @@ def _add_account(routes: APIRouter, auth: Auth) -> None:
         await auth.membership.add(member, body)
 
     @routes.delete("/device/{id}", status_code=204, summary="Revoke a device")
-    async def revoke(id: models.Id, body: models.LogEntry, member: Member) -> None:
+    async def revoke(id: Id, body: models.LogEntry, member: Member) -> None:
         await auth.membership.revoke(member, id, body)
 
     @routes.post("/device/{id}/confirm", status_code=204, summary="Say that a new device belongs here")
-    async def confirm(id: models.Id, body: models.LogEntry, member: Member) -> None:
+    async def confirm(id: Id, body: models.LogEntry, member: Member) -> None:
         await auth.membership.confirm(member, id, body)
 
     @routes.post("/rotate", status_code=204, summary="Begin the next generation of the account key")
@@ -121,7 +122,7 @@ def _add_pairing(routes: APIRouter, auth: Auth) -> None:
         return await pairing.open(member, body.token_hash)
 
     @routes.post("/pair-device/{id}/messages", status_code=204, summary="Put a sealed message")
-    async def put(id: models.Id, body: models.Posted, who: Standing) -> None:
+    async def put(id: Id, body: models.Posted, who: Standing) -> None:
         await pairing.admit(id, body.side, *who)
         await pairing.put(id, body)
 
@@ -132,7 +133,7 @@ def _add_pairing(routes: APIRouter, auth: Auth) -> None:
         responses={204: {"description": "It did not come."}},
     )
     async def take(
-        id: models.Id,
+        id: Id,
         who: Standing,
         side: models.Side,
         n: Annotated[int, Query(ge=0, le=2)],
@@ -142,9 +143,9 @@ def _add_pairing(routes: APIRouter, auth: Auth) -> None:
         return await pairing.take(id, side, n, wait) or Response(status_code=204)
 
     @routes.post("/pair-device/{id}/confirm", status_code=204, summary="Add the device")
-    async def confirm(id: models.Id, body: models.Confirm, member: Member) -> None:
+    async def confirm(id: Id, body: models.Confirm, member: Member) -> None:
         await pairing.confirm(member, id, body)
 
     @routes.delete("/pair-device/{id}", status_code=204, summary="Give the pairing up")
-    async def close(id: models.Id, member: Member) -> None:
+    async def close(id: Id, member: Member) -> None:
         await pairing.close(member, id)

@@ -13,6 +13,7 @@ from echolia.client.llm.asking import Llm
 from echolia.client.llm.conversations import Conversations
 from echolia.client.llm.sealed_asks import SealedAsks
 from echolia.client.opening import OpenHome, with_phrase_forgotten
+from echolia.client.payments import Payments
 from echolia.client.session import Session
 from echolia.client.standing import LoggedDevice
 from echolia.client.syncing import Syncing
@@ -37,6 +38,7 @@ class AccountActions:
         sealed = SealedAsks(opened.replica, self._session, environment)
         self.llm = Llm(sealed, self._session)
         self.embeddings = Embeddings(opened.replica, sealed, self._session)
+        self.payments = Payments(opened.replica, self._session)
         self.conversations = Conversations(opened.replica, environment)
 
     @property

@@ -18,9 +18,10 @@ from echolia.client.joining import Joining
 from echolia.client.llm.asking import Llm
 from echolia.client.llm.conversations import Conversations
 from echolia.client.pairing import Pairing
+from echolia.client.payments import Payments
 
 Result = TypeVar("Result")
-_WRAPPED = (Batch, Collection, Conversations, Device, Embeddings, Joining, Llm, Pairing)
+_WRAPPED = (Batch, Collection, Conversations, Device, Embeddings, Joining, Llm, Pairing, Payments)
 
 
 class Loop:

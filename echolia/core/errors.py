@@ -141,6 +141,14 @@ CODES: Final[dict[str, str]] = {
     "embeddings_wait": "No model that embeds is at hand. Install echolia[embeddings], or go online.",
     "model_damaged": "The model's files are not those that were published. Install them again.",
     "embeddings_differ": "These vectors are of different models and cannot be compared.",
+    # payments
+    "receipt_invalid": "This receipt is forged, of another app or store environment, or not whole.",
+    "notification_invalid": "This notification is not the store's, or not for this server.",
+    "store_unknown": "This server takes no purchases of that store.",
+    "store_unavailable": "The store does not answer. What is bought stays bought; try again later.",
+    "purchase_owned": "This purchase belongs to another account. Restore it to have it here.",
+    "restore_proof_used": "This restore was asked before. Ask with a fresh challenge.",
+    "restore_limited": "This purchase has moved as often as it may. Try again in some days.",
     # storage
     "storage_constraint": "A write conflicts with what is stored.",
     "storage_busy": "The database is busy. Try again.",

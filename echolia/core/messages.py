@@ -42,6 +42,12 @@ def delete_account_message(account: bytes, challenge: bytes) -> bytes:
     return b"echolia/1/delete-account" + account + challenge
 
 
+def restore_message(account: bytes, store: str, receipt: str, challenge: bytes) -> bytes:
+    """What a device signs to have a purchase that is another account's."""
+    digest = sha256(store.encode() + b"\0" + receipt.encode()).digest()
+    return b"echolia/1/restore" + account + digest + challenge
+
+
 def key_box_message(account: bytes, generation: int, recipient_box: bytes, box: bytes) -> bytes:
     """What a device signs to vouch for a key box; `recipient_box` is the recipient's X25519 public key."""
     parts = generation.to_bytes(4, "big") + sha256(recipient_box).digest() + sha256(box).digest()

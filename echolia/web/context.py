@@ -144,6 +144,24 @@ class Meter(Protocol):
         """The quota and what is used, as devices get it. Raises: `StorageError`."""
         ...
 
+class DeviceEntitlements(Protocol):
+    """The same of devices; asked when one is added."""
+
+    async def devices(self, account: bytes) -> int:
+        """How many it may have at a time."""
+        ...
+
+
+class Proofs(Protocol):
+    """What other features may ask a device to prove; `echolia.auth` answers."""
+
+    async def spend(self, caller: Caller, challenge: bytes, message: bytes, signature: bytes) -> None:
+        """Return if the challenge was given to the caller of late and its signature is over the message.
+
+        The challenge is spent, whatever follows. Raises: `challenge_invalid`, `signature_invalid`.
+        """
+        ...
+
 
 class Fact(NamedTuple):
     """One thing that the server has of an account (`spec/ledger.md`).

@@ -79,6 +79,14 @@ STATUS: Final[dict[str, int]] = {
     "embedding_too_long": 413,
     "embeddings_busy": 503,
     "embeddings_late": 503,
+    # payments
+    "receipt_invalid": 400,
+    "notification_invalid": 400,
+    "store_unknown": 404,
+    "store_unavailable": 503,
+    "purchase_owned": 409,
+    "restore_proof_used": 409,
+    "restore_limited": 409,
     # storage
     "storage_constraint": 500,
     "storage_busy": 503,

@@ -141,22 +141,3 @@ class Amounts:
     def ends_in_s(self, who: str) -> int:
         """When the running minute ends, in whole seconds from now, at least 1."""
         return max(1, ceil(self._windows.get_expiry(who) - self._clock()))
-
-
-def per_minute(settings: Settings) -> dict[str, int]:
-    """The limits that the settings give, by name."""
-    return {
-        "register": settings.register_per_minute,
-        "challenge": settings.challenge_per_minute,
-        "token": settings.token_per_minute,
-        "refresh": settings.refresh_per_minute,
-        "mailbox": settings.mailbox_per_minute,
-        "anonymous": settings.anonymous_per_minute,
-        "account": settings.account_per_minute,
-        "push": settings.push_per_minute,
-        "pull": settings.pull_per_minute,
-        "checkpoint": settings.checkpoint_per_minute,
-        "ledger": settings.ledger_per_minute,
-        "llm": settings.llm_per_minute,
-        "embeddings": settings.embeddings_per_minute,
-    }

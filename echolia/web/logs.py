@@ -64,6 +64,8 @@ EVENTS: Final[Mapping[str, Mapping[str, Check]]] = {
     "upgrades_paused": {"version": _number, "tried": _number, "failed": _number},
     "compaction_failed": {"code": _matches(_CODE)},
     "llm_unsettled": {"code": _matches(_CODE)},
+    "jobs_failed": {"code": _matches(_CODE)},
+    "job_failed": {"code": _matches(_CODE)},
     "notices_away": {},
     "limits_away": {},
     "worker_started": {"worker": _number},

@@ -40,8 +40,9 @@ WORDS = {
     "account": ["delete", "--confirm", "00"],
     "passphrase": ["set"],
     "keychain": ["use"],
+    "subscription": ["show"],
 }
-OTHERS = {"serve", "restored", "db", "directory", "init", "join", "recover", "demo"}
+OTHERS = {"serve", "restored", "db", "directory", "payments", "jobs", "init", "join", "recover", "demo"}
 LOCAL = [name for name in ALL if name not in OTHERS]
 
 

@@ -360,7 +360,7 @@ async def test_the_quota_is_told(worlds: Worlds) -> None:
         await laptop.sync()
         quota = (await laptop.sync()).quota
         assert quota is not None
-        assert (quota.tier, quota.objects) == ("default", Allowance(5, 50, 100))
+        assert (quota.tier, quota.objects) == ("free", Allowance(5, 50, 100))
         assert (quota.bytes.limit, quota.bytes.room, quota.bytes.percent) == (None, None, 0)
         assert (quota.objects.room, quota.objects.percent) == (45, 10)
         assert quota.changes_per_minute.used == 5

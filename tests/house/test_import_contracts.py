@@ -25,6 +25,7 @@ class Breach(NamedTuple):
 BREACHES = {
     "an import upward": Breach("floors", "storage/engine.py", "import echolia.web"),
     "siblings": Breach("floors", "sync/service.py", "import echolia.auth.service"),
+    "a server that knows a fake": Breach("floors", "payments/routes.py", "import echolia.fake_stores"),
     "a room on no floor": Breach("floors", "attic.py", "'''An attic.'''"),
     "a store that knows its service": Breach("rooms", "sync/store.py", "import echolia.sync.service"),
     "a room nobody planned": Breach("rooms", "auth/attic.py", "'''An attic.'''"),

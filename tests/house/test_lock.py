@@ -47,7 +47,12 @@ def test_what_embeds_goes_beside_what_was_tested(repository: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "groups"), [(LOCKS[0], ("dev", "llm")), (LOCKS[1], ("llm",)), (LOCKS[2], ("embeddings",))]
+    ("name", "groups"),
+    [
+        (LOCKS[0], ("dev", "llm", "payments")),
+        (LOCKS[1], ("llm", "payments")),
+        (LOCKS[2], ("embeddings",)),
+    ],
 )
 def test_every_requirement_is_locked(name: str, groups: tuple[str, ...], repository: Path) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]

@@ -23,6 +23,7 @@ RELEASED: Final = {
     "directory/0007_workers.sql": "77df73245ba8c5a1",
     "directory/0008_machines.sql": "d835821f629ccdd8",
     "directory/0009_llm.sql": "3ad9e84291384d5e",
+    "directory/0010_payments.sql": "f9f0ec2ddb59f4e2",
     "user/0001_log.sql": "af18b6679fed129f",
     "user/0002_checkpoints.sql": "78391ac76fcee2f2",
     "user/0003_fence.sql": "12e1d941b2859336",

@@ -11,11 +11,13 @@ from tests.mutants.key_rules import KEYS
 from tests.mutants.merge_rules import MERGE
 from tests.mutants.moving_rules import MOVING
 from tests.mutants.mutant import Mutant
+from tests.mutants.payment_rules import PAYMENTS
 from tests.mutants.provider_rules import PROVIDERS
 from tests.mutants.sealed_rules import SEALED
 from tests.mutants.secret_rules import SECRETS
 from tests.mutants.server_rules import SERVER
 from tests.mutants.storage_rules import STORAGE
+from tests.mutants.store_rules import STORES
 from tests.mutants.upgrade_rules import UPGRADES
 from tests.mutants.worker_rules import WORKERS
 
@@ -33,5 +35,7 @@ RULES: Final = (
     MERGE,
     EXPORTS,
     PROVIDERS,
+    PAYMENTS,
+    STORES,
 )
 ALL: Final[tuple[Mutant, ...]] = tuple(mutant for rules in RULES for mutant in rules)

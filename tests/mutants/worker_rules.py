@@ -175,7 +175,7 @@ WORKERS: Final = (
     ),
     Mutant(
         "processes blind networks under keys of their own",
-        "echolia/app.py",
+        "echolia/limiting.py",
         '    origins = Origins(settings.trusted_proxies, clock, daily_keys(settings.data, "networks"))\n',
         "    origins = Origins(settings.trusted_proxies, clock)\n",
         (f"{_COUNTS}::test_two_processes_share_each_limit",),
@@ -189,7 +189,7 @@ WORKERS: Final = (
     ),
     Mutant(
         "Redis is waited for as long as it likes",
-        "echolia/app.py",
+        "echolia/limiting.py",
         "RedisCounts(settings.redis_url, settings.redis_seconds)",
         "RedisCounts(settings.redis_url, 600)",
         (f"{_COUNTS}::test_one_that_accepts_and_never_answers_holds_nobody_up",),

@@ -10,6 +10,7 @@ from echolia.auth.service import Auth, open_auth
 from echolia.auth.service.access_tokens import load_keys
 from echolia.storage.engine import Database
 from echolia.storage.sqlite.driver import SqliteDriver
+from echolia.web.tiers import OneTier
 from tests.support.engines import opened_directory
 from tests.support.file_databases import file_databases
 from tests.support.server import Clock, settings_for
@@ -32,7 +33,7 @@ async def auth_alone(
         databases = file_databases(data / "users", driver, directory=directory)
         keys = load_keys(data / "keys", clock_ms(), 900_000)
         try:
-            yield open_auth(settings_for(data), through(directory), databases, keys, clock_ms)
+            yield open_auth(settings_for(data), through(directory), databases, keys, clock_ms, OneTier())
         finally:
             await databases.close()
             await driver.close()

@@ -80,7 +80,7 @@ DEVICE: Mapping[str, Callable[[VectorFile], Found]] = {
     "sealed-request": sealed.sealed,
 }
 # Topics with a runner of their own.
-ELSEWHERE = {"merge": "tests/core/merge"}
+ELSEWHERE = {"merge": "tests/core/merge", "subscription": "tests/core/test_subscription.py"}
 
 FILES = sorted(path for path in FOLDER.glob("*/*.json") if path.parent.name not in ELSEWHERE)
 

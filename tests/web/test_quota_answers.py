@@ -62,7 +62,7 @@ async def test_the_status_tells_the_quota(tmp_path: Path) -> None:
         anna = await Member(ask, "anna").register()
         await anna.push(count=3)
         assert (await ask("GET", "/sync/status", token=anna.token)).json()["quota"] == {
-            "tier": "default",
+            "tier": "free",
             "bytes": {"used": ONE + 2 * (ONE - 174), "limit": None, "reserve": ONE},
             "objects": {"used": 3, "limit": 7, "reserve": 100},
             "changes_per_minute": {"used": 3, "limit": 300_000},
@@ -93,4 +93,4 @@ async def test_the_default_tier_is_what_the_settings_say(
     quota = await OneTier(default_tier(Settings(**changed))).quota(b"anybody")
     assert (quota.bytes, quota.reserve_bytes) == bytes_
     assert (quota.objects, quota.reserve_objects) == objects
-    assert (quota.tier, quota.changes_per_minute) == ("default", 300_000)
+    assert (quota.tier, quota.changes_per_minute) == ("free", 300_000)

@@ -14,13 +14,14 @@ from echolia.auth.service.ledger import AuthLedger
 from echolia.auth.service.membership import Membership
 from echolia.auth.service.pairing import Pairing
 from echolia.auth.service.proof_of_work import Puzzles
+from echolia.auth.service.proofs import DeviceProofs
 from echolia.auth.service.recovery import Recovery
 from echolia.auth.service.rights import Rights
 from echolia.auth.service.sign_in import SignIns
 from echolia.auth.store import sign_in
 from echolia.settings import Settings
 from echolia.storage.engine import Database
-from echolia.web.context import Dice
+from echolia.web.context import DeviceEntitlements, Dice
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -34,6 +35,7 @@ class Auth:
     tokens: AccessTokens
     devices: AccountDevices
     sign_ins: SignIns
+    proofs: DeviceProofs
     accounts: Accounts
     membership: Membership
     pairing: Pairing
@@ -70,6 +72,7 @@ def open_auth(
     databases: AccountDatabases,
     keys: SigningKeys,
     clock_ms: Callable[[], int],
+    entitlements: DeviceEntitlements,
     dice: Dice = secrets.token_bytes,
     others: Others = ALONE,
 ) -> Auth:
@@ -82,10 +85,13 @@ def open_auth(
     )
     sign_ins = SignIns(db, tokens, devices, settings.refresh_token_days * DAY_MS, clock_ms, dice)
     puzzles = Puzzles(settings.register_free_per_minute, settings.proof_of_work_bits, clock_ms, dice)
-    accounts = Accounts(db, databases, devices, sign_ins, puzzles, clock_ms, dice)
+    proofs = DeviceProofs(db, clock_ms)
+    accounts = Accounts(db, databases, devices, sign_ins, proofs, puzzles, clock_ms, dice)
     rights = Rights(db, settings.new_device_hours * HOUR_MS, clock_ms)
-    membership = Membership(db, devices, rights, settings.max_devices, clock_ms)
-    pairing = Pairing(db, devices, rights, settings.max_devices, clock_ms, dice, others.poll_s)
+    membership = Membership(db, devices, rights, entitlements, clock_ms)
+    pairing = Pairing(db, devices, rights, entitlements, clock_ms, dice, others.poll_s)
     ledger = AuthLedger(db, devices, pairing.waiting)
     recovery = Recovery(membership)
-    return Auth(db, tokens, devices, sign_ins, accounts, membership, pairing, recovery, ledger, clock_ms)
+    return Auth(
+        db, tokens, devices, sign_ins, proofs, accounts, membership, pairing, recovery, ledger, clock_ms
+    )

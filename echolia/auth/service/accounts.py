@@ -14,15 +14,13 @@ from echolia.auth.service.devices import AccountDevices
 from echolia.auth.service.proof_of_work import Puzzles
 from echolia.auth.service.sign_in import SignIns
 from echolia.auth.store import accounts as store
-from echolia.auth.store import sign_in
 from echolia.core.device_entries import SignedEntry
 from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 from echolia.core.messages import delete_account_message
-from echolia.core.signing import verify
 from echolia.storage.databases import owner
 from echolia.storage.engine import ConstraintViolated, Database, DatabaseExists, Statement
-from echolia.web.context import Caller, Dice
+from echolia.web.context import Caller, Dice, Proofs
 
 
 class AccountDatabases(Protocol):
@@ -45,6 +43,7 @@ class Accounts:
     databases: AccountDatabases
     devices: AccountDevices
     sign_ins: SignIns
+    proofs: Proofs
     puzzles: Puzzles
     clock_ms: Callable[[], int]
     dice: Dice
@@ -112,12 +111,8 @@ class Accounts:
         """
         if asked.confirm != caller.account:
             raise EcholiaError("invalid_request", "confirm is not this account")
-        spent = await sign_in.spend_challenge(self.db, asked.challenge, self.clock_ms())
-        if spent.device != caller.device or spent.known is None:
-            raise EcholiaError("challenge_invalid")
         message = delete_account_message(caller.account, asked.challenge)
-        if not verify(spent.known.sign, message, asked.signature):
-            raise EcholiaError("signature_invalid")
+        await self.proofs.spend(caller, asked.challenge, message, asked.signature)
         await store.begin_deletion(self.db, caller.account, self.clock_ms())
         await self._finish_deletion(caller.account)
 

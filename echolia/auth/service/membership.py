@@ -18,7 +18,7 @@ from echolia.core.device_entries import SignedEntry, read_entry
 from echolia.core.device_log import DeviceLog, LoggedDevice
 from echolia.core.errors import EcholiaError
 from echolia.storage.engine import ConstraintViolated, Database, Result
-from echolia.web.context import Caller
+from echolia.web.context import Caller, DeviceEntitlements
 
 PAGE_ENTRIES: Final = 500
 # Who lost all devices must not be kept out by how many they were.
@@ -32,7 +32,7 @@ class Membership:
     db: Database
     devices: AccountDevices
     rights: Rights
-    max_devices: int
+    entitlements: DeviceEntitlements
     clock_ms: Callable[[], int]
 
     async def list(self, caller: Caller, after: int) -> Devices:
@@ -60,13 +60,15 @@ class Membership:
         log = await self.devices.log(caller.account)
         if not await store.has_entry(self.db, caller.account, signed.entry):
             await self.rights.check_entry(log, caller, signed)
-            await self._add(log, signed, asked.key_boxes, caller.device, self.max_devices)
+            most = await self.entitlements.devices(caller.account)
+            await self._add(log, signed, asked.key_boxes, caller.device, most)
 
     async def add_by(self, account: bytes, signed: SignedEntry, boxes: Sequence[KeyBox]) -> None:
         """Append an `add` entry that recovery signed, with key boxes of the new device's."""
         log = await self.devices.log(account)
         if not await store.has_entry(self.db, account, signed.entry):
-            await self._add(log, signed, boxes, None, self.max_devices + _FOR_RECOVERY)
+            most = await self.entitlements.devices(account) + _FOR_RECOVERY
+            await self._add(log, signed, boxes, None, most)
         await self.devices.grown_elsewhere(account)
 
     async def _add(

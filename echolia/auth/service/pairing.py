@@ -19,7 +19,7 @@ from echolia.core.device_entries import SignedEntry, entry_hash
 from echolia.core.device_log import DeviceLog
 from echolia.core.errors import EcholiaError
 from echolia.storage.engine import ConstraintViolated, Database
-from echolia.web.context import Caller, Dice
+from echolia.web.context import Caller, DeviceEntitlements, Dice
 
 MAILBOX_MS: Final = 120_000
 LONGEST_WAIT_S: Final = 25.0
@@ -82,7 +82,7 @@ class Pairing:
     db: Database
     devices: AccountDevices
     rights: Rights
-    max_devices: int
+    entitlements: DeviceEntitlements
     clock_ms: Callable[[], int]
     dice: Dice
     poll_s: float | None = None
@@ -93,7 +93,7 @@ class Pairing:
         `device_new`."""
         log = await self.devices.log(caller.account)
         await self.rights.check(log, caller)
-        check_room(len(log.active()) + 1, self.max_devices)
+        check_room(len(log.active()) + 1, await self.entitlements.devices(caller.account))
         mailbox = self.dice(16)
         await store.open_mailbox(self.db, mailbox, caller.account, token_hash, self.clock_ms() + MAILBOX_MS)
         return Mailbox(mailbox=mailbox, expires_in=MAILBOX_MS // 1000)
@@ -162,7 +162,7 @@ class Pairing:
             await self._check_repeated(caller, mailbox, asked.message)
             return
         await self.rights.check(log, caller)
-        grown = with_addition(log, signed, self.max_devices)
+        grown = with_addition(log, signed, await self.entitlements.devices(caller.account))
         boxes = list(key_boxes.verified(asked.key_boxes, grown, caller.device))
         now_ms = self.clock_ms()
         try:

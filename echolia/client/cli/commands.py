@@ -38,6 +38,9 @@ COMMANDS: Final[Mapping[str, LazyCommand]] = MappingProxyType(
         "ask": LazyCommand(f"{_HERE}.ask:ask", "Ask a model, sealed up to the server that asks it."),
         "models": LazyCommand(f"{_HERE}.ask:models", "List the models that may be asked."),
         "usage": LazyCommand(f"{_HERE}.ask:usage", "Say what asking models took."),
+        "subscription": LazyCommand(
+            f"{_HERE}.subscription:subscription", "Say what the account has for its purchases."
+        ),
         "proxy": LazyCommand(f"{_HERE}.proxy:proxy", "Let other programs ask models through this device."),
         "watch": LazyCommand(f"{_HERE}.syncing:watch", "Stay and tell what other devices change."),
         "status": LazyCommand(f"{_HERE}.syncing:status", "Say how this device and its server stand."),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Final
 
 from echolia.core.errors import EcholiaError
+from echolia.web import quiet
 
 # Read from the sources of the locked versions; `tests/llm/providers/test_environment.py` reads them again.
 LEAKING: Final[Mapping[str, str]] = {
@@ -32,16 +32,5 @@ def refuse_leaking_environment(environ: Mapping[str, str]) -> None:
 
 
 def silence() -> None:
-    """No logger of the SDKs hands on anything, at whatever level: `anthropic` logs whole prompts at DEBUG.
-
-    Those that exist are disabled, and those that come later end at the SDK's own root. Called with each
-    adapter that is made, when its SDK has been imported.
-    """
-    for name in LOGGERS:
-        root = logging.getLogger(name)
-        root.handlers = [logging.NullHandler()]
-        root.propagate = False
-    inside = tuple(name + "." for name in LOGGERS)
-    for name, logger in list(logging.root.manager.loggerDict.items()):
-        if isinstance(logger, logging.Logger) and (name in LOGGERS or name.startswith(inside)):
-            logger.disabled = True
+    """No logger of the SDKs hands on anything: `anthropic` logs whole prompts at DEBUG."""
+    quiet.silence(LOGGERS)

@@ -15,6 +15,14 @@ from tests.journeys.canary.asking import GENERATE, STREAM, Asking, full_ask, pla
 from tests.journeys.canary.embedding import ONE, SEVERAL, one_ask, several_ask
 from tests.journeys.canary.flock import DEVICE, HASH, MESSAGE
 from tests.journeys.canary.person import Person
+from tests.journeys.canary.purchases import (
+    RESTORE,
+    VERIFY,
+    WEBHOOK,
+    notification,
+    receipt,
+    restore_of,
+)
 from tests.journeys.canary.wire import PUBLIC
 from tests.support.accounts import Keys
 
@@ -122,6 +130,14 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("GET", "/sync/live"), "/sync/live", query=(("after", "1.1"), ("ticket", b64(bytes(32))))),
         Request(("POST", "/sync/live/ticket"), "/sync/live/ticket"),
         Request(("GET", "/ledger"), "/ledger"),
+        *_of_purchases(person),
+        *_of_models(person),
+    ]  # fmt: skip
+    return {request.operation: request for request in listed}
+
+
+def _of_models(person: Person) -> list[Request]:
+    return [
         Request(("GET", "/llm/keys"), "/llm/keys"),
         Request(("GET", "/llm/models"), "/llm/models"),
         Request(("GET", "/llm/quota"), "/llm/quota"),
@@ -129,5 +145,13 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("POST", STREAM), STREAM, full_ask(person), asking=person.asking),
         Request(("POST", GENERATE), GENERATE, plain_ask(person), asking=person.asking),
         *_embedding(person),
-    ]  # fmt: skip
-    return {request.operation: request for request in listed}
+    ]
+
+
+def _of_purchases(person: Person) -> list[Request]:
+    return [
+        Request(("GET", "/payments/subscription"), "/payments/subscription"),
+        Request(("POST", VERIFY), VERIFY, {"store": "sandbox", "receipt": receipt(person)}),
+        Request(("POST", RESTORE), RESTORE, restore_of(person, receipt(person))),
+        Request(("POST", WEBHOOK), WEBHOOK, json.loads(notification(person))),
+    ]

@@ -14,6 +14,7 @@ from tests.journeys.canary.listening import listen_well
 from tests.journeys.canary.operations import understood
 from tests.journeys.canary.person import Person
 from tests.journeys.canary.planting import plantings
+from tests.journeys.canary.purchases import buy_well
 from tests.journeys.canary.wire import Wire
 from tests.support.accounts import Keys, entry_json
 
@@ -73,6 +74,7 @@ def live_well(wire: Wire, name: str) -> Person:
     converse(person)  # what is in the open mailbox stays there for the search
     ask_well(person)
     embed_well(person)
+    buy_well(person)
     _ok(person, "GET", "/ledger")
     gone = Person(wire, f"{name} gone").register()
     gone.push_new(2)

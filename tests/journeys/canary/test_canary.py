@@ -25,6 +25,7 @@ from tests.journeys.canary.models_failing import BREAK_MODELS, IN_THE_SEAL
 from tests.journeys.canary.person import Person
 from tests.journeys.canary.places import STRACE_CALLS, Find, Place, search, written
 from tests.journeys.canary.promises import leaks, unmet
+from tests.journeys.canary.purchases import BRING_PURCHASES, buy_well, store_away
 from tests.journeys.canary.successes import converse, live_well, plant_everywhere
 from tests.journeys.canary.upstream import upstream
 from tests.journeys.canary.watched import Watched, found_in, watched
@@ -74,14 +75,14 @@ def drive(driven: Driven, server: Watched) -> None:
     person = driven.know(live_well(wire, "anna"))
     plant_everywhere(person)
     send_malformed(wire, person.access)
-    for code, bring in BRING.items():
+    for code, bring in {**BRING, **BRING_PURCHASES}.items():
         driven.note(code, wire, partial(bring, driven.know(Person(wire, f"meets {code}").register())))
-    for code, break_it in BREAK.items():
+    for code, break_it in {**BREAK, "store_unavailable": store_away}.items():
         someone = driven.know(Person(wire, f"meets {code}").register())
         driven.note(code, wire, partial(break_it, server, someone))
     driven.document = wire("GET", "/openapi.json").json()
     wire("GET", "/metrics")
-    gone = Wire(wire.port, Flock())
+    gone = Wire(wire.port, Flock(), data=wire.data)
     delete(Person(gone, "gwen").register())
     driven.left = found_in(server.folder, gone.flock)
     gone.close()
@@ -96,6 +97,8 @@ def delete(person: Person) -> None:
     assert person.ask("POST", "/sync/ack", person.acknowledgement()).status == 204
     ask_well(person)
     embed_well(person)
+    other = buy_well(person)
+    assert other.ask("DELETE", "/auth/account", other.deletion()).status == 204
     assert person.ask("POST", "/sync/live/ticket").status == 200
     assert person.ask("DELETE", f"/auth/device/{b64(phone.id)}", person.revocation(phone)).status == 204
     assert person.ask("DELETE", "/auth/account", person.deletion()).status == 204

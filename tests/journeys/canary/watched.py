@@ -19,7 +19,7 @@ from tests.journeys.canary.wire import Wire
 
 _LIMITS: Final = (
     "register", "register_free", "challenge", "token", "refresh", "mailbox", "anonymous", "account", "push",
-    "pull", "ledger", "llm", "embeddings",
+    "pull", "ledger", "llm", "embeddings", "webhook",
 )  # fmt: skip
 GENEROUS: Final = {
     **{f"{name}_per_minute": "1000000" for name in _LIMITS},
@@ -27,6 +27,7 @@ GENEROUS: Final = {
     "llm_tokens_per_day": "0",
     "embeddings": "deterministic",
     "embeddings_tokens_per_day": "0",
+    "sandbox_store": "1",
 }
 # A proxy that is believed, so that the server works with the address that requests name.
 BEHIND: Final = {"trusted_proxies": "127.0.0.1/32"}
@@ -109,7 +110,7 @@ def watched(
         **{f"ECHOLIA_{name.upper()}": value for name, value in named.items()},
     )
     with running(command, port, folder / "server.log", environment, folder) as process:
-        server = Watched(folder, Wire(port, flock), process)
+        server = Watched(folder, Wire(port, flock, data=folder / "data"), process)
         try:
             yield server
         finally:

@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -38,6 +39,7 @@ class Wire:
     codes: set[str] = field(default_factory=set)
     sealed_codes: set[str] = field(default_factory=set)
     asked: set[tuple[str, str, int]] = field(default_factory=set)
+    data: Path = Path()  # the server's folder, where there is one
     _connection: http.client.HTTPConnection | None = None
 
     def __call__(

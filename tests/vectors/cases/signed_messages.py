@@ -41,6 +41,10 @@ def _messages() -> dict[str, tuple[dict[str, Any], bytes]]:
             {"account": ACCOUNT, "challenge": CHALLENGE},
             b"echolia/1/delete-account" + ACCOUNT + CHALLENGE,
         ),
+        "restore": (
+            {"account": ACCOUNT, "store": "apple", "receipt": "a receipt", "challenge": CHALLENGE},
+            b"echolia/1/restore" + ACCOUNT + h(b"apple\0a receipt") + CHALLENGE,
+        ),
         "ack": (acked, b"echolia/1/ack" + ACCOUNT + LAPTOP.id + place + u(32, 2) + acked["head"]),
         "key-box": (
             boxed,

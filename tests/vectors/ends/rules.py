@@ -65,6 +65,9 @@ def message(vector: VectorFile) -> Found:
         "delete-account": lambda: messages.delete_account_message(
             vector.raw("account"), vector.raw("challenge")
         ),
+        "restore": lambda: messages.restore_message(
+            vector.raw("account"), given["store"], given["receipt"], vector.raw("challenge")
+        ),
         "ack": lambda: messages.ack_message(
             vector.raw("account"),
             vector.raw("device"),

@@ -1,0 +1,1 @@
+"""What devices, stores and the server itself ask about purchases."""
