@@ -34,6 +34,7 @@ from echolia.paying import Paid, open_paid, open_tiers_of
 from echolia.payments import routes as payments_routes
 from echolia.payments.ledger import PaymentsLedger
 from echolia.payments.service.assembled import Payments, Stores
+from echolia.payments.service.entitlements import PaidTiers
 from echolia.settings import Settings
 from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
@@ -58,10 +59,10 @@ from echolia.web import health
 from echolia.web import ledger as ledger_routes
 from echolia.web.admission import Admission
 from echolia.web.api import build_api
-from echolia.web.context import DeviceEntitlements, Dice, Keeper, ModelEntitlements
+from echolia.web.context import DeviceEntitlements, Dice, Keeper
 from echolia.web.exchange import Journal
 from echolia.web.gate import Gate, Rules
-from echolia.web.limits import Amounts, Limits, per_minute
+from echolia.web.limits import Amounts, Limits
 from echolia.web.logs import AccessLog
 from echolia.web.metrics import Metrics
 from echolia.web.notices.choice import chosen

@@ -144,6 +144,7 @@ class Meter(Protocol):
         """The quota and what is used, as devices get it. Raises: `StorageError`."""
         ...
 
+
 class DeviceEntitlements(Protocol):
     """The same of devices; asked when one is added."""
 

@@ -10,7 +10,6 @@ from limits import RateLimitItem, RateLimitItemPerMinute
 from limits.storage import Storage
 from limits.strategies import FixedWindowRateLimiter
 
-from echolia.settings import Settings
 from echolia.web.context import Refusal
 
 Clock = Callable[[], float]
