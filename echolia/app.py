@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import structlog
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from echolia.answering import Answering, open_answering
 from echolia.auth import routes as auth_routes
 from echolia.auth.service import ALONE, Auth, Others, open_auth
 from echolia.auth.service.access_tokens import SigningKeys, load_keys, one_key
@@ -21,20 +22,13 @@ from echolia.background import beside, count_jobs, count_payments, count_upgrade
 from echolia.core.errors import EcholiaError
 from echolia.data_folder import open_databases, operator_of, whole_folder
 from echolia.embeddings import routes as embedding_routes
-from echolia.embeddings.service import EmbeddingService, open_embeddings
 from echolia.limiting import limits_of, networks_of
 from echolia.llm import routes as llm_routes
-from echolia.llm.catalogue import open_catalogue
 from echolia.llm.ledger import LlmLedger
-from echolia.llm.meter import EmbeddingMeter
-from echolia.llm.providers.choice import make
-from echolia.llm.service import LlmService
-from echolia.llm.trying import Trying
 from echolia.paying import Paid, open_paid, open_tiers_of
 from echolia.payments import routes as payments_routes
 from echolia.payments.ledger import PaymentsLedger
 from echolia.payments.service.assembled import Payments, Stores
-from echolia.payments.service.entitlements import PaidTiers
 from echolia.settings import Settings
 from echolia.storage.databases import UserDatabases
 from echolia.storage.engine import Database, FileDriver, Statement, StorageFull
@@ -69,7 +63,7 @@ from echolia.web.notices.choice import chosen
 from echolia.web.owners import HERE, REGISTRAR, Owners
 from echolia.web.place_ledger import PlaceLedger
 from echolia.web.scraping import Scrape
-from echolia.web.sealed_door import SealedDoor, Sealing, load_identity, sealing_alone
+from echolia.web.sealed_door import Sealing
 from echolia.workers.handing_over import AllDatabases
 from echolia.workers.ledger import PlacementLedger
 from echolia.workers.node import Node, asked_alone
@@ -82,20 +76,12 @@ MAILBOX_POLL_S: Final = 0.3
 _UNLIMITED: Final = {("GET", path): None for path in health.PATHS}
 
 
-class _Models(NamedTuple):
-    """What answers sealed asks: the llm feature, the embeddings feature, and the door to both."""
-
-    service: LlmService
-    embeddings: EmbeddingService
-    door: SealedDoor
-
-
 class _Features(NamedTuple):
     """What is reached over HTTP."""
 
     auth: Auth
     synced: _Synced
-    models: _Models
+    models: Answering
     paid: Paid
 
 
@@ -172,7 +158,7 @@ async def running(  # noqa: PLR0913  # whatever a test has its own of
         paid = await open_paid(stack, settings, tiers, stores, auth.proofs, clock_ms)
         quotas = Quotas(tiers, Amounts(clock))
         synced = await _synced(stack, settings, directory, databases, everywhere, auth, quotas, clock_ms)
-        models = _models(stack, settings, directory, tiers, clock_ms, dice, place.sealing)
+        models = open_answering(stack, settings, directory, tiers, clock_ms, dice, place.sealing)
         swept = _swept(auth, synced.tickets, reserve, operator, models, paid.payments)
         beside(
             stack, sweeping(*swept), upgrading(settings, operator), paid.workshop.work(settings.jobs_seconds)
@@ -284,26 +270,6 @@ def _history(
     return compaction, checkpoints
 
 
-def _models(
-    stack: AsyncExitStack,
-    settings: Settings,
-    directory: Database,
-    tiers: PaidTiers,
-    clock_ms: Callable[[], int],
-    dice: Dice,
-    sealing: Sealing | None,
-) -> _Models:
-    """The llm and embeddings features. Raises: `settings_invalid`, `model_damaged`."""
-    trying = Trying(open_catalogue(settings.models, make), time.monotonic)
-    service = LlmService(directory, tiers, trying, clock_ms, dice, settings.llm_seconds)
-    stack.push_async_callback(service.close)
-    embeddings = open_embeddings(settings, tiers, EmbeddingMeter(directory, clock_ms, dice))
-    stack.push_async_callback(embeddings.close)
-    identity = load_identity(settings.data / "keys" / "sealed")
-    sealing = sealing or sealing_alone(clock_ms, dice)
-    return _Models(service, embeddings, SealedDoor(sealing, identity, clock_ms, dice))
-
-
 def _gate(
     settings: Settings,
     clock: Callable[[], float],
@@ -380,7 +346,7 @@ def _watched(
 
 
 def _swept(
-    auth: Auth, tickets: Tickets, reserve: Reserve, operator: Operator, models: _Models, payments: Payments
+    auth: Auth, tickets: Tickets, reserve: Reserve, operator: Operator, models: Answering, payments: Payments
 ) -> list[Callable[[], Awaitable[object]]]:
     hold = partial(asyncio.to_thread, reserve.hold)
     of_databases = (operator.upgrading.count, operator.moves.sweep)

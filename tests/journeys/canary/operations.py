@@ -70,8 +70,14 @@ class Request:
         return replace(self, body=body)
 
 
-def _embedding(person: Person) -> list[Request]:
+def _models(person: Person) -> list[Request]:
     return [
+        Request(("GET", "/llm/keys"), "/llm/keys"),
+        Request(("GET", "/llm/models"), "/llm/models"),
+        Request(("GET", "/llm/quota"), "/llm/quota"),
+        Request(("GET", "/llm/usage"), "/llm/usage", query=(("days", "30"),)),
+        Request(("POST", STREAM), STREAM, full_ask(person), asking=person.asking),
+        Request(("POST", GENERATE), GENERATE, plain_ask(person), asking=person.asking),
         Request(("GET", "/embeddings/models"), "/embeddings/models"),
         Request(("POST", ONE), ONE, one_ask(person), asking=person.asking),
         Request(("POST", SEVERAL), SEVERAL, several_ask(person), asking=person.asking),
@@ -130,25 +136,13 @@ def understood(person: Person, mailbox: str) -> dict[Operation, Request]:
         Request(("GET", "/sync/live"), "/sync/live", query=(("after", "1.1"), ("ticket", b64(bytes(32))))),
         Request(("POST", "/sync/live/ticket"), "/sync/live/ticket"),
         Request(("GET", "/ledger"), "/ledger"),
-        *_of_purchases(person),
-        *_of_models(person),
+        *_purchases(person),
+        *_models(person),
     ]  # fmt: skip
     return {request.operation: request for request in listed}
 
 
-def _of_models(person: Person) -> list[Request]:
-    return [
-        Request(("GET", "/llm/keys"), "/llm/keys"),
-        Request(("GET", "/llm/models"), "/llm/models"),
-        Request(("GET", "/llm/quota"), "/llm/quota"),
-        Request(("GET", "/llm/usage"), "/llm/usage", query=(("days", "30"),)),
-        Request(("POST", STREAM), STREAM, full_ask(person), asking=person.asking),
-        Request(("POST", GENERATE), GENERATE, plain_ask(person), asking=person.asking),
-        *_embedding(person),
-    ]
-
-
-def _of_purchases(person: Person) -> list[Request]:
+def _purchases(person: Person) -> list[Request]:
     return [
         Request(("GET", "/payments/subscription"), "/payments/subscription"),
         Request(("POST", VERIFY), VERIFY, {"store": "sandbox", "receipt": receipt(person)}),
