@@ -197,7 +197,9 @@ async def test_a_full_queue_refuses_and_says_when_to_come_back(directory: Databa
 async def test_a_stranger_is_refused_where_all_is_full(directory: Database) -> None:
     embeds = PausedEngine()
     async with service(directory, embeds, queue=2) as one:
-        held = [asyncio.create_task(final(one, {"texts": ["a"] * n})) for n in (1, 2)]
+        held = [asyncio.create_task(final(one, {"text": "a"}))]
+        await until(lambda: bool(embeds.calls))
+        held.append(asyncio.create_task(final(one, {"texts": ["a"] * 2})))
         await until(lambda: one.backlog.waiting == 2)
         ended = await final(one, {"text": "b"}, BEN)
         assert (ended["status"], ended["code"], ended["retry_after_s"]) == (503, "embeddings_busy", 2)
@@ -209,7 +211,9 @@ async def test_who_could_do_it_is_sent_away_when_half_is_full(directory: Databas
     embeds = PausedEngine()
     able = Capability(NEEDED_BYTES, 2, installed=frozenset({MODEL.model.identity.digest}))
     async with service(directory, embeds, queue=6) as one:
-        held = [asyncio.create_task(final(one, {"texts": ["a"] * n})) for n in (1, 3)]
+        held = [asyncio.create_task(final(one, {"text": "a"}))]
+        await until(lambda: bool(embeds.calls))
+        held.append(asyncio.create_task(final(one, {"texts": ["a"] * 3})))
         await until(lambda: one.backlog.waiting == 3)
         ended = await final(one, {"text": "b", "capability": able.as_json()}, BEN)
         assert (ended["code"], ended["detail"]) == ("embeddings_busy", "the device can do it")

@@ -80,7 +80,7 @@ DEVICE: Mapping[str, Callable[[VectorFile], Found]] = {
     "sealed-request": sealed.sealed,
 }
 # Topics with a runner of their own.
-ELSEWHERE = {"merge": "tests/core/merge", "subscription": "tests/core/test_subscription.py"}
+ELSEWHERE = {"merge": "tests/core/merge/test_vectors.py", "subscription": "tests/core/test_subscription.py"}
 
 FILES = sorted(path for path in FOLDER.glob("*/*.json") if path.parent.name not in ELSEWHERE)
 
@@ -145,7 +145,7 @@ def test_the_device_says_so(path: Path) -> None:
 def test_no_vector_is_left_out() -> None:
     topics = {path.parent.name for path in FOLDER.glob("*/*")}
     assert topics <= {*RULES, *SERVER, *DEVICE, *ELSEWHERE}
-    assert all(list((REPOSITORY / folder).glob("test_*vectors*.py")) for folder in ELSEWHERE.values())
+    assert all((REPOSITORY / place).exists() for place in ELSEWHERE.values())
     assert not list(FOLDER.glob("*/*/*")) and {path.suffix for path in FOLDER.glob("*/*")} == {".json"}
 
 
