@@ -140,7 +140,6 @@ CODES: Final[dict[str, str]] = {
     "embeddings_late": "The server did not embed this in time. Try again, or send less at a time.",
     "embeddings_wait": "No model that embeds is at hand. Install echolia[embeddings], or go online.",
     "model_damaged": "The model's files are not those that were published. Install them again.",
-    "embeddings_differ": "These vectors are of different models and cannot be compared.",
     # payments
     "receipt_invalid": "This receipt is forged, of another app or store environment, or not whole.",
     "notification_invalid": "This notification is not the store's, or not for this server.",
@@ -196,7 +195,7 @@ NEVER_ANSWERED: Final = frozenset(
         "import_unreadable", "import_outside", "import_edited",
         "export_invalid", "export_locked", "export_exists", "export_own",
         "pairing_code_invalid", "pairing_expired", "pairing_taken", "pairing_failed", "pairing_check_failed",
-        "usage", "disk_full", "embeddings_wait", "embeddings_differ", "model_damaged",
+        "usage", "disk_full", "embeddings_wait", "model_damaged",
         "account_ambiguous", "move_unverified", "snapshot_invalid",
         "storage_owned", "home_local", "machines_differ", "machines_serve",
         "directory_unreachable", "directory_elsewhere", "directory_taken",
