@@ -3,8 +3,9 @@
     .venv/bin/python -m bench.notifications                          # 2,000 notifications
     .venv/bin/python -m bench.notifications --notifications 100000   # and whether memory stays flat
 
-The fake App Store signs renewals of so many subscriptions; a server of its own takes them, 16 at a time. Apple's
-own library verifies the same signatures, nested ones too, on one thread. Prints a table; removes what it made.
+The fake App Store signs renewals of so many subscriptions; a server of its own takes them, 16 at a time.
+Apple's own library verifies the same signatures, nested ones too, on one thread. Prints a table; removes what
+it made.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ AT_A_TIME = 16
 EACH = 10  # notifications of a subscription
 PART = 2000
 WARM = 50
-MANY = "1000000000"
+MANY = "1000000"
 
 
 def renewals(world: AppleWorld, count: int) -> Iterator[str]:
