@@ -17,7 +17,7 @@ from tests.journeys.canary.flock import Flock
 from tests.journeys.canary.places import Place
 from tests.support.asgi import Answer
 
-ANSWER_S: Final = 20.0
+ANSWER_S: Final = 60.0
 # Headers that a request may carry without changing what it asks for.
 IDLE_HEADERS: Final = (
     "X-Request-Id", "X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "Cookie", "User-Agent", "Referer",
