@@ -12,7 +12,7 @@ from typing import ClassVar, Final
 
 import uvicorn
 
-from echolia import app
+from echolia import answering, app
 from echolia.sealed.chunks import chunk, final
 from echolia.sealed.responses import ResponseSealer
 from echolia.settings import Settings
@@ -59,7 +59,7 @@ class _LeakyDoor(SealedDoor):
 
 async def _serve(port: int, data: Path) -> None:
     logs.configure("debug", sys.stderr)
-    setattr(app, "SealedDoor", _LeakyDoor)  # noqa: B010  # a name of a class is no variable to the type checker
+    setattr(answering, "SealedDoor", _LeakyDoor)  # noqa: B010  # a name of a class is no variable to the type checker
     settings = Settings(data=data, port=port, anonymous_per_minute=10**6, llm_per_minute=10**6)
     async with app.running(settings) as gate:
         _LeakyDoor.leaks = Leaks(data)
