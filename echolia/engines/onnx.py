@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Final
 from echolia.engines import minilm
 from echolia.engines.port import Model, Tokens
 
+SILENT: Final = {"ORT_DISABLE_TELEMETRY": "1", "ORT_TELEMETRY_DISABLED": "1"}
 MODEL: Final = Model(minilm.NAME, minilm.REVISION, "onnxruntime", minilm.IDENTITY, minilm.MARKS)
 
 
@@ -42,6 +44,8 @@ class OnnxEngine:
 
 
 def _session(weights: bytes) -> Any:
+    # Before it is loaded: it counts what it is used for, keeps an identifier, and sends both to its makers.
+    os.environ.update(SILENT)
     import onnxruntime  # noqa: PLC0415
 
     from echolia.engines.minilm_graph import build, read_safetensors  # noqa: PLC0415

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from array import array
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
@@ -17,6 +19,7 @@ from echolia.core.windows import nearness
 from echolia.engines import minilm
 from echolia.engines.port import Engine
 from echolia.engines.whole_texts import embed_texts
+from tests.deployment.processes import clean_environment
 from tests.engines.labelled import neighbours, recall, sentences
 from tests.support.devices import World
 from tests.support.real_model import REFERENCE_INSTALLED, real_model, reference
@@ -128,6 +131,16 @@ async def _filled(world: World) -> Device:
     entries = [{"title": sentence.topic, "body": sentence.text} for sentence in SENTENCES]
     await laptop.collection("entries").create_many(entries)
     return laptop
+
+
+def test_its_runtime_leaves_nothing_behind_and_reports_to_nobody(tmp_path: Path, engine: Engine) -> None:
+    """By itself it leaves a session and an identifier in these folders, and sends what it counts."""
+    assert engine.model.development is False
+    code = "from echolia.engines.choice import installed_engine; assert installed_engine() is not None"
+    folders = {name: str(tmp_path) for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME", "XDG_DATA_HOME")}
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", code], env=clean_environment(**folders), check=True)
+        assert list(tmp_path.iterdir()) == []
 
 
 async def test_device_and_server_make_the_same_vectors(world: World, engine: Engine) -> None:
