@@ -25,13 +25,17 @@ ECHOLIA = (sys.executable, "-m", "echolia")
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The variables of a command: this machine's, without anybody's Echolia settings or editor."""
+    """The variables of a command: this machine's, without anybody's Echolia settings or editor.
+
+    No server loads a model unless one is asked for.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("ECHOLIA_") and name not in {"EDITOR", "VISUAL"}
     }
-    return {**kept, "PYTHONWARNINGS": "error", "TERM": "xterm", **more}
+    settled = {"PYTHONWARNINGS": "error", "TERM": "xterm", "ECHOLIA_EMBEDDINGS": "deterministic"}
+    return {**kept, **settled, **more}
 
 
 @contextlib.contextmanager

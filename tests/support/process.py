@@ -15,6 +15,7 @@ from tests.support.server import GENEROUS
 
 START_S = 30.0
 _SETTINGS = {f"ECHOLIA_{name.upper()}": str(value) for name, value in GENEROUS.items()}
+_SETTINGS["ECHOLIA_EMBEDDINGS"] = "deterministic"  # no model is loaded unless one is asked for
 
 
 def free_port() -> int:
