@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any, Final
@@ -44,13 +43,10 @@ def _sealed(summary: str) -> dict[str, Any]:
 
 def relay_routes(service: LlmService, door: SealedDoor) -> list[RelayRoute]:
     """Where models are asked."""
-    one_by_one = asyncio.Lock()
 
     def route(path: str, summary: str, whole: bool) -> RelayRoute:
         async def open_relay(request: LeanRequest) -> Relay:
-            async with one_by_one:
-                await asyncio.sleep(0)  # hundreds that come at once do not keep everybody else waiting
-                asked = await door.open(request, path)
+            asked = await door.open(request, path)
             return service.answer(request.caller.account, asked, whole=whole)
 
         return RelayRoute(path, open_relay, _sealed(summary), "llm", BODY_BYTES, MEDIA_TYPE.encode())
