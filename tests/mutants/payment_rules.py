@@ -42,7 +42,7 @@ PAYMENTS: Final = (
         _LEARNING,
         "WHERE purchase_facts.said_ms < excluded.said_ms",
         "WHERE purchase_facts.said_ms <> excluded.said_ms",
-        (f"{_ACCESS}::test_late_expired_after_renewal",),
+        (f"{_ACCESS}::test_a_life_in_any_order_with_duplicates_ends_alike",),
     ),
     Mutant(
         "sandbox purchases count in production",
