@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from tests.support.hanging import told_when_hung
 from tests.support.postgres import Postgres
+from tests.support.surroundings import absent
 
 # No test touches the keychain of whoever runs it, in this process or in one that it starts.
 os.environ["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
@@ -76,10 +77,7 @@ def service_binary() -> Callable[[str, str], str]:
         places += map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True))  # Debian's
         found = shutil.which(name, path=os.pathsep.join([*places, os.environ["PATH"]]))
         if found is None:
-            message = f"{name} is not installed; install it by: {install}"
-            if os.environ.get("ECHOLIA_REQUIRE_SERVICES") == "1":
-                pytest.fail(message)
-            pytest.skip(message)
+            absent(name, install)
         return found
 
     return find

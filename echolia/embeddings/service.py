@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from array import array
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -20,7 +20,7 @@ from echolia.engines.choice import opened
 from echolia.engines.port import Engine
 from echolia.engines.whole_texts import Laid
 from echolia.settings import Settings
-from echolia.web.context import EmbeddingEntitlements, Meter, ModelQuota, Refusal
+from echolia.web.context import EmbeddingEntitlements, Meter, Refusal
 from echolia.web.sealed_answers import sealed_answer
 from echolia.web.sealed_door import Unsealed
 
@@ -39,7 +39,7 @@ class EmbeddingService:
     entitlements: EmbeddingEntitlements
     meter: Meter
     longest_s: float
-    _settling: set[asyncio.Task[None]] = field(default_factory=set)
+    _settling: set[asyncio.Task[dict[str, Any] | None]] = field(default_factory=set)
 
     def answer(self, account: bytes, asked: Unsealed, *, one: bool) -> AsyncGenerator[bytes, None]:
         """The sealed answer to an ask of one text, or of several; closed before its end it is let go of."""
@@ -78,9 +78,9 @@ class EmbeddingService:
                 raise
         finally:
             used = laid.tokens if status == OK else 0
-            settled = self._settle(self.meter.settle(account, lease, name, used, status))
-        await settled
-        yield await self._final(account, quota, workers, laid, vectors, where)
+            settled = self._settle(self.meter.settle(account, lease, name, used, status, quota))
+        told = await settled or await self.meter.told(account, quota)
+        yield await _final(workers, laid, vectors, where, told)
 
     def _workers_for(self, identity: bytes) -> Workers:
         if self.workers is None or identity != self.workers.engine.model.identity.digest:
@@ -117,26 +117,9 @@ class EmbeddingService:
             self.backlog.drop(job)
             job.vectors.cancel()
 
-    async def _final(
-        self,
-        account: bytes,
-        quota: ModelQuota,
-        workers: Workers,
-        laid: Laid,
-        vectors: list[array[float]],
-        where: str,
-    ) -> dict[str, Any]:
-        texts = await workers.pool(laid, vectors)
-        return {
-            "status": 200,
-            "identity": b64(workers.engine.model.identity.digest),
-            "vectors": [b64(packed(vector)) for vector in texts],
-            "tokens": laid.tokens,
-            "where": where,
-            "quota": await self.meter.told(account, quota),
-        }
-
-    def _settle(self, settling: Any) -> asyncio.Task[None]:
+    def _settle(
+        self, settling: Coroutine[Any, Any, dict[str, Any] | None]
+    ) -> asyncio.Task[dict[str, Any] | None]:
         """Charge it, whoever is cancelled meanwhile."""
         task = asyncio.create_task(settling)
         self._settling.add(task)
@@ -149,6 +132,20 @@ class EmbeddingService:
             await self.workers.close()
         if self._settling:
             await asyncio.wait(self._settling)
+
+
+async def _final(
+    workers: Workers, laid: Laid, vectors: list[array[float]], where: str, quota: dict[str, Any]
+) -> dict[str, Any]:
+    texts = await workers.pool(laid, vectors)
+    return {
+        "status": 200,
+        "identity": b64(workers.engine.model.identity.digest),
+        "vectors": [b64(packed(vector)) for vector in texts],
+        "tokens": laid.tokens,
+        "where": where,
+        "quota": quota,
+    }
 
 
 def open_embeddings(

@@ -40,14 +40,17 @@ class EmbeddingMeter:
             raise Refusal("rate_limited", "too much is embedded at a time", retry_after_s=1)
         raise Refusal("quota_exceeded", members={"quota": _told(quota, used)}, retry_after_s=_QUOTA_RETRY_S)
 
-    async def settle(self, account: bytes, lease: bytes, model: str, tokens: int, status: str) -> None:
+    async def settle(  # see there
+        self, account: bytes, lease: bytes, model: str, tokens: int, status: str, quota: ModelQuota
+    ) -> dict[str, Any] | None:
         """See `Meter.settle`."""
         charge = store.Charge(model, status, store.EMBEDDINGS, Usage(tokens, 0), 0)
         try:
-            await store.settle(self.directory, lease, account, charge, self.clock_ms())
+            return _told(quota, await store.settle(self.directory, lease, account, charge, self.clock_ms()))
         except EcholiaError as error:
             # The sweep ends the lease, and nothing is charged.
             structlog.get_logger().warning("embedding_unsettled", code=error.code)
+            return None
 
     async def told(self, account: bytes, quota: ModelQuota) -> dict[str, Any]:
         """See `Meter.told`."""

@@ -136,8 +136,12 @@ class Meter(Protocol):
         """
         ...
 
-    async def settle(self, account: bytes, lease: bytes, model: str, tokens: int, status: str) -> None:
-        """Charge so many in place of what was reserved; raises nothing."""
+    async def settle(  # all that a charge is
+        self, account: bytes, lease: bytes, model: str, tokens: int, status: str, quota: ModelQuota
+    ) -> dict[str, Any] | None:
+        """Charge so many in place of what was reserved; what `told` says then. Raises nothing: None where it
+        could not be charged.
+        """
         ...
 
     async def told(self, account: bytes, quota: ModelQuota) -> dict[str, Any]:

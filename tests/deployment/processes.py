@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from tests.support.surroundings import without_settings
+
 BIN = Path(sys.executable).parent
 START_S = 30.0
 STOP_S = 15.0
@@ -70,12 +72,9 @@ def running(
 
 
 def clean_environment(**settings: str) -> dict[str, str]:
-    """This environment without any of Echolia's settings but the given ones, and its programs on the PATH.
-
-    No model is loaded unless one is asked for.
-    """
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ECHOLIA_", "CADDY_"))}
-    return {**kept, "PATH": f"{BIN}:{os.environ['PATH']}", "ECHOLIA_EMBEDDINGS": "deterministic", **settings}
+    """This environment without any of Echolia's settings but the given ones, and its programs on the PATH."""
+    kept = {name: value for name, value in without_settings().items() if not name.startswith("CADDY_")}
+    return {**kept, "PATH": f"{BIN}:{os.environ['PATH']}", **settings}
 
 
 def find_program(name: str) -> str | None:

@@ -19,23 +19,16 @@ from typing import Any
 from click.testing import CliRunner, Result
 
 from echolia.__main__ import cli
+from tests.support.surroundings import without_settings
 
 WAIT_S = 60.0
 ECHOLIA = (sys.executable, "-m", "echolia")
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The variables of a command: this machine's, without anybody's Echolia settings or editor.
-
-    No server loads a model unless one is asked for.
-    """
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("ECHOLIA_") and name not in {"EDITOR", "VISUAL"}
-    }
-    settled = {"PYTHONWARNINGS": "error", "TERM": "xterm", "ECHOLIA_EMBEDDINGS": "deterministic"}
-    return {**kept, **settled, **more}
+    """The variables of a command: this machine's, without anybody's Echolia settings or editor."""
+    kept = {name: value for name, value in without_settings().items() if name not in {"EDITOR", "VISUAL"}}
+    return {**kept, "PYTHONWARNINGS": "error", "TERM": "xterm", **more}
 
 
 @contextlib.contextmanager

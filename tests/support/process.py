@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -12,10 +11,10 @@ from pathlib import Path
 from typing import Self
 
 from tests.support.server import GENEROUS
+from tests.support.surroundings import without_settings
 
 START_S = 30.0
 _SETTINGS = {f"ECHOLIA_{name.upper()}": str(value) for name, value in GENEROUS.items()}
-_SETTINGS["ECHOLIA_EMBEDDINGS"] = "deterministic"  # no model is loaded unless one is asked for
 
 
 def free_port() -> int:
@@ -38,7 +37,6 @@ class ServerProcess:
 
     def start(self) -> None:
         """Start it and wait until it listens."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("ECHOLIA_")}
         command = [
             sys.executable,
             "-m",
@@ -55,7 +53,7 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                env={**kept, **_SETTINGS, **self._settings},
+                env=without_settings(**{**_SETTINGS, **self._settings}),
             )
         until = time.monotonic() + START_S
         while time.monotonic() < until:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from importlib.util import find_spec
 
-import pytest
-
 from echolia.engines import choice, minilm
 from echolia.engines.port import Engine
+from tests.support.surroundings import absent
 
 INSTALL = "make embeddings"
 # With torch it takes seconds and half a gigabyte, so nothing but a comparison needs it.
@@ -35,8 +33,5 @@ def real_model() -> Engine:
     """all-MiniLM-L6-v2 by onnxruntime."""
     engine = _loaded()
     if engine is None:
-        message = f"onnxruntime or the weights are not installed; install them by: {INSTALL}"
-        if os.environ.get("ECHOLIA_REQUIRE_SERVICES") == "1":
-            pytest.fail(message)
-        pytest.skip(message)
+        absent("the model, or what runs it,", INSTALL)
     return engine
