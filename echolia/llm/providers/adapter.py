@@ -98,7 +98,7 @@ class SdkProvider(ABC):
                     said.append(one)
                     yield one
         finally:
-            await exchange.close()
+            exchange.close()
             with suppress(Exception):  # the request is over, whatever the SDK thinks of that
                 await told.aclose()
         raise failure
@@ -117,7 +117,7 @@ class SdkProvider(ABC):
         except Exception as error:  # noqa: BLE001
             failure = self._reduced(exchange, error)
         finally:
-            await exchange.close()
+            exchange.close()
         if failure is not None:
             raise failure
         return found

@@ -8,12 +8,10 @@ gives the SDKs no body of a refusal at all.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
-
-import httpx2
 
 from echolia.llm.providers.port import ProviderFailed
 
@@ -35,13 +33,12 @@ class Exchange:
         self.status = 0
         self.request_id = ""
         self.failure: ProviderFailed | None = None
-        self._response: httpx2.Response | None = None
+        self._to_close: list[Callable[[], object]] = []
 
-    def answered(self, response: httpx2.Response) -> None:
-        """The head of an answer came; `close` ends it."""
-        self._response = response
-        self.status = response.status_code
-        said = response.headers.get("request-id") or response.headers.get("x-request-id") or ""
+    def answered(self, status: int, headers: Mapping[str, str]) -> None:
+        """The head of an answer came."""
+        self.status = status
+        said = headers.get("request-id") or headers.get("x-request-id") or ""
         self.request_id = said if _REQUEST_ID.fullmatch(said) else ""
 
     def failed(self, code: str, retry_after_s: float | None = None) -> ProviderFailed:
@@ -52,11 +49,14 @@ class Exchange:
             )
         return self.failure
 
-    async def close(self) -> None:
+    def on_close(self, end: Callable[[], object]) -> None:
+        """What to call where the request ends, the last one first."""
+        self._to_close.append(end)
+
+    def close(self) -> None:
         """End it at the provider, if it has not ended; a second call does nothing."""
-        response, self._response = self._response, None
-        if response is not None:
-            await response.aclose()
+        while self._to_close:
+            self._to_close.pop()()
 
 
 _current: ContextVar[Exchange] = ContextVar("exchange")
@@ -92,7 +92,7 @@ def code_of_status(status: int) -> str:
     return "upstream_malformed"  # a redirect, which nobody follows, or no status that these protocols have
 
 
-def retry_after_s(headers: httpx2.Headers) -> float | None:
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
     """How long to wait, if it is said in seconds or milliseconds."""
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         said = headers.get(name, "")

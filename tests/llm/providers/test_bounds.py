@@ -11,7 +11,7 @@ import pytest
 from echolia.llm.providers.choice import Kind
 from echolia.llm.providers.connection import MOST_BYTES
 from echolia.llm.providers.port import Message, ProviderFailed, Text, ToolCall
-from tests.llm.providers.asks import KINDS, ask, course, provider
+from tests.llm.providers.asks import KINDS, ask, course, provider, words
 from tests.llm.providers.scripted import Scripted
 
 UNSAYABLE: Final[list[tuple[Kind, Message]]] = [
@@ -62,6 +62,20 @@ async def test_an_answer_without_end_is_not_taken_in(scripted: Scripted, kind: K
         _, failed = await course(asked, ask(kind))
     assert failed is not None
     assert failed.code == "upstream_malformed"
+
+
+async def test_a_connection_that_is_being_closed_is_not_taken_for_a_provider_that_is_gone(
+    scripted: Scripted,
+) -> None:
+    said = b'data: {"choices": [{"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}]}\n\n'
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: {len(said)}\r\n\r\n"
+    async with provider("openai", scripted.base_url("openai")) as asked:
+        for _ in range(20):
+            scripted.raw(head.encode() + said)  # and nothing that says that it will hang up
+            events, failed = await course(asked, ask("openai"))
+            assert failed is None
+            assert words(events) == "yes"
+    assert len(scripted.got) == 20
 
 
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.2\r\n\r\n", b"HTTP/1.1 2"])
