@@ -145,11 +145,9 @@ class Session:
         """Ask as the device for an answer as it arrives; once, but for signing in. Raises what it is refused
         with.
         """
-        former: Tokens | None = None
+        tokens = await self._good_tokens()
         for _ in range(_SIGN_INS + 1):
-            authorization = await self.authorization() if former is None else await self._anew(former)
-            former = await self._tokens.load()
-            async with aclosing(self.transport.pieces(_with(request, authorization))) as pieces:
+            async with aclosing(self.transport.pieces(_with(request, _bearer(tokens)))) as pieces:
                 head = await anext(pieces)
                 assert isinstance(head, Answer)
                 if head.status == 200:
@@ -160,10 +158,8 @@ class Session:
             refused = _refused(head)
             if refused.code not in _SIGN_IN_AGAIN:
                 raise refused
+            tokens = await self._sign_in(tokens)
         raise EcholiaError("server_unreachable", "it refuses the tokens that it has just given")
-
-    async def _anew(self, former: Tokens) -> str:
-        return f"Bearer {(await self._sign_in(former)).access}"
 
     async def dated(self, method: str, path: str) -> tuple[dict[str, Any], int]:
         """Ask as the device; gives the JSON answer, and the server's time in ms since 1970 or 0."""
@@ -172,10 +168,13 @@ class Session:
 
     async def authorization(self) -> str:
         """The header that speaks for the device."""
+        return _bearer(await self._good_tokens())
+
+    async def _good_tokens(self) -> Tokens:
         tokens = await self._tokens.load()
         if tokens is None or tokens.expires_ms - _EARLY_MS <= self._environment.now_ms():
             tokens = await self._sign_in(tokens)
-        return f"Bearer {tokens.access}"
+        return tokens
 
     async def keep(self, fields: Mapping[str, Any]) -> None:
         """Keep the tokens that an answer brought."""
@@ -192,16 +191,15 @@ class Session:
         return answer
 
     async def _admitted(self, request: Request) -> Answer:
-        authorization = await self.authorization()
+        tokens = await self._good_tokens()
         for _ in range(_SIGN_INS + 1):
             try:
-                return await self._retried(_with(request, authorization))
+                return await self._retried(_with(request, _bearer(tokens)))
             except Refused as refused:
                 if refused.code not in _SIGN_IN_AGAIN:
                     raise
             # A refresh that the network delivers twice ends the tokens it gave: a challenge gives others.
-            tokens = await self._sign_in(await self._tokens.load())
-            authorization = f"Bearer {tokens.access}"
+            tokens = await self._sign_in(tokens)
         raise EcholiaError("server_unreachable", "it refuses the tokens that it has just given")
 
     async def _sign_in(self, former: Tokens | None) -> Tokens:
@@ -209,7 +207,7 @@ class Session:
             tokens = await self._tokens.load()
             if tokens is not None and tokens != former:
                 return tokens  # somebody else did it while this one waited
-            fields = await self._refreshed(former) if former else None
+            fields = await self._refreshed(tokens) if tokens else None
             if fields is None or fields.get("device") != b64(self._keys.device):
                 # What the former tokens were exchanged for may be another device's: then they were, too.
                 fields = await self._challenged()
@@ -276,6 +274,10 @@ class Session:
 
 def _request(method: str, path: str, body: Mapping[str, Any] | None) -> Request:
     return Request(method, path, b"" if body is None else json.dumps(body).encode())
+
+
+def _bearer(tokens: Tokens) -> str:
+    return f"Bearer {tokens.access}"
 
 
 def _with(request: Request, authorization: str) -> Request:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from typing import Any, Final
 
 from echolia.llm.catalogue import Model
@@ -24,12 +24,13 @@ class _End:
 
 
 async def packed(
-    told: AsyncIterator[Told], longest_s: float, alive_s: float = ALIVE_S
+    told: AsyncGenerator[Told, None], longest_s: float, alive_s: float = ALIVE_S
 ) -> AsyncGenerator[Told | None, None]:
     """What is told, neighbouring words joined; None is a sign of life.
 
     The first words go at once, others when 50 ms have passed since the last or 256 bytes have come together.
-    Raises what `told` raises, after all that came before; TimeoutError where it goes on for too long.
+    Raises what `told` raises, after all that came before; TimeoutError where it goes on for too long. `told`
+    is closed, however this ends.
     """
     queue: asyncio.Queue[Told | _End] = asyncio.Queue(_AHEAD)
     reading = asyncio.create_task(_read(told, queue))
@@ -103,10 +104,15 @@ async def _next(queue: asyncio.Queue[Told | _End], until: float) -> Told | _End 
     return None
 
 
-async def _read(told: AsyncIterator[Told], queue: asyncio.Queue[Told | _End]) -> None:
+async def _read(told: AsyncGenerator[Told, None], queue: asyncio.Queue[Told | _End]) -> None:
+    first = True
     try:
-        async for one in told:
-            await queue.put(one)
+        async with aclosing(told):
+            async for one in told:
+                await queue.put(one)
+                if first:  # who waits for them has them before the next are read
+                    first = False
+                    await asyncio.sleep(0)
     except Exception as error:  # noqa: BLE001  # it is raised where the rest is read
         await queue.put(_End(error))
     else:

@@ -119,8 +119,8 @@ class LlmService:
             course.model, course.ask = model, wire.ask(model.known_as, model.max_tokens)
             return course.ask
 
-        stream = self.trying.stream(models, ask_of)
-        async with aclosing(stream) as told, aclosing(packed(told, self.longest_s)) as events:
+        told = self.trying.stream(models, ask_of)
+        async with aclosing(packed(told, self.longest_s)) as events:
             async for one in events:
                 if one is None:
                     yield {}

@@ -89,4 +89,6 @@ def public_of(secret: bytes) -> bytes:
 
 def key_pair(secret: bytes) -> KEMKeyPair:
     """Both halves."""
-    return KEMKeyPair(secret_key(secret), public_key(public_of(secret)))
+    private = X25519PrivateKey.from_private_bytes(secret)
+    both = (KEMKey.from_pyca_cryptography_key(key) for key in (private, private.public_key()))
+    return KEMKeyPair(*both)

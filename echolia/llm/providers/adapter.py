@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import suppress
-from typing import ClassVar, Final, NamedTuple, TypeAlias
+from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
 from echolia.llm.providers.connection import http_client
 from echolia.llm.providers.counting import tokens_of_ask, tokens_of_parts
@@ -136,7 +136,10 @@ class SdkProvider(ABC):
 
 def _usage(told: Usage | None, ask: Ask, said: Sequence[Part]) -> Usage:
     if told is not None and told.input > 0 and (told.output > 0 or not said):
-        return told
+        # Parts are no more than the whole, whatever a compatible endpoint says.
+        cached = min(told.cached, told.input)
+        written = min(told.written, told.input - cached)
+        return told._replace(cached=cached, written=written, reasoning=min(told.reasoning, told.output))
     return Usage(tokens_of_ask(ask), tokens_of_parts(said), estimated=True)
 
 
@@ -152,6 +155,24 @@ def count(value: object) -> int:
     if value is None:
         return 0
     if not isinstance(value, int) or value < 0:
+        raise Malformed
+    return value
+
+
+def members(value: object) -> Mapping[str, Any]:
+    """An object of an answer; none said is an empty one. Raises: `Malformed`."""
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Malformed
+    return value
+
+
+def each(value: object) -> list[Any]:
+    """A list of an answer; none said is an empty one. Raises: `Malformed`."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
         raise Malformed
     return value
 

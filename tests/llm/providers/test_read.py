@@ -151,6 +151,18 @@ async def test_openai_counts_the_cached_and_the_thought_within(scripted: Scripte
     assert events == [Text("Good"), Ended("stop", Usage(100, 50, 60, 5, 40))]
 
 
+async def test_parts_of_a_count_are_no_more_than_the_whole(scripted: Scripted) -> None:
+    counted = {
+        "prompt_tokens": 100, "completion_tokens": 7,
+        "prompt_tokens_details": {"cached_tokens": 600, "cache_write_tokens": 5},
+        "completion_tokens_details": {"reasoning_tokens": 9},
+    }  # fmt: skip
+    events, _ = await read(
+        scripted, "openai", chunk({"content": "yes"}, "stop"), chunk(usage=counted), "[DONE]"
+    )
+    assert events[-1] == Ended("stop", Usage(100, 7, cached=100, written=0, reasoning=7))
+
+
 @pytest.mark.parametrize(
     ("said", "reason"),
     [
