@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import os
 import resource
 import shutil
@@ -123,6 +124,10 @@ async def answer(
             await until()
             server.handle_exit(signal.SIGTERM, None)
 
+    # What was loaded to serve stays: to look through all of it for garbage would stop everybody for a fifth
+    # of a second, now and then, where the libraries of providers are in memory.
+    gc.collect()
+    gc.freeze()
     leaving = asyncio.create_task(leave())
     await server.serve([listener])
     leaving.cancel()

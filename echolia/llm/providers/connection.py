@@ -42,6 +42,8 @@ class Connection(httpx2.AsyncBaseTransport):
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._free = asyncio.Semaphore(endpoint.connections)
+        # Now, as it would stop everybody for a tenth of a second when the first one asks.
+        self._believed = endpoint.base_url.startswith("http:") or _certificates()
         self._session: aiohttp.ClientSession | None = None
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
@@ -84,7 +86,7 @@ class Connection(httpx2.AsyncBaseTransport):
 
     async def _sent_once(self, request: httpx2.Request) -> aiohttp.ClientResponse:
         if self._session is None:
-            connector = aiohttp.TCPConnector(limit=0, ssl=_certificates())
+            connector = aiohttp.TCPConnector(limit=0, ssl=self._believed)
             self._session = aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False,
                 skip_auto_headers=_ADDED,
