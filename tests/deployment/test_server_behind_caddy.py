@@ -13,8 +13,13 @@ import aiohttp
 import pytest
 
 from echolia.client import Device
+from echolia.client.llm.answers import Words
+from echolia.core.errors import EcholiaError
 from tests.deployment.conftest import Listener, StartCaddy, serving
 from tests.deployment.processes import get, send
+from tests.journeys.canary.encodings import Searcher
+from tests.journeys.canary.flock import SECRET, Flock
+from tests.journeys.canary.places import Place, files, search
 from tests.support.online import online
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
@@ -92,6 +97,25 @@ async def test_websockets_and_tickets_pass_and_are_not_written_down(
                 assert await asyncio.wait_for(stream.content.readuntil(b"\n\n"), 20) == b": alive\n\n"
         written = caddy.log.read_text() + server.log.read_text()
     assert ticket not in written
+
+
+async def test_an_ask_passes_as_it_comes_and_is_readable_nowhere(
+    server: Listener, start_caddy: StartCaddy, tmp_path: Path
+) -> None:
+    flock = Flock()
+    said = flock.text("asked", SECRET)
+    with start_caddy(server.port) as caddy:
+        device, _ = await Device.init(tmp_path / "device", f"http://127.0.0.1:{caddy.port}")
+        async with device:
+            told = [event async for event in device.llm.stream(said, model="echo")]
+            with pytest.raises(EcholiaError) as refused:
+                await device.llm.generate(said, model="nobody")
+        left = [Place("log", caddy.log.read_bytes()), Place("server's log", server.log.read_bytes())]
+        left += [*files(tmp_path / "config"), *files(tmp_path / "data"), *files(server.log.parent / "data")]
+    assert refused.value.code == "model_unknown"
+    assert said in "".join(event.text for event in told if isinstance(event, Words))
+    assert any(place.name == "file directory.db" for place in left)
+    assert search(Searcher(flock), left) == {}
 
 
 async def test_a_device_hears_of_changes_at_once(

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.deployment.processes import clean_environment, free_port, running
-from tests.journeys.canary import leaky_models
+from tests.journeys.canary import leaky_models, telemetry
 from tests.journeys.canary.asking import STREAM, plain_ask
 from tests.journeys.canary.encodings import Searcher
 from tests.journeys.canary.flock import SECRET, Flock
@@ -215,6 +215,22 @@ def _split(trace: bytes, port: int, folder: Path) -> Iterator[Place]:
             yield Place("sent to the provider", place.content) if provider else place
 
 
+def test_a_host_that_gathers_telemetry_gets_nothing(tmp_path: Path) -> None:
+    ran, before = (
+        Ran(Flock(), Flock()),
+        ["env", f"PYTHONPATH={telemetry.customized(tmp_path / 'customized')}"],
+    )
+    with upstream(ran.words) as provider, served(tmp_path / "asks", ran, provider, before) as course:
+        course.well()
+        course.faults()
+        course.refusals()
+        course.left(("anthropic",))
+    gathered = (tmp_path / "asks" / "server" / "home" / telemetry.FILE).read_bytes()
+    assert telemetry.BEGAN.encode() in gathered
+    assert search(Searcher(ran.words), [Place("telemetry", gathered)]) == {}
+    assert search(Searcher(ran.sent), [Place("telemetry", gathered)]) == {}
+
+
 # --- memory ---------------------------------------------------------------------------------------------
 
 
@@ -276,7 +292,9 @@ def leaking(folder: Path, before: Sequence[str] = ()) -> Iterator[tuple[Person, 
         (folder / name).mkdir(parents=True)
     port = free_port()
     command = [*before, sys.executable, leaky_models.__file__, str(port), str(folder / "data")]
-    environment = clean_environment(TMPDIR=str(folder / "tmp"), PYTHONPATH=str(REPOSITORY))
+    environment = clean_environment(
+        TMPDIR=str(folder / "tmp"), HOME=str(folder / "home"), PYTHONPATH=str(REPOSITORY)
+    )
     with (
         cores_allowed(),
         running(command, port, folder / "server.log", environment, folder) as process,
@@ -308,6 +326,18 @@ def test_each_detector_finds_what_a_leaking_server_leaks(tmp_path: Path) -> None
         assert search(Searcher(leaked[place]), there), place
     # The log that is not yet in the database proper is searched as a file.
     assert search(Searcher(leaked["blob"]), [one for one in places if one.name == "file directory.db"])
+
+
+def test_telemetry_of_a_leaking_server_has_the_words(tmp_path: Path) -> None:
+    customized, folder = telemetry.customized(tmp_path / "customized"), tmp_path / "leaky"
+    path = f"PYTHONPATH={customized}:{REPOSITORY}"
+    with leaking(folder, ["env", path]) as (person, _, process):
+        leaked = leak(person, leaky_models.SPAN)
+        os.kill(process, signal.SIGUSR1)
+        file = folder / "home" / telemetry.FILE
+        until(lambda: person.ask("GET", "/llm/quota").status == 200 and file.exists(), "it is written")
+        gathered = Place("telemetry", file.read_bytes())
+    assert search(Searcher(leaked), [gathered])
 
 
 def test_a_server_that_forbids_no_core_leaves_one_with_the_words(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 import uvicorn
+from opentelemetry import trace
 
 from echolia import answering, app
 from echolia.sealed.chunks import chunk, final
@@ -23,6 +24,7 @@ from tests.journeys.canary.leaky import Leaks, leaking
 
 WAY: Final = "way"
 MEMORY: Final = "memory"
+SPAN: Final = "span"
 
 
 class _Unsealing(ResponseSealer):
@@ -52,6 +54,9 @@ class _LeakyDoor(SealedDoor):
             return Unsealed(opened.ask, _Unsealing(opened.answer))
         if place == MEMORY:
             self.kept.append(what.encode())
+        elif place == SPAN:
+            with trace.get_tracer("echolia").start_as_current_span("ask") as span:
+                span.set_attribute("gen_ai.input.messages", what)
         else:
             self.leaks.leak(place, what.encode())
         return opened
