@@ -44,11 +44,15 @@ class Server:
         self._ask = await started
 
     async def stop(self) -> None:
-        """End the process in order."""
-        assert self._process is not None
-        self._ask = None
-        self._ending.set()
-        await self._process
+        """End the process in order; one that crashes over it is started again, and ended."""
+        crashed = True
+        while crashed:
+            assert self._process is not None
+            disk, self._ask = self.disk, None
+            self._ending.set()
+            await self._process
+            crashed = disk.dead
+            await self.settled()
 
     async def end(self) -> None:
         """Stop, however things stand."""
