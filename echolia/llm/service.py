@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import structlog
@@ -32,14 +32,18 @@ TOKENS_A_MESSAGE: Final = 64
 OK: Final = "ok"
 LEFT: Final = "left"
 _QUOTA_RETRY_S: Final = 3600
+Admitted = Callable[[], Awaitable[None]]
 
 
 @dataclass(slots=True)
 class _Course:
-    """How far an answer has come: what was said, by which model, how it ended, and what that cost."""
+    """How far an answer has come: whether it was asked for, what was said by which model, how it ended, what
+    that cost.
+    """
 
     model: Model
     ask: Ask
+    asked: bool = False
     said: list[Part] = field(default_factory=list)
     ended: Ended | None = None
     cost: int = 0
@@ -89,13 +93,19 @@ class LlmService:
         wire = read_ask(value)
         models = self.trying.models(wire.model, wire.ask("", 1).needs)
         quota = await self.entitlements.models(account)
-        lease = await self._reserve(account, wire, models, quota)
         course = _Course(models[0], wire.ask(models[0].known_as, models[0].max_tokens))
+        # While room is made for it, the provider's library prepares what will be sent once there is.
+        reserving = asyncio.create_task(self._reserve(account, wire, models, quota))
+
+        async def admitted() -> None:
+            await asyncio.shield(reserving)
+            course.asked = True
+
         status = LEFT
         failure: EcholiaError | None = None
         try:
             try:
-                async with aclosing(self._told(wire, models, course, whole)) as told:
+                async with aclosing(self._told(wire, models, course, admitted, whole)) as told:
                     async for piece in told:
                         yield piece
                 status = OK
@@ -106,18 +116,19 @@ class LlmService:
             if failure is not None:
                 status = failure.code
         finally:
-            settled = self._settle(lease, course, status)
-        used = await settled
+            settled = self._settle(reserving, course, status)
+        used = await asyncio.shield(settled)
         if failure is not None:
             raise failure
         yield _final(course, whole, _told(quota, used or await self._used(account)))
 
     async def _told(
-        self, wire: WireAsk, models: list[Model], course: _Course, whole: bool
+        self, wire: WireAsk, models: list[Model], course: _Course, admitted: Admitted, whole: bool
     ) -> AsyncGenerator[dict[str, Any], None]:
         def ask_of(model: Model) -> Ask:
-            course.model, course.ask = model, wire.ask(model.known_as, model.max_tokens)
-            return course.ask
+            ask = replace(wire.ask(model.known_as, model.max_tokens), admitted=admitted)
+            course.model, course.ask = model, ask
+            return ask
 
         told = self.trying.stream(models, ask_of)
         async with aclosing(packed(told, self.longest_s)) as events:
@@ -158,20 +169,26 @@ class LlmService:
             raise Refusal("rate_limited", "too many asks at a time", retry_after_s=1)
         raise Refusal("quota_exceeded", members={"quota": _told(quota, used)}, retry_after_s=_QUOTA_RETRY_S)
 
-    def _settle(self, lease: Lease, course: _Course, status: str) -> asyncio.Task[store.Used | None]:
+    def _settle(
+        self, reserving: asyncio.Task[Lease], course: _Course, status: str
+    ) -> asyncio.Task[store.Used | None]:
         """Charge it, whoever is cancelled meanwhile."""
         used = course.usage
-        if status not in (OK, LEFT) and not course.said:
+        if not course.asked or (status not in (OK, LEFT) and not course.said):
             used = Usage(0, 0)  # nobody answered
         model = course.model
         course.cost = model.price.cost(used) if used.input or used.output else 0
         charge = store.Charge(model.name, status, model.price.table, used, course.cost)
-        task = asyncio.create_task(self._settled(lease, charge))
+        task = asyncio.create_task(self._settled(reserving, charge))
         self._settling.add(task)
         task.add_done_callback(self._settling.discard)
         return task
 
-    async def _settled(self, lease: Lease, charge: store.Charge) -> store.Used | None:
+    async def _settled(self, reserving: asyncio.Task[Lease], charge: store.Charge) -> store.Used | None:
+        await asyncio.wait([reserving])
+        if reserving.cancelled() or reserving.exception() is not None:
+            return None  # nothing was taken, as who asked is told
+        lease = reserving.result()
         try:
             return await store.settle(self.directory, lease.id, lease.account, charge, self.clock_ms())
         except EcholiaError as error:

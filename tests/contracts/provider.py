@@ -10,6 +10,7 @@ from typing import Final, Protocol
 
 import pytest
 
+from echolia.core.errors import EcholiaError
 from echolia.llm.providers.choice import Kind, make
 from echolia.llm.providers.endpoint import Endpoint
 from echolia.llm.providers.port import (
@@ -164,6 +165,24 @@ class ProviderContract:
         assert isinstance(ended, Ended)
         assert ended.reason == "stop"
         assert ended.usage.input > 0 and ended.usage.output > 0 and not ended.usage.estimated
+
+    async def test_nothing_is_sent_before_it_is_admitted(self, setting: Setting, provider: Provider) -> None:
+        calls, refusal = [], EcholiaError("quota_exceeded", "told as it is")
+
+        async def admitted() -> None:
+            calls.append(setting.asked())
+            if len(calls) == 1:
+                raise refusal
+
+        before = setting.asked()
+        ask = self.ask(setting, user(Text("Good morning")), admitted=admitted)
+        with pytest.raises(EcholiaError) as refused:
+            await self.events(provider, ask)
+        assert refused.value is refusal
+        assert setting.asked() == before
+        *said, _ = await self.events(provider, ask)
+        assert calls == [before, before]
+        assert said
 
     async def test_a_whole_answer_is_the_streamed_one(self, setting: Setting, provider: Provider) -> None:
         ask = self.ask(setting, user(Text("Good morning")))

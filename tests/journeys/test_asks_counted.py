@@ -64,6 +64,7 @@ class Moody:
 
     async def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
         """Fail, say something and break off, say something and never end, or answer."""
+        await ask.admitted()
         self.running += 1
         try:
             fate = ask.messages[0].parts[0]

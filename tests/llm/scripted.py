@@ -41,6 +41,7 @@ class Scripted:
 
     async def stream(self, ask: Ask) -> AsyncGenerator[Event, None]:
         """As the script says."""
+        await ask.admitted()
         script = self.scripts[min(len(self.asked), len(self.scripts) - 1)]
         self.asked.append(ask)
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,8 @@ from echolia.sealed.frames import framed_request, unframed_response
 from echolia.sealed.requests import open_request, seal
 from echolia.sealed.responses import ResponseOpener
 from echolia.sealed.suites import public_of
-from echolia.storage.engine import Database, Statement
+from echolia.storage.engine import Database, Result, Statement
+from echolia.storage.reserve import Reserve, SparedDatabase
 from echolia.web.context import ModelQuota
 from echolia.web.sealed_door import Unsealed
 from echolia.web.tiers import OneTier
@@ -132,6 +133,51 @@ async def test_who_hangs_up_ends_it_and_pays_for_what_was_said(directory: Databa
     ((_, status, _, input_, output, _),) = await rows(directory)
     assert (status, input_, output) == (LEFT, 1, 10)
     assert one.running == 0
+
+
+class _Held(SparedDatabase):
+    """A database whose unit of work `number`, from 0, waits for `gate`."""
+
+    def __init__(self, db: Database, folder: Path, number: int) -> None:
+        super().__init__(db, Reserve(folder, 0))
+        self.gate, self.reached = asyncio.Event(), asyncio.Event()
+        self._left = number
+
+    async def batch(self, statements: Sequence[Statement], tx: bool = True) -> list[Result]:
+        """See `engine.Database.batch`."""
+        self._left -= 1
+        if self._left == -1:
+            self.reached.set()
+            await self.gate.wait()
+        return await super().batch(statements, tx)
+
+
+async def left_at(held: _Held, one: LlmService) -> None:
+    """Somebody asks, and leaves when that unit of work is begun."""
+    unsealed, _ = asked(ASK)
+    answer = one.answer(ANNA, unsealed, whole=True)
+    reading = asyncio.create_task(anext(answer))
+    await held.reached.wait()
+    reading.cancel()
+    await asyncio.gather(reading, return_exceptions=True)
+    held.gate.set()
+    await answer.aclose()
+    await one.close()
+
+
+async def test_who_hangs_up_before_there_is_room_asks_nobody_and_pays_nothing(
+    directory: Database, tmp_path: Path
+) -> None:
+    provider, held = Scripted([said("yes")]), _Held(directory, tmp_path, 0)
+    await left_at(held, service(held, FREE, model("a", price=2), a=provider))
+    assert provider.asked == []
+    assert await rows(directory) == [("a", LEFT, 1, 0, 0, 0)]
+
+
+async def test_who_hangs_up_while_it_is_charged_pays_for_it(directory: Database, tmp_path: Path) -> None:
+    held = _Held(directory, tmp_path, 1)
+    await left_at(held, service(held, FREE, model("a", price=2), a=Scripted([said("yes")])))
+    assert await rows(directory) == [("a", "ok", 1, 10, 5, 30)]
 
 
 async def test_many_at_once_never_take_more_than_there_is(directory: Database) -> None:

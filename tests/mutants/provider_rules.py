@@ -35,7 +35,7 @@ PROVIDERS: Final = (
     Mutant(
         "a request goes on at the provider when its stream is closed",
         _ADAPTER,
-        "        finally:\n            await exchange.close()\n            with suppress",
+        "        finally:\n            exchange.close()\n            with suppress",
         "        finally:\n            with suppress",
         _FAULTS,
     ),
@@ -63,8 +63,8 @@ PROVIDERS: Final = (
     Mutant(
         "a redirect is taken for an answer",
         _CONNECTION,
-        "        if response.status_code != 200:\n",
-        "        if response.status_code >= 400:\n",
+        "        if response.status != 200:\n",
+        "        if response.status >= 400:\n",
         _BOUNDS,
     ),
     Mutant(
@@ -77,9 +77,30 @@ PROVIDERS: Final = (
     Mutant(
         "everything that the SDKs say of this machine is sent",
         _CONNECTION,
-        "        for name in set(request.headers) - SENT_HEADERS:\n",
-        "        for name in set(request.headers) & set():\n",
+        "for name, value in request.headers.multi_items() if name in SENT_HEADERS]",
+        'for name, value in request.headers.multi_items() if name != "user-agent"]',
         _SENT,
+    ),
+    Mutant(
+        "a provider is asked before there is room for it",
+        _CONNECTION,
+        "            await exchange.admitted()\n",
+        "            await asyncio.sleep(0)\n",
+        ("tests/contracts/test_providers.py",),
+    ),
+    Mutant(
+        "who hangs up while it is charged pays nothing",
+        "echolia/llm/service.py",
+        "        used = await asyncio.shield(settled)\n",
+        "        used = await settled\n",
+        ("tests/llm/test_service.py",),
+    ),
+    Mutant(
+        "parts of a count may be more than the whole",
+        _ADAPTER,
+        "        cached = min(told.cached, told.input)\n",
+        "        cached = told.cached\n",
+        _READ,
     ),
     Mutant(
         "Anthropic's cached tokens are not counted",

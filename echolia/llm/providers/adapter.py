@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Final, NamedTuple, TypeAlias
 
+from echolia.core.errors import EcholiaError
 from echolia.llm.providers.connection import http_client
 from echolia.llm.providers.counting import tokens_of_ask, tokens_of_parts
 from echolia.llm.providers.endpoint import Endpoint
@@ -75,9 +76,9 @@ class SdkProvider(ABC):
         """See `Provider.stream`."""
         if not ask.needs <= self.abilities:
             raise ProviderFailed("upstream_refused")
-        exchange = Exchange()
+        exchange = Exchange(ask.admitted)
         said: list[Part] = []
-        failure: ProviderFailed | None = None
+        failure: EcholiaError | None = None
         told = self._told(ask)
         try:
             while failure is None:
@@ -107,7 +108,7 @@ class SdkProvider(ABC):
         """See `Provider.models`; a thousand at most."""
         exchange = Exchange()
         found: list[str] = []
-        failure: ProviderFailed | None = None
+        failure: EcholiaError | None = None
         try:
             with noted(exchange):
                 async for name in self._names():
@@ -126,7 +127,7 @@ class SdkProvider(ABC):
         """See `Provider.close`."""
         await self._http.aclose()
 
-    def _reduced(self, exchange: Exchange, error: Exception) -> ProviderFailed:
+    def _reduced(self, exchange: Exchange, error: Exception) -> EcholiaError:
         """What may be told of a failure: the connection knows, or else the adapter."""
         if exchange.failure is not None:
             return exchange.failure

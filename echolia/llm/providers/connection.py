@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import aiohttp
 import httpx2
 
+from echolia.core.errors import EcholiaError
 from echolia.llm.providers.endpoint import Endpoint
 from echolia.llm.providers.exchange import SENT_HEADERS, Exchange, code_of_status, current, retry_after_s
 
@@ -49,8 +50,8 @@ class Connection(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """The answer, its body as it comes. Raises: `NotAnswered`."""
         exchange = current()
-        until = asyncio.get_running_loop().time() + self._endpoint.first_byte_s
         if await self._admitted(exchange):
+            until = asyncio.get_running_loop().time() + self._endpoint.first_byte_s
             try:
                 async with asyncio.timeout_at(until):
                     response = await self._sent(request)
@@ -63,7 +64,14 @@ class Connection(httpx2.AsyncBaseTransport):
         raise NotAnswered
 
     async def _admitted(self, exchange: Exchange) -> bool:
-        """Whether there is room for another request in time; it is given back when the exchange ends."""
+        """Whether it may be asked, and there is room for another request in time: it is given back when the
+        exchange ends.
+        """
+        try:
+            await exchange.admitted()
+        except EcholiaError as error:
+            exchange.refused(error)
+            return False
         try:
             async with asyncio.timeout(self._endpoint.connect_s):
                 await self._free.acquire()

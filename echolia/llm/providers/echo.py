@@ -51,6 +51,7 @@ class EchoProvider:
         """See `Provider.stream`."""
         if ask.model != MODEL or not ask.needs <= self.abilities:
             raise ProviderFailed("upstream_refused")
+        await ask.admitted()
         called = _called(ask)
         if called is not None:
             call = ToolCall("call_0", called.name, json.dumps(example(called.schema)))

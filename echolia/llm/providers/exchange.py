@@ -8,12 +8,13 @@ gives the SDKs no body of a refusal at all.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
 
-from echolia.llm.providers.port import ProviderFailed
+from echolia.core.errors import EcholiaError
+from echolia.llm.providers.port import ProviderFailed, at_once
 
 # Of whatever the SDKs say of themselves and of this machine, and of cookies, only these go out.
 SENT_HEADERS: Final = frozenset(
@@ -29,10 +30,11 @@ _MOST_RETRY_AFTER_S: Final = 86_400.0
 class Exchange:
     """What is known of a request: the first failure is the one that counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, admitted: Callable[[], Awaitable[None]] = at_once) -> None:
+        self.admitted = admitted
         self.status = 0
         self.request_id = ""
-        self.failure: ProviderFailed | None = None
+        self.failure: EcholiaError | None = None
         self._to_close: list[Callable[[], object]] = []
 
     def answered(self, status: int, headers: Mapping[str, str]) -> None:
@@ -41,13 +43,17 @@ class Exchange:
         said = headers.get("request-id") or headers.get("x-request-id") or ""
         self.request_id = said if _REQUEST_ID.fullmatch(said) else ""
 
-    def failed(self, code: str, retry_after_s: float | None = None) -> ProviderFailed:
+    def failed(self, code: str, retry_after_s: float | None = None) -> EcholiaError:
         """It failed so, unless it had failed before."""
         if self.failure is None:
             self.failure = ProviderFailed(
                 code, status=self.status, request_id=self.request_id, retry_after_s=retry_after_s
             )
         return self.failure
+
+    def refused(self, error: EcholiaError) -> None:
+        """It may not be asked."""
+        self.failure = self.failure or error
 
     def on_close(self, end: Callable[[], object]) -> None:
         """What to call where the request ends, the last one first."""

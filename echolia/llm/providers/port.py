@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 
@@ -67,13 +67,18 @@ class Tool(NamedTuple):
     schema: Mapping[str, Any]
 
 
+async def at_once() -> None:
+    """Nothing is to be waited for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """One request to a model, by the name that the provider knows it by.
 
     `max_tokens` bounds the answer. `temperature` and `stop` are the provider's own defaults where None or
     empty. `schema` is the JSON Schema that the answer's text has to follow. `tool_choice` is `auto`, `none`,
-    `any`, or the name of a tool.
+    `any`, or the name of a tool. `admitted` is awaited before anything of it leaves this process, so that it
+    can be prepared while it is decided whether it may be asked; it may be called again.
     """
 
     model: str
@@ -85,6 +90,7 @@ class Ask:
     tools: Sequence[Tool] = field(default=(), repr=False)
     tool_choice: str = field(default="auto", repr=False)
     schema: Mapping[str, Any] | None = field(default=None, repr=False)
+    admitted: Callable[[], Awaitable[None]] = field(default=at_once, repr=False, compare=False)
 
     @property
     def needs(self) -> frozenset[Ability]:
@@ -157,7 +163,7 @@ class Provider(Protocol):
         """The answer as it comes: texts and tool calls, at last `Ended`.
 
         Closing the generator, or cancelling who waits for it, ends the request at the provider.
-        Raises: `ProviderFailed`.
+        Raises: `ProviderFailed`; what `ask.admitted` raises.
         """
         ...
 
