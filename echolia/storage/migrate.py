@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final, Literal
 
-from echolia.storage.engine import Database, Result, Statement, StorageError, Value
+from echolia.storage.engine import Database, DatabaseMissing, Result, Statement, StorageError, Value
 
 _FILE_NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _COMMENT: Final = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
@@ -103,6 +103,23 @@ async def apply(db: Database, migrations: Sequence[Migration]) -> None:
     """Apply the steps, each as one unit of work together with its remembering."""
     for step in migrations:
         await db.batch(_applying(step))
+
+
+async def assert_current(db: Database, migrations: Sequence[Migration]) -> None:
+    """Leave a database as it is, if the last of the steps was applied.
+
+    Raises: `migration_behind` where it was not, `storage_missing` where none ever was, as `pending`.
+    """
+    try:
+        (applied,) = await db.batch([APPLIED], tx=False)
+    except StorageError as error:
+        if error.code != StorageError.default_code:
+            raise
+        applied = Result([], 0)  # it has not even the table of them
+    if not applied.rows:
+        raise DatabaseMissing("no server has kept its data here")
+    if steps := pending(migrations, applied.rows):
+        raise StorageError(f"{len(steps)} steps to take", code="migration_behind")
 
 
 async def migrate(db: Database, migrations: Sequence[Migration]) -> int:

@@ -14,6 +14,7 @@ from echolia.__main__ import cli
 from echolia.client.blocking import BlockingDevice
 from echolia.core.errors import EcholiaError
 from tests.support.command_line import in_process, result, server_process
+from tests.support.former import make, rows, versions
 
 PRO = "echolia.pro.monthly"
 
@@ -166,6 +167,16 @@ def test_where_no_server_was_there_is_nothing_to_see(tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, ["jobs", "list", "--data", str(tmp_path)], prog_name="echolia")
     assert done.exit_code == 1
     assert "[storage_missing]" in done.stderr
+
+
+@pytest.mark.parametrize("words", [["jobs", "list"], ["jobs", "retry"], ["payments", "show"]])
+def test_a_directory_of_an_older_version_is_left_to_the_server(tmp_path: Path, words: list[str]) -> None:
+    path = make("directory", versions("directory")[-1], tmp_path / "directory.db")
+    before = rows(path, {"schema_migrations": ["version"]})
+    done = CliRunner().invoke(cli, [*words, "--data", str(tmp_path)], prog_name="echolia")
+    assert done.exit_code == 1
+    assert "[migration_behind]" in done.stderr and "Start the server once" in done.stderr
+    assert rows(path, {"schema_migrations": ["version"]}) == before
 
 
 def test_who_is_not_reached_finds_it_by_asking(selling: Selling, tmp_path: Path) -> None:

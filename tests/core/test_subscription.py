@@ -22,6 +22,7 @@ from echolia.core.purchases import (
     GoogleSnapshot,
     GoogleVoided,
     key_of,
+    members_of,
     newest,
     purchase_of,
 )
@@ -131,6 +132,7 @@ def test_time_alone_gives_nobody_access(facts: list[Fact], now_ms: int, passed_m
 def test_a_record_is_the_fact_again(facts: list[Fact]) -> None:
     for fact in facts:
         assert fact_of(json.loads(json.dumps(record_of(fact)))) == fact
+        assert members_of(fact) == asdict(fact)
 
 
 def test_no_record_is_no_fact() -> None:

@@ -50,9 +50,11 @@ async def test_access_is_what_the_reference_says(tmp_path: Path) -> None:
             lives, bodies = lived(dice, signer_of(data), people)
             bodies += dice.sample(bodies, len(bodies) // 4)
             dice.shuffle(bodies)
-            killing = asyncio.create_task(killed(server, dice, len(bodies)))
-            queue = iter(bodies)
-            await asyncio.gather(*(delivering(client, server.url, queue) for _ in range(AT_A_TIME)))
+            serving = asyncio.Event()
+            serving.set()
+            killing = asyncio.create_task(killed(server, serving, dice, len(bodies)))
+            queue, url = iter(bodies), server.url
+            await asyncio.gather(*(delivering(client, url, serving, queue) for _ in range(AT_A_TIME)))
             await killing
             for person, life in zip(people, lives, strict=True):
                 told = await asked(client, server.url, person)
@@ -90,25 +92,28 @@ def notification(signer: Signer, life: Bought, name: str) -> bytes:
     return json.dumps({"signed": said}).encode()
 
 
-async def delivering(client: aiohttp.ClientSession, url: str, bodies: Any) -> None:
+async def delivering(client: aiohttp.ClientSession, url: str, serving: asyncio.Event, bodies: Any) -> None:
     """Deliver as a store does: until it is taken."""
     for body in bodies:
         while True:
+            await serving.wait()
             try:
                 async with client.post(f"{url}/payments/webhook/sandbox", data=body) as answer:
                     if answer.status == 204:
                         break
                     assert answer.status in (429, 503), await answer.text()
             except aiohttp.ClientError:
-                await asyncio.sleep(0)  # it is being started again
+                continue  # it was killed
 
 
-async def killed(server: ServerProcess, dice: random.Random, bodies: int) -> None:
-    """Kill it twice while the burst goes on."""
+async def killed(server: ServerProcess, serving: asyncio.Event, dice: random.Random, bodies: int) -> None:
+    """Kill it twice while the burst goes on, and start it again."""
     for _ in range(KILLS):
         await asyncio.sleep(dice.uniform(0.2, 0.4) * bodies / 400)
+        serving.clear()
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.start)
+        serving.set()
 
 
 async def asked(client: aiohttp.ClientSession, url: str, person: Person) -> list[tuple[str, str, bool]]:

@@ -14,6 +14,8 @@ _JOBS: Final = "echolia/storage/jobs.py"
 _ACCESS: Final = "tests/payments/test_access.py"
 _OWNERS: Final = "tests/payments/test_owners.py"
 _GOOGLE: Final = "tests/payments/test_google.py"
+_RECONCILING: Final = "tests/payments/test_reconciling.py"
+_WALKING: Final = "echolia/payments/service/walking.py"
 
 PAYMENTS: Final = (
     Mutant(
@@ -85,5 +87,33 @@ PAYMENTS: Final = (
         " WHERE job = ?1 AND fence = ?2 AND (wanted <> ?4 OR ?5 >= 0)",
         " WHERE job = ?1 AND fence = ?2 AND ?4 > 0 AND ?5 >= 0",
         ("tests/storage/test_jobs.py::test_what_is_asked_for_while_it_runs_is_done_again",),
+    ),
+    Mutant(
+        "a walk comes no further than its first page",
+        _WALKING,
+        "            following = page._replace(name=name, number=page.number + 1)\n",
+        "            following = page._replace(number=page.number + 1)\n",
+        (f"{_RECONCILING}::test_a_walk_that_a_crash_ends_goes_on_at_the_page_where_it_was",),
+    ),
+    Mutant(
+        "walks pile up while a store is away",
+        _WALKING,
+        " AND dead = 0 AND subject BETWEEN",
+        " AND dead = 2 AND subject BETWEEN",
+        (f"{_RECONCILING}::test_a_walk_that_the_store_ends_goes_on_and_no_second_one_begins",),
+    ),
+    Mutant(
+        "a page that the store has forgotten is asked for for ever",
+        _WALKING,
+        "now_ms - page.began_ms > STALE_MS:",
+        "now_ms - page.began_ms > 1000 * STALE_MS:",
+        (f"{_RECONCILING}::test_a_walk_whose_page_nobody_knows_any_more_begins_anew",),
+    ),
+    Mutant(
+        "who only looks brings a directory to its version",
+        "echolia/operator/directory_session.py",
+        "Reserve(settings.data), assert_current)",
+        "Reserve(settings.data))",
+        ("tests/cli/test_purchases.py::test_a_directory_of_an_older_version_is_left_to_the_server",),
     ),
 )

@@ -15,8 +15,15 @@ from tests.support.server import Clock
 DAY_MS = 86_400_000
 
 
+class Died(BaseException):
+    """The process ends here: nothing that would catch an error catches this."""
+
+
 class ScriptedGoogle:
-    """Implements `StorePort`; a test sets `tokens`, `failing`, `pages` and `taken_back`."""
+    """Implements `StorePort`; a test sets `tokens`, `failing`, `pages` and `taken_back`.
+
+    `pages_asked` is which pages of lists were asked for; at the one that is `dies_at` the process ends, once.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -25,6 +32,8 @@ class ScriptedGoogle:
         self.pages: list[list[Notification]] = []
         self.taken_back: list[GoogleVoided] = []
         self.acknowledged: list[str] = []
+        self.pages_asked: list[str] = []
+        self.dies_at: str | None = None
 
     @property
     def name(self) -> StoreName:
@@ -99,7 +108,7 @@ class ScriptedGoogle:
 
     async def missed(self, since_ms: int, until_ms: int, page: str = "") -> History:
         """See `StorePort.missed`."""
-        self._answer()
+        self._turned_to(page)
         at = int(page or 0)
         said = self.pages[at] if self.pages else []
         inside = [each for each in said if since_ms <= each.signed_ms <= until_ms]
@@ -107,7 +116,7 @@ class ScriptedGoogle:
 
     async def voided(self, since_ms: int, until_ms: int, page: str = "") -> Voided:
         """See `StorePort.voided`; one a page."""
-        self._answer()
+        self._turned_to(page)
         at = int(page or 0)
         inside = [each for each in self.taken_back if since_ms <= each.voided_ms <= until_ms]
         return Voided(inside[at : at + 1], str(at + 1) if at + 1 < len(inside) else "")
@@ -118,3 +127,10 @@ class ScriptedGoogle:
     def _answer(self) -> None:
         if self.failing is not None:
             raise self.failing
+
+    def _turned_to(self, page: str) -> None:
+        self.pages_asked.append(page)
+        if self.dies_at == page:
+            self.dies_at = None
+            raise Died
+        self._answer()

@@ -8,7 +8,7 @@ import pytest
 
 from echolia.storage.directory import open_directory
 from echolia.storage.engine import Statement, StorageError
-from echolia.storage.migrate import Migration
+from echolia.storage.migrate import Migration, assert_current
 from echolia.storage.sqlite.driver import SqliteDriver
 
 FIRST = Migration(1, "one", (Statement("CREATE TABLE devices (id BLOB PRIMARY KEY)"),))
@@ -34,3 +34,25 @@ async def test_a_newer_directory_is_refused_and_closed(driver: SqliteDriver, tmp
         await open_directory(path, driver, [FIRST])
     assert caught.value.code == "migration_ahead"
     assert not path.with_name("directory.db-wal").exists()
+
+
+async def test_who_only_looks_leaves_an_older_directory_as_it_is(
+    driver: SqliteDriver, tmp_path: Path
+) -> None:
+    path = tmp_path / "directory.db"
+    await (await open_directory(path, driver, [FIRST])).close()
+    for steps, code in (([FIRST, SECOND], "migration_behind"), ([SECOND, FIRST], "migration_changed")):
+        with pytest.raises(StorageError) as caught:
+            await open_directory(path, driver, steps, assert_current)
+        assert caught.value.code == code
+    db = await open_directory(path, driver, [FIRST], assert_current)
+    assert (await db.batch([Statement("SELECT * FROM devices")]))[0].rows == []
+    await db.close()
+
+
+async def test_who_only_looks_finds_no_directory_in_an_empty_database(
+    driver: SqliteDriver, tmp_path: Path
+) -> None:
+    with pytest.raises(StorageError) as caught:
+        await open_directory(tmp_path / "directory.db", driver, [FIRST], assert_current)
+    assert caught.value.code == "storage_missing"

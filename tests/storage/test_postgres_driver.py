@@ -13,7 +13,7 @@ import pytest
 
 from echolia.core.errors import EcholiaError
 from echolia.storage.engine import Database, DatabaseBusy, Statement, StorageError
-from echolia.storage.migrate import load_migrations
+from echolia.storage.migrate import assert_current, load_migrations
 from echolia.storage.postgres.connections import Address
 from echolia.storage.postgres.directory import open_postgres_directory
 from echolia.storage.postgres.driver import PostgresDatabase
@@ -240,6 +240,17 @@ async def test_a_database_of_another_encoding_is_refused(postgres: Postgres) -> 
         await open_postgres_directory(Address(postgres.url("ascii")), [])
     assert caught.value.code == "directory_unreachable"
     postgres.drop(postgres.url("ascii"))
+
+
+async def test_who_only_looks_leaves_it_as_it_is(url: str) -> None:
+    steps = load_migrations("directory")
+    for applied, code in (([], "storage_missing"), (steps[:-1], "migration_behind")):
+        await (await open_postgres_directory(Address(url), applied)).close()
+        with pytest.raises(StorageError) as caught:
+            await open_postgres_directory(Address(url), steps, prepare=assert_current)
+        assert caught.value.code == code
+    await (await open_postgres_directory(Address(url), steps)).close()
+    await (await open_postgres_directory(Address(url), steps, prepare=assert_current)).close()
 
 
 async def test_several_that_start_at_once_migrate_it_once(postgres: Postgres, url: str) -> None:

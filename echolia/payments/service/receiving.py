@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from echolia.core.errors import EcholiaError
-from echolia.core.purchases import Fact, purchase_of
-from echolia.payments.store import inbox, reading
-from echolia.payments.store.learning import learnt
+from echolia.core.purchases import Fact
+from echolia.payments.store import inbox, learning
 from echolia.payments.store.sealing import Keys
 from echolia.payments.stores.port import Notification, StoreName, StorePort
 from echolia.storage.engine import Database
@@ -39,17 +38,16 @@ class Receiving:
 
     async def take(self, name: StoreName, said: Notification) -> None:
         """Store a notification that was verified, once. Raises: `StorageError`."""
-        new = await inbox.receive(self.db, self.keys, name, said, self.clock_ms())
+        kept = await inbox.receive(self.db, self.keys, name, said, self.clock_ms())
         outcome = "unreadable" if said.unreadable else "taken"
-        self.counts[name, outcome if new else "repeated"] += 1
-        await self._tell(name, said.facts)
+        self.counts[name, outcome if kept.new else "repeated"] += 1
+        self._tell(kept.owners)
 
     async def learn(self, name: StoreName, facts: Iterable[Fact]) -> None:
         """Store facts that no notification brought. Raises: `StorageError`."""
         facts = list(facts)
         if facts:
-            await self.db.batch(learnt(self.keys, name, facts, self.clock_ms()))
-            await self._tell(name, facts)
+            self._tell(await learning.learn(self.db, self.keys, name, facts, self.clock_ms()))
 
     def store(self, name: str) -> StorePort:
         """The store of a name. Raises: `store_unknown`."""
@@ -58,8 +56,6 @@ class Receiving:
                 return store
         raise EcholiaError("store_unknown")
 
-    async def _tell(self, name: StoreName, facts: Iterable[Fact]) -> None:
-        for purchase in {self.keys.of_purchase(name, purchase_of(fact)) for fact in facts}:
-            owner = await reading.owner(self.db, purchase)
-            if owner is not None:
-                self.changed(owner)
+    def _tell(self, owners: Iterable[bytes]) -> None:
+        for owner in owners:
+            self.changed(owner)

@@ -12,6 +12,7 @@ from typing import Final
 from echolia.core.errors import EcholiaError
 from echolia.core.purchases import AppleTransaction, GoogleSnapshot
 from echolia.payments.service.receiving import Receiving
+from echolia.payments.service.walking import PAGE, Walks
 from echolia.payments.store import inbox, reading, transfers
 from echolia.payments.store.inbox import KEPT_MS
 from echolia.payments.store.learning import ACKNOWLEDGE, FETCH, LINK, unacknowledged
@@ -24,10 +25,6 @@ from echolia.storage.jobs import Handler, asked
 MINUTE_MS: Final = 60_000
 HOUR_MS: Final = 60 * MINUTE_MS
 DAY_MS: Final = 24 * HOUR_MS
-# How far back a store is asked for what it could not deliver, and for what it took back.
-MISSED_MS: Final = 7 * DAY_MS
-VOIDED_MS: Final = 30 * DAY_MS
-_MOST_PAGES: Final = 1000
 _PAGE: Final = 500
 
 
@@ -47,6 +44,7 @@ class Reconcilers:
             FETCH: Handler(self.fetch),
             ACKNOWLEDGE: Handler(self.acknowledge),
             LINK: Handler(self.link),
+            PAGE: Handler(self._walks.page),
             "missed": Handler(self.missed, 30 * MINUTE_MS, names),
             "voided": Handler(self.voided, DAY_MS, names),
             "ending": Handler(self.ending, HOUR_MS),
@@ -83,22 +81,11 @@ class Reconcilers:
 
     async def missed(self, store: bytes) -> None:
         """Take what a store could not deliver."""
-        name, now_ms, page = self._name(store), self.clock_ms(), ""
-        for _ in range(_MOST_PAGES):
-            history = await self.receiving.store(name).missed(now_ms - MISSED_MS, now_ms, page)
-            for said in history.notifications:
-                await self.receiving.take(name, said)
-            if not (page := history.next_page):
-                return
+        await self._walks.begin("missed", self._name(store))
 
     async def voided(self, store: bytes) -> None:
         """Take what a store says it took back."""
-        name, now_ms, page = self._name(store), self.clock_ms(), ""
-        for _ in range(_MOST_PAGES):
-            found = await self.receiving.store(name).voided(now_ms - VOIDED_MS, now_ms, page)
-            await self.receiving.learn(name, found.facts)
-            if not (page := found.next_page):
-                return
+        await self._walks.begin("voided", self._name(store))
 
     async def ending(self, _subject: bytes) -> None:
         """Have fetched whatever ends, or has just ended: a renewal may not have reached us."""
@@ -124,6 +111,10 @@ class Reconcilers:
     async def _ask(self, kind: str, purchases: Sequence[bytes]) -> None:
         now_ms = self.clock_ms()
         await self.db.batch([asked(kind, purchase, now_ms) for purchase in purchases])
+
+    @property
+    def _walks(self) -> Walks:
+        return Walks(self.db, self.keys, self.receiving, self.clock_ms)
 
     async def _known(self, purchase: bytes) -> Known | None:
         known = await reading.known(self.db, self.keys, purchase)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final, NamedTuple
 
 from echolia.core.purchase_records import fact_of, record_of
-from echolia.core.purchases import Fact, PurchaseKey
-from echolia.payments.store.learning import FETCH, learnt, noted
+from echolia.core.purchases import Fact, PurchaseKey, purchase_of
+from echolia.payments.store.learning import FETCH, accounts_in, learnt, noted, owners_of
 from echolia.payments.store.sealing import Keys
 from echolia.payments.stores.port import Notification
 from echolia.storage.engine import Database, Statement
@@ -34,8 +34,15 @@ class Letter(NamedTuple):
     received_ms: int
 
 
-async def receive(db: Database, keys: Keys, store: str, said: Notification, now_ms: int) -> bool:
-    """Store a notification, its facts and the jobs that follow, all or nothing; False where it was there.
+class Kept(NamedTuple):
+    """What became of a notification: whether it is `new`, and the accounts that its facts are about."""
+
+    new: bool
+    owners: Collection[bytes]
+
+
+async def receive(db: Database, keys: Keys, store: str, said: Notification, now_ms: int) -> Kept:
+    """Store a notification, its facts and the jobs that follow, all or nothing.
 
     Raises: `StorageError`.
     """
@@ -51,8 +58,9 @@ async def receive(db: Database, keys: Keys, store: str, said: Notification, now_
     for key in {*said.fetch}:
         asked.append(noted(keys, store, key, now_ms))
         asked.append(asked_where(FETCH, keys.of_purchase(store, key), now_ms, _FIRST, found, claim))
-    inserted, *_ = await db.batch([Statement(_INSERT, row), *facts, *asked])
-    return inserted.changed == 1
+    owners = owners_of({keys.of_purchase(store, purchase_of(fact)) for fact in said.facts})
+    inserted, *results = await db.batch([Statement(_INSERT, row), *facts, *asked, *owners])
+    return Kept(inserted.changed == 1, accounts_in(results[len(results) - len(owners) :]))
 
 
 async def letters(db: Database, most: int, *, dead: bool) -> Sequence[Letter]:

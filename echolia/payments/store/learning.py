@@ -6,8 +6,8 @@ of work with what brought the facts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any, Final
 
 from echolia.core.purchases import (
     AppleRenewal,
@@ -22,7 +22,7 @@ from echolia.core.purchases import (
     said_ms,
 )
 from echolia.payments.store.sealing import Keys
-from echolia.storage.engine import Statement
+from echolia.storage.engine import Database, Result, Statement
 from echolia.storage.jobs import asked
 
 FETCH: Final = "fetch"
@@ -65,6 +65,18 @@ _CHANGED: Final = (
 )
 
 
+async def learn(
+    db: Database, keys: Keys, store: str, facts: Sequence[Fact], now_ms: int
+) -> Collection[bytes]:
+    """Write these facts of a store, all or none; returns the accounts that they are about.
+
+    Raises: `StorageError`.
+    """
+    owners = owners_of({keys.of_purchase(store, purchase_of(fact)) for fact in facts})
+    results = await db.batch([*learnt(keys, store, facts, now_ms), *owners])
+    return accounts_in(results[len(results) - len(owners) :])
+
+
 def learnt(keys: Keys, store: str, facts: Iterable[Fact], now_ms: int) -> list[Statement]:
     """What writes these facts of a store, says whose they are, and marks what has to be projected anew."""
     statements: list[Statement] = []
@@ -83,6 +95,18 @@ def learnt(keys: Keys, store: str, facts: Iterable[Fact], now_ms: int) -> list[S
     for purchase in sorted(purchases):
         statements += settled(purchase)
     return statements
+
+
+def owners_of(purchases: Iterable[bytes]) -> list[Statement]:
+    """What reads whose these purchases are, a row for each that is somebody's."""
+    sql = "SELECT account FROM purchases WHERE purchase = ? AND account IS NOT NULL"
+    return [Statement(sql, (purchase,)) for purchase in purchases]
+
+
+def accounts_in(results: Iterable[Result]) -> Collection[bytes]:
+    """The accounts that `owners_of` read."""
+    rows: list[Any] = [row for result in results for row in result.rows]
+    return {account for (account,) in rows}
 
 
 def unacknowledged(fact: Fact) -> bool:

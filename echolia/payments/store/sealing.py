@@ -55,9 +55,13 @@ class Keys:
 
     def seal(self, value: Any, about: bytes) -> bytes:
         """The sealed CBOR of a value, which opens as `about` alone."""
-        nonce = self.dice(_NONCE_BYTES)
+        return self._sealed(canonical.encode(value), about, self.dice(_NONCE_BYTES))
+
+    def seal_alike(self, value: Any, about: bytes) -> bytes:
+        """The same, and the same bytes each time: nobody without the key learns more than that."""
         plain = canonical.encode(value)
-        return nonce + bindings.crypto_aead_xchacha20poly1305_ietf_encrypt(plain, about, nonce, self.sealing)
+        nonce = hmac.digest(self.look_up, canonical.encode(["nonce", about, plain]), "sha256")
+        return self._sealed(plain, about, nonce[:_NONCE_BYTES])
 
     def open(self, sealed: bytes, about: bytes) -> Any:
         """The value again. Raises: `storage_damaged`, where it is another's or the key has changed."""
@@ -79,6 +83,9 @@ class Keys:
     def open_purchase(self, sealed: bytes, about: bytes) -> PurchaseKey:
         """A purchase's key again. Raises: `storage_damaged`."""
         return PurchaseKey(*self.open(sealed, about))
+
+    def _sealed(self, plain: bytes, about: bytes, nonce: bytes) -> bytes:
+        return nonce + bindings.crypto_aead_xchacha20poly1305_ietf_encrypt(plain, about, nonce, self.sealing)
 
     def _looked_up(self, *words: str) -> bytes:
         return hmac.digest(self.look_up, canonical.encode(list(words)), "sha256")

@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 from psycopg_pool import PoolTimeout
 
-from echolia.storage.directory import FILE
+from echolia.storage.directory import FILE, Prepare
 from echolia.storage.engine import StorageError
 from echolia.storage.migrate import Migration, load_migrations, migrate
 from echolia.storage.postgres.connections import Address, Connection
@@ -22,11 +22,14 @@ LOCK: Final = "SELECT pg_advisory_xact_lock(4993456709872345)"
 
 
 async def open_postgres_directory(
-    address: Address, migrations: Sequence[Migration], most: int = CONNECTIONS
+    address: Address,
+    migrations: Sequence[Migration],
+    most: int = CONNECTIONS,
+    prepare: Prepare = migrate,
 ) -> PostgresDatabase:
     """Open the directory at the address by up to `most` connections, and bring it to the last migration.
 
-    Raises: `settings_invalid`, `directory_unreachable`, as `migrate`; nothing stays open then.
+    Raises: `settings_invalid`, `directory_unreachable`, as `prepare`; nothing stays open then.
     """
     alone = await address.connect()
     try:
@@ -35,7 +38,7 @@ async def open_postgres_directory(
         db = PostgresDatabase(pool, address.seconds)
         try:
             await pool.open(wait=True, timeout=address.seconds)
-            await _migrated(alone, db, migrations)
+            await _prepared(alone, db, migrations, prepare)
         except BaseException:
             await db.close()
             raise
@@ -47,7 +50,9 @@ async def open_postgres_directory(
     raise StorageError(code="directory_unreachable")
 
 
-async def open_elsewhere(data: Path, address: Address, most: int = CONNECTIONS) -> PostgresDatabase:
+async def open_elsewhere(
+    data: Path, address: Address, most: int = CONNECTIONS, prepare: Prepare = migrate
+) -> PostgresDatabase:
     """Open the directory of a data folder that is not in it, by up to `most` connections.
 
     Raises: `directory_elsewhere` where one is in the folder too, as `open_postgres_directory`.
@@ -55,7 +60,7 @@ async def open_elsewhere(data: Path, address: Address, most: int = CONNECTIONS) 
     # Served without its accounts, every device would take the server for one that has lost them.
     if (data / FILE).exists():
         raise StorageError(code="directory_elsewhere")
-    return await open_postgres_directory(address, load_migrations("directory"), most)
+    return await open_postgres_directory(address, load_migrations("directory"), most, prepare)
 
 
 async def _fit(connection: Connection) -> None:
@@ -66,10 +71,12 @@ async def _fit(connection: Connection) -> None:
         raise StorageError("it only reads: a standby", code="directory_unreachable")
 
 
-async def _migrated(alone: Connection, db: PostgresDatabase, migrations: Sequence[Migration]) -> None:
+async def _prepared(
+    alone: Connection, db: PostgresDatabase, migrations: Sequence[Migration], prepare: Prepare
+) -> None:
     """Migrate while no other process does: who comes at the same time waits, and finds it done."""
     async with alone.transaction():
         await alone.execute("SET LOCAL statement_timeout = 0")
         await alone.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
         await alone.execute(LOCK)
-        await migrate(db, migrations)
+        await prepare(db, migrations)

@@ -115,6 +115,15 @@ async def test_what_is_about_no_purchase(
     assert found.facts == ()
 
 
+async def test_a_notification_for_another_app(world: AppleWorld, apple: AppleStore) -> None:
+    sold = world.store.sell("plus.monthly")
+    mine = world.store.sign(sold.last)
+    for changed in ({"bundleId": "com.example.other"}, {"appAppleId": 77}, {"appAppleId": None}):
+        payload = nested(world, signedTransactionInfo=mine, **changed)
+        signed = world.store.notify("DID_RENEW", **payload)
+        assert await refused(apple, json.dumps({"signedPayload": signed}).encode()) == "notification_invalid"
+
+
 async def test_outer_valid_with_nested_forged(world: AppleWorld, apple: AppleStore) -> None:
     sold = world.store.sell("plus.monthly")
     forger = Authority(world.responder.server.url).signer()
