@@ -72,6 +72,11 @@ class Tokens:
     refresh: str = field(repr=False)
     expires_ms: int
 
+    @property
+    def bearer(self) -> str:
+        """The header that speaks for whom they were given to."""
+        return f"Bearer {self.access}"
+
     @classmethod
     def of(cls, fields: Mapping[str, Any], now_ms: int) -> Tokens:
         """The tokens in a server's answer; raises `server_invalid`."""
@@ -145,11 +150,9 @@ class Session:
         """Ask as the device for an answer as it arrives; once, but for signing in. Raises what it is refused
         with.
         """
-        former: Tokens | None = None
+        tokens = await self._current()
         for _ in range(_SIGN_INS + 1):
-            authorization = await self.authorization() if former is None else await self._anew(former)
-            former = await self._tokens.load()
-            async with aclosing(self.transport.pieces(_with(request, authorization))) as pieces:
+            async with aclosing(self.transport.pieces(_with(request, tokens.bearer))) as pieces:
                 head = await anext(pieces)
                 assert isinstance(head, Answer)
                 if head.status == 200:
@@ -160,10 +163,8 @@ class Session:
             refused = _refused(head)
             if refused.code not in _SIGN_IN_AGAIN:
                 raise refused
+            tokens = await self._sign_in(tokens)
         raise EcholiaError("server_unreachable", "it refuses the tokens that it has just given")
-
-    async def _anew(self, former: Tokens) -> str:
-        return f"Bearer {(await self._sign_in(former)).access}"
 
     async def dated(self, method: str, path: str) -> tuple[dict[str, Any], int]:
         """Ask as the device; gives the JSON answer, and the server's time in ms since 1970 or 0."""
@@ -172,10 +173,13 @@ class Session:
 
     async def authorization(self) -> str:
         """The header that speaks for the device."""
+        return (await self._current()).bearer
+
+    async def _current(self) -> Tokens:
         tokens = await self._tokens.load()
         if tokens is None or tokens.expires_ms - _EARLY_MS <= self._environment.now_ms():
             tokens = await self._sign_in(tokens)
-        return f"Bearer {tokens.access}"
+        return tokens
 
     async def keep(self, fields: Mapping[str, Any]) -> None:
         """Keep the tokens that an answer brought."""
@@ -200,8 +204,7 @@ class Session:
                 if refused.code not in _SIGN_IN_AGAIN:
                     raise
             # A refresh that the network delivers twice ends the tokens it gave: a challenge gives others.
-            tokens = await self._sign_in(await self._tokens.load())
-            authorization = f"Bearer {tokens.access}"
+            authorization = (await self._sign_in(await self._tokens.load())).bearer
         raise EcholiaError("server_unreachable", "it refuses the tokens that it has just given")
 
     async def _sign_in(self, former: Tokens | None) -> Tokens:
