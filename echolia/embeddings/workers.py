@@ -58,10 +58,15 @@ class Workers:
         self._reading.shutdown()
 
     def _work(self) -> None:
-        while (batch := self._backlog.take()) is not None:
-            wanted = [part for part in batch if not part.job.vectors.done()]
-            if wanted:
-                self._embed(wanted)
+        while self._took():  # a call of its own, so that a thread that waits keeps no texts alive
+            pass
+
+    def _took(self) -> bool:
+        batch = self._backlog.take()
+        wanted = [part for part in batch or () if not part.job.vectors.done()]
+        if wanted:
+            self._embed(wanted)
+        return batch is not None
 
     def _embed(self, batch: Batch) -> None:
         try:

@@ -229,7 +229,8 @@ async def test_who_could_do_it_is_sent_away_when_half_is_full(directory: Databas
 async def test_what_is_not_done_in_time_is_told_and_makes_room(directory: Database) -> None:
     embeds = PausedEngine()
     async with service(directory, embeds, longest_s=0.05) as one:
-        ended = await asyncio.gather(*(final(one, {"texts": [LONG, "b"]}) for _ in range(2)))
+        async with asyncio.timeout(20):
+            ended = await asyncio.gather(*(final(one, {"texts": [LONG, "b"]}) for _ in range(2)))
         assert {(each["status"], each["code"]) for each in ended} == {(503, "embeddings_late")}
         assert one.backlog.waiting == 0
         embeds.go.set()
