@@ -16,6 +16,7 @@ from echolia.llm.trying import Trying
 from echolia.payments.service.entitlements import PaidTiers
 from echolia.settings import Settings
 from echolia.storage.engine import Database
+from echolia.storage.together import Together
 from echolia.web.context import Dice
 from echolia.web.sealed_door import SealedDoor, Sealing, load_identity, sealing_alone
 
@@ -39,9 +40,11 @@ def open_answering(
 ) -> Answering:
     """Both features, until the stack ends. Raises: `settings_invalid`, `model_damaged`."""
     trying = Trying(open_catalogue(settings.models, make), time.monotonic)
-    service = LlmService(directory, tiers, trying, clock_ms, dice, settings.llm_seconds)
+    # What asks take and what texts take is counted in the same tables, by many at a time.
+    counted = Together(directory)
+    service = LlmService(counted, tiers, trying, clock_ms, dice, settings.llm_seconds)
     stack.push_async_callback(service.close)
-    embeddings = open_embeddings(settings, tiers, EmbeddingMeter(directory, clock_ms, dice))
+    embeddings = open_embeddings(settings, tiers, EmbeddingMeter(counted, clock_ms, dice))
     stack.push_async_callback(embeddings.close)
     identity = load_identity(settings.data / "keys" / "sealed")
     sealing = sealing or sealing_alone(clock_ms, dice)

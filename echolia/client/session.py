@@ -72,6 +72,11 @@ class Tokens:
     refresh: str = field(repr=False)
     expires_ms: int
 
+    @property
+    def bearer(self) -> str:
+        """The header that speaks for whom they were given to."""
+        return f"Bearer {self.access}"
+
     @classmethod
     def of(cls, fields: Mapping[str, Any], now_ms: int) -> Tokens:
         """The tokens in a server's answer; raises `server_invalid`."""
@@ -145,9 +150,9 @@ class Session:
         """Ask as the device for an answer as it arrives; once, but for signing in. Raises what it is refused
         with.
         """
-        tokens = await self._good_tokens()
+        tokens = await self._current()
         for _ in range(_SIGN_INS + 1):
-            async with aclosing(self.transport.pieces(_with(request, _bearer(tokens)))) as pieces:
+            async with aclosing(self.transport.pieces(_with(request, tokens.bearer))) as pieces:
                 head = await anext(pieces)
                 assert isinstance(head, Answer)
                 if head.status == 200:
@@ -168,9 +173,9 @@ class Session:
 
     async def authorization(self) -> str:
         """The header that speaks for the device."""
-        return _bearer(await self._good_tokens())
+        return (await self._current()).bearer
 
-    async def _good_tokens(self) -> Tokens:
+    async def _current(self) -> Tokens:
         tokens = await self._tokens.load()
         if tokens is None or tokens.expires_ms - _EARLY_MS <= self._environment.now_ms():
             tokens = await self._sign_in(tokens)
@@ -191,10 +196,10 @@ class Session:
         return answer
 
     async def _admitted(self, request: Request) -> Answer:
-        tokens = await self._good_tokens()
+        tokens = await self._current()
         for _ in range(_SIGN_INS + 1):
             try:
-                return await self._retried(_with(request, _bearer(tokens)))
+                return await self._retried(_with(request, tokens.bearer))
             except Refused as refused:
                 if refused.code not in _SIGN_IN_AGAIN:
                     raise
@@ -274,10 +279,6 @@ class Session:
 
 def _request(method: str, path: str, body: Mapping[str, Any] | None) -> Request:
     return Request(method, path, b"" if body is None else json.dumps(body).encode())
-
-
-def _bearer(tokens: Tokens) -> str:
-    return f"Bearer {tokens.access}"
 
 
 def _with(request: Request, authorization: str) -> Request:

@@ -6,6 +6,7 @@ import struct
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from math import isfinite
 from typing import Any, Final
@@ -38,9 +39,10 @@ class ModelIdentity:
     @property
     def digest(self) -> bytes:
         """What binds a vector to its model, 32 bytes."""
-        return sha256(LABEL + encode(self._facts())).digest()
+        return _digest(self)
 
-    def _facts(self) -> dict[str, Any]:
+    def facts(self) -> dict[str, Any]:
+        """What the digest is of."""
         return {
             "weights": self.weights,
             "tokenizer": self.tokenizer,
@@ -54,8 +56,13 @@ class ModelIdentity:
 
     def as_json(self) -> dict[str, Any]:
         """The facts and the digest as JSON has them."""
-        told = {name: b64(fact) if isinstance(fact, bytes) else fact for name, fact in self._facts().items()}
+        told = {name: b64(fact) if isinstance(fact, bytes) else fact for name, fact in self.facts().items()}
         return {"identity": b64(self.digest), **told}
+
+
+@lru_cache(maxsize=64)
+def _digest(identity: ModelIdentity) -> bytes:
+    return sha256(LABEL + encode(identity.facts())).digest()
 
 
 def identity_of(said: Mapping[str, Any]) -> ModelIdentity:

@@ -11,7 +11,7 @@ from threading import Condition
 from typing import NamedTuple
 
 from echolia.core.errors import EcholiaError
-from echolia.engines.batches import first_batch
+from echolia.engines.batches import first_batch, most_windows
 from echolia.engines.port import Tokens
 from echolia.engines.whole_texts import Laid
 from echolia.web.context import Refusal
@@ -32,6 +32,11 @@ class Job:
     def __post_init__(self) -> None:
         self.waiting.extend(self.laid.by_length())
 
+    @property
+    def length(self) -> int:
+        """The length that the next of what waits is computed with."""
+        return self.laid.lengths[self.waiting[0]]
+
     def take_in(self, numbers: Sequence[int], vectors: Sequence[array[float]]) -> None:
         """On the loop: these windows are done."""
         self._found.update(zip(numbers, vectors, strict=True))
@@ -45,22 +50,26 @@ class Job:
             self.vectors.set_exception(EcholiaError(code))
 
 
-class Batch(NamedTuple):
-    """Windows that are computed at once: their numbers in the job, and their tokens."""
+class Part(NamedTuple):
+    """Windows of one job that are computed at once: their numbers in it."""
 
     job: Job
     numbers: list[int]
-    windows: list[Tokens]
 
-    def __repr__(self) -> str:
-        """Nothing of the texts."""
-        return f"Batch({len(self.numbers)})"
+    @property
+    def windows(self) -> list[Tokens]:
+        """Their tokens."""
+        return [self.job.laid.windows[number] for number in self.numbers]
+
+
+Batch = list[Part]
 
 
 class Backlog:
     """Up to `most` windows wait, half of them of one account.
 
-    Accounts take turns, and so do the jobs of an account; a turn is one batch. Safe for several threads.
+    Accounts take turns, and so do the jobs of an account; a turn is one batch. What room it leaves is filled
+    by windows of the same length that wait, whosever they are. Safe for several threads.
     """
 
     def __init__(self, most: int) -> None:
@@ -93,7 +102,7 @@ class Backlog:
                 self._turns.append(job.account)
             self._jobs[job.account].append(job)
             self.waiting += count
-            self._changed.notify_all()
+            self._changed.notify(count)
 
     def drop(self, job: Job) -> None:
         """Nobody waits for it any more."""
@@ -128,14 +137,35 @@ class Backlog:
         account = self._turns.popleft()
         own = self._jobs[account]
         job = own.popleft()
-        tokens = job.laid.windows
-        count = first_batch([len(tokens[number]) for number in job.waiting])
-        numbers = [job.waiting.popleft() for _ in range(count)]
-        self.waiting -= count
+        length = job.length
+        batch = [self._taken(job, first_batch([job.laid.lengths[number] for number in job.waiting]))]
         if job.waiting:
             own.append(job)
         if own:
             self._turns.append(account)
         else:
             del self._jobs[account]
-        return Batch(job, numbers, [tokens[number] for number in numbers])
+        self._fill(batch, length)
+        return batch
+
+    def _fill(self, batch: Batch, length: int) -> None:
+        """Take from others, in the order of their turns, what is of this length, as far as there is room."""
+        room = most_windows(length) - len(batch[0].numbers)
+        for account in list(self._turns):
+            own = self._jobs[account]
+            for job in [job for job in own if job.length == length]:
+                if room == 0:
+                    return
+                lengths = [job.laid.lengths[number] for number in job.waiting]
+                part = self._taken(job, min(room, first_batch(lengths)))
+                batch.append(part)
+                room -= len(part.numbers)
+                if not job.waiting:
+                    own.remove(job)
+            if not own:
+                del self._jobs[account]
+                self._turns.remove(account)
+
+    def _taken(self, job: Job, count: int) -> Part:
+        self.waiting -= count
+        return Part(job, [job.waiting.popleft() for _ in range(count)])

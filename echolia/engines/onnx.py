@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from echolia.engines import minilm
+from echolia.engines.batches import padded
 from echolia.engines.port import Model, Tokens
 
 SILENT: Final = {"ORT_DISABLE_TELEMETRY": "1", "ORT_TELEMETRY_DISABLED": "1"}
@@ -32,7 +33,7 @@ class OnnxEngine:
         """See `Engine.embed`."""
         import numpy as np  # noqa: PLC0415  # of the extra, and loaded with the session
 
-        longest = max(map(len, windows)) + minilm.MARKS
+        longest = padded(max(map(len, windows)) + minilm.MARKS)
         ids = np.zeros((len(windows), longest), np.int32)
         mask = np.zeros((len(windows), longest), np.int32)
         for row, window in enumerate(windows):

@@ -8,15 +8,18 @@ from typing import NamedTuple
 
 from echolia.core.errors import EcholiaError
 from echolia.core.windows import MOST_WINDOWS, Window, pooled, windows
-from echolia.engines.batches import first_batch
+from echolia.engines.batches import first_batch, padded
 from echolia.engines.port import Engine, Tokens
 
 
 class Laid(NamedTuple):
-    """The windows of several texts: of each text its windows, and of all windows their tokens, in order."""
+    """The windows of several texts: of each text its windows; of all windows their tokens, and the lengths
+    that they are computed with, in order.
+    """
 
     texts: list[list[Window]]
     windows: list[Tokens]
+    lengths: list[int]
 
     @property
     def tokens(self) -> int:
@@ -24,8 +27,8 @@ class Laid(NamedTuple):
         return sum(map(len, self.windows))
 
     def by_length(self) -> list[int]:
-        """The windows' numbers, the shortest first, so that neighbours need little padding."""
-        return sorted(range(len(self.windows)), key=lambda number: len(self.windows[number]))
+        """The windows' numbers, the shortest first, so that those of one length are neighbours."""
+        return sorted(range(len(self.windows)), key=self.lengths.__getitem__)
 
     def pooled(self, vectors: Sequence[array[float]]) -> list[array[float]]:
         """A vector for each text, of the windows' vectors in order."""
@@ -52,7 +55,7 @@ def lay(engine: Engine, texts: Sequence[str]) -> Laid:
         cut += [tokens[window.start : window.stop] for window in own]
         if len(cut) > MOST_WINDOWS:
             raise EcholiaError("embedding_too_long", f"at most {MOST_WINDOWS} windows at a time")
-    return Laid(laid, cut)
+    return Laid(laid, cut, [padded(len(window) + model.marks) for window in cut])
 
 
 def embed_texts(engine: Engine, texts: Sequence[str]) -> list[array[float]]:
@@ -61,7 +64,7 @@ def embed_texts(engine: Engine, texts: Sequence[str]) -> list[array[float]]:
     order = laid.by_length()
     vectors: dict[int, array[float]] = {}
     while order:
-        count = first_batch([len(laid.windows[number]) for number in order])
+        count = first_batch([laid.lengths[number] for number in order])
         now, order = order[:count], order[count:]
         vectors.update(zip(now, engine.embed([laid.windows[number] for number in now]), strict=True))
     return laid.pooled([vectors[number] for number in range(len(laid.windows))])

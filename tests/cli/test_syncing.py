@@ -78,6 +78,32 @@ def test_watching_tells_what_others_change(new_home: Path, phone: Path) -> None:
     assert finished(watch)[0] == 0
 
 
+def test_watching_makes_the_vectors_of_what_comes(new_home: Path, phone: Path) -> None:
+    result("add", "The heron came at seven.", home=new_home)
+    result("embed", "--development", home=new_home)
+    result("sync", home=new_home)
+    watch = started("watch", "--json", home=phone)
+    next_step(watch)
+    result("add", "Interest rates went up again.", home=new_home)
+    result("sync", home=new_home)
+    told = next_step(watch)
+    assert [record["collection"] for record in told["changed"]] == ["entries"]
+    for _ in range(60):
+        if len(_vectors(new_home)) == 2:
+            break
+        result("sync", home=new_home)
+    assert len(_vectors(new_home)) == 2
+    watch.send_signal(signal.SIGINT)
+    assert finished(watch)[0] == 130
+
+
+def _vectors(home: Path) -> list[str]:
+    """The ids of what has a vector."""
+    listed = result("list", "--collection", "vectors", home=home)["records"]
+    shown = [result("show", record["id"], home=home) for record in listed]
+    return [record["id"] for record in shown if "of" in record["fields"]]
+
+
 def test_control_c_ends_watching_with_130(new_home: Path) -> None:
     terminal = Terminal("watch", home=new_home)
     terminal.wait_for("Ctrl-C ends.")

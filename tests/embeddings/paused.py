@@ -12,7 +12,10 @@ from echolia.engines.port import Model, Tokens
 
 
 class PausedEngine:
-    """See `port.Engine`; `go` lets it embed. `calls` are the sizes of what it was given, in order."""
+    """See `port.Engine`; `go` lets it embed. `calls` are what it was given, in order.
+
+    It fails if it `fails`, or where one of `fails_on` is in a call.
+    """
 
     def __init__(self) -> None:
         self._inner = DeterministicEngine()
@@ -20,6 +23,7 @@ class PausedEngine:
         self.model: Model = self._inner.model
         self.go = Event()
         self.fails = False
+        self.fails_on: list[Tokens] = []
         self.calls: list[list[Tokens]] = []
 
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
@@ -31,7 +35,7 @@ class PausedEngine:
         with self._lock:
             self.calls.append(list(windows))
         self.go.wait()
-        if self.fails:
+        if self.fails or any(window in self.fails_on for window in windows):
             raise RuntimeError("a model that fails, and says a kanarienvogel")
         return self._inner.embed(windows)
 

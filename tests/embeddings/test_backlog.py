@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from echolia.core.errors import EcholiaError
 from echolia.core.windows import Window
-from echolia.embeddings.backlog import Backlog, Job
-from echolia.engines.batches import BATCH_TOKENS, BATCH_WINDOWS, first_batch
+from echolia.embeddings.backlog import Backlog, Batch, Job
+from echolia.engines.batches import BATCH_TOKENS, BATCH_WINDOWS, STEP, first_batch, padded
 from echolia.engines.whole_texts import Laid
 
 ANNA, BEN, CARA = (bytes([n]) * 16 for n in range(3))
@@ -30,7 +30,8 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 def job(loop: asyncio.AbstractEventLoop, account: bytes, *lengths: int) -> Job:
     """A job of windows so long."""
     windows = [[n] * length for n, length in enumerate(lengths)]
-    laid = Laid([[Window(0, length, length)] for length in lengths], list(windows))
+    texts = [[Window(0, length, length)] for length in lengths]
+    laid = Laid(texts, list(windows), [padded(length) for length in lengths])
     return Job(account, laid, loop.create_future())
 
 
@@ -38,7 +39,16 @@ def taken(backlog: Backlog) -> tuple[bytes, int]:
     """Whose turn it is, and with how many windows."""
     batch = backlog.take()
     assert batch is not None
-    return batch.job.account, len(batch.numbers)
+    assert len(batch) == 1
+    return batch[0].job.account, len(batch[0].numbers)
+
+
+def emptied(backlog: Backlog) -> list[Batch | None]:
+    """All batches that there are."""
+    found = []
+    while backlog.waiting:
+        found.append(backlog.take())
+    return found
 
 
 def refused(backlog: Backlog, one: Job) -> str:
@@ -65,24 +75,55 @@ def test_the_requests_of_an_account_take_turns(loop: asyncio.AbstractEventLoop) 
     backlog.add(long)
     backlog.add(short)
     found = [backlog.take() for _ in range(3)]
-    assert [batch.job for batch in found if batch] == [long, short, long]
+    assert [batch[0].job for batch in found if batch] == [long, short, long]
 
 
-def test_a_batch_is_of_one_job_and_of_like_lengths(loop: asyncio.AbstractEventLoop) -> None:
+def test_a_batch_is_of_one_length(loop: asyncio.AbstractEventLoop) -> None:
     backlog = Backlog(1000)
-    backlog.add(job(loop, ANNA, 200, 5, 200, 6, 7))
-    batch = backlog.take()
-    assert batch is not None and batch.numbers == [1, 3, 4]
+    one = job(loop, ANNA, 200, 5, 200, 6, 7, 9)
+    backlog.add(one)
+    assert emptied(backlog) == [[(one, numbers)] for numbers in ([1, 3, 4], [5], [0], [2])]
+
+
+def test_what_is_as_long_goes_along_whosever_it_is(loop: asyncio.AbstractEventLoop) -> None:
+    backlog = Backlog(1000)
+    anna, bens, cara, longer = (
+        job(loop, ANNA, 9, 120),
+        [job(loop, BEN, 10, 12, 30), job(loop, BEN, 11)],
+        job(loop, CARA, 12),
+        job(loop, CARA, 13),
+    )
+    for one in (anna, *bens, cara, longer):
+        backlog.add(one)
+    assert backlog.take() == [(anna, [0]), (bens[0], [0, 1]), (bens[1], [0]), (cara, [0])]
+    assert backlog.waiting == 3
+    # What is left keeps its turn: who went along is behind nobody for it.
+    assert emptied(backlog) == [[(bens[0], [2])], [(longer, [0])], [(anna, [1])]]
+
+
+def test_what_goes_along_fills_a_batch_and_no_more(loop: asyncio.AbstractEventLoop) -> None:
+    backlog = Backlog(1000)
+    backlog.add(job(loop, ANNA, 64))
+    for _ in range(5):
+        backlog.add(job(loop, BEN, 64))
+    batches = [backlog.take(), backlog.take()]
+    assert [len(batch) for batch in batches if batch] == [BATCH_TOKENS // 64, 2]
 
 
 @given(st.lists(st.integers(0, 254), min_size=1, max_size=60))
 def test_a_batch_is_never_empty_and_never_too_much(lengths: list[int]) -> None:
-    lengths.sort()
-    count = first_batch(lengths)
+    long = sorted(map(padded, lengths))
+    count = first_batch(long)
     assert 1 <= count <= BATCH_WINDOWS
-    assert count == 1 or count * lengths[count - 1] <= BATCH_TOKENS
-    more = count + 1
-    assert more > min(len(lengths), BATCH_WINDOWS) or more * lengths[more - 1] > BATCH_TOKENS
+    assert set(long[:count]) == {long[0]}
+    assert count == 1 or count * long[0] <= BATCH_TOKENS
+    more = long[: count + 1]
+    assert len(more) <= count or more[-1] != long[0] or count == BATCH_WINDOWS or sum(more) > BATCH_TOKENS
+
+
+@given(st.integers(0, 256))
+def test_a_window_is_padded_to_the_next_step(tokens: int) -> None:
+    assert 0 <= padded(tokens) - tokens < STEP and padded(tokens) % STEP == 0
 
 
 def test_an_account_has_half_and_all_have_the_whole(loop: asyncio.AbstractEventLoop) -> None:
@@ -90,7 +131,7 @@ def test_an_account_has_half_and_all_have_the_whole(loop: asyncio.AbstractEventL
     backlog.add(job(loop, ANNA, *[9] * 4))
     assert refused(backlog, job(loop, ANNA, 9)) == "rate_limited"
     assert backlog.half_full
-    backlog.add(job(loop, BEN, *[9] * 4))
+    backlog.add(job(loop, BEN, *[30] * 4))
     assert refused(backlog, job(loop, CARA, 9)) == "embeddings_busy"
     backlog.take()
     backlog.add(job(loop, CARA, 9))
@@ -114,7 +155,7 @@ def test_what_nobody_waits_for_makes_room(loop: asyncio.AbstractEventLoop) -> No
     backlog.drop(first)
     assert backlog.waiting == 1
     batch = backlog.take()
-    assert batch is not None and batch.job is second
+    assert batch == [(second, [0])]
     backlog.drop(second)
     assert backlog.close() == [] and backlog.take() is None
 

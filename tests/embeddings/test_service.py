@@ -13,7 +13,7 @@ import pytest
 
 from echolia.core.embedding_place import NEEDED_BYTES, Capability
 from echolia.core.ids import b64, unb64
-from echolia.core.model_identity import unpacked
+from echolia.core.model_identity import packed, unpacked
 from echolia.embeddings.backlog import Backlog
 from echolia.embeddings.service import EmbeddingService
 from echolia.embeddings.workers import Workers
@@ -229,7 +229,8 @@ async def test_who_could_do_it_is_sent_away_when_half_is_full(directory: Databas
 async def test_what_is_not_done_in_time_is_told_and_makes_room(directory: Database) -> None:
     embeds = PausedEngine()
     async with service(directory, embeds, longest_s=0.05) as one:
-        ended = await asyncio.gather(*(final(one, {"texts": [LONG, "b"]}) for _ in range(2)))
+        async with asyncio.timeout(20):
+            ended = await asyncio.gather(*(final(one, {"texts": [LONG, "b"]}) for _ in range(2)))
         assert {(each["status"], each["code"]) for each in ended} == {(503, "embeddings_late")}
         assert one.backlog.waiting == 0
         embeds.go.set()
@@ -263,6 +264,24 @@ async def test_an_engine_that_fails_says_nothing_and_goes_on(directory: Database
         assert (await final(one, {"text": "b"}))["status"] == 200
 
 
+async def test_what_fails_for_one_does_not_fail_for_who_went_along(directory: Database) -> None:
+    embeds = PausedEngine()
+    embeds.fails_on = [MODEL.tokens(["c"])[0]]
+    async with service(directory, embeds) as one:
+        held = asyncio.create_task(final(one, {"text": "many more words than one"}))
+        await until(lambda: bool(embeds.calls))
+        texts = ("b", "c", "d")
+        along = [asyncio.create_task(final(one, {"text": text}, BEN)) for text in texts]
+        await until(lambda: one.backlog.waiting == 3)
+        embeds.go.set()
+        ended = await asyncio.gather(*along)
+        assert [each["status"] for each in ended] == [200, 500, 200]
+        assert ended[0]["vectors"] == [b64(packed(embed_texts(MODEL, ["b"])[0]))]
+        await held
+    together = sorted(map(list, MODEL.tokens(texts)))
+    assert together in [sorted(map(list, call)) for call in embeds.calls]
+
+
 async def test_a_short_request_waits_for_no_more_than_one_turn(directory: Database) -> None:
     embeds = PausedEngine()
     async with service(directory, embeds) as one:
@@ -279,7 +298,7 @@ async def test_a_short_request_waits_for_no_more_than_one_turn(directory: Databa
 async def test_the_end_of_the_server_is_told_to_who_waits(directory: Database) -> None:
     embeds = PausedEngine()
     async with service(directory, embeds) as one:
-        waiting = [asyncio.create_task(final(one, {"text": "a"})) for _ in range(2)]
+        waiting = [asyncio.create_task(final(one, {"text": text})) for text in ("a", "a b c d e f")]
         await until(lambda: one.backlog.waiting == 1 and bool(embeds.calls))
         ending = asyncio.create_task(one.close())
         await asyncio.sleep(0)

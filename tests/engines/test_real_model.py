@@ -81,6 +81,14 @@ def test_there_are_enough_sentences_of_many_topics() -> None:
     assert len({sentence.topic for sentence in SENTENCES}) >= 20
 
 
+def test_what_else_is_in_a_call_changes_no_bit_of_a_vector(
+    engine: Engine, vectors: list[array[float]]
+) -> None:
+    """So that it tells nothing of texts of others, which may be in the same call."""
+    alone = [embed_texts(engine, [text])[0] for text in TEXTS]
+    assert alone == vectors
+
+
 def test_vectors_are_those_of_the_equations(
     vectors: list[array[float]], directly: list[array[float]]
 ) -> None:

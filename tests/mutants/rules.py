@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.mutants.device_rules import DEVICE
 from tests.mutants.directory_rules import DIRECTORY
+from tests.mutants.embedding_rules import EMBEDDINGS
 from tests.mutants.export_rules import EXPORTS
 from tests.mutants.key_rules import KEYS
 from tests.mutants.merge_rules import MERGE
@@ -35,6 +36,7 @@ RULES: Final = (
     MERGE,
     EXPORTS,
     PROVIDERS,
+    EMBEDDINGS,
     PAYMENTS,
     STORES,
 )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -13,6 +16,7 @@ from echolia.client.cli.progress import progress
 from echolia.client.cli.quota import held_error, held_json, held_line, hints, quota_json
 from echolia.client.cli.secrets_kept import HOW
 from echolia.client.cli.session import Session, with_session
+from echolia.core.collections import VECTORS
 from echolia.core.errors import CODES, EcholiaError
 
 if TYPE_CHECKING:
@@ -80,29 +84,47 @@ def _show(show: Show, at: Progress) -> None:
 @click.option("--count", type=click.IntRange(1), help="End after so many rounds of changes.")
 @with_session
 async def watch(session: Session, count: int | None) -> None:
-    """Stay and tell what other devices change, until Ctrl-C. With --json one line a round."""
-    async with session.device() as device:
+    """Stay and tell what other devices change, until Ctrl-C. With --json one line a round.
+
+    Where `echolia embed` has made vectors, it makes those of what comes.
+    """
+    async with session.device() as device, _embedding(device):
         session.out.aside(f"Following {device.server}; Ctrl-C ends.")
         rounds = 0
         async for changed in device.watch():
-            await _tell(session, device, changed)
-            rounds += 1
+            rounds += await _tell(session, device, changed)
             if rounds == count:
                 return
 
 
-async def _tell(session: Session, device: Device, changed: Changed) -> None:
-    records = [record for one in sorted(changed.objects) if (record := await _shown(device, one))]
+@asynccontextmanager
+async def _embedding(device: Device) -> AsyncIterator[None]:
+    """Meanwhile vectors are made; where that fails for good, `echolia embed` says why."""
+    keeping = asyncio.create_task(device.embeddings.keep_up(begin=False))
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+
+
+async def _tell(session: Session, device: Device, changed: Changed) -> bool:
+    """Whether there was anything to tell: nobody reads vectors."""
+    found = [record for one in sorted(changed.objects) if (record := await _shown(device, one))]
+    records = [record for record in found if record.collection != VECTORS.name]
+    if found and not records:
+        return False
     if session.out.json:
         told: dict[str, Any] = {
             "changed": [summary(record) for record in records],
             "conflicts": sorted(changed.conflicts),
         }
         click.echo(json_line({**told, "braked": True} if changed.braked else told))
-        return
+        return True
     for record in records:
         marks = " ".join(f"[{flag}]" for flag in flags(record))
         click.echo(f"{record.id[:8]}  {plain_line(record.title)}  {marks}".rstrip())
+    return True
 
 
 async def _shown(device: Device, object_id: str) -> Record | None:

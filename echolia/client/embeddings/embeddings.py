@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from echolia.client import reading
-from echolia.client.embeddings import kept
+from echolia.client.embeddings import keeping_up, kept
 from echolia.client.embeddings.finding import Near, Search, begun, by_words, fused, nearest
 from echolia.client.embeddings.making import SENT_BYTES, SENT_TEXTS, Local, Making, Offered
 from echolia.client.llm.sealed_asks import SealedAsks
@@ -126,6 +126,21 @@ class Embeddings:
             raise EcholiaError("embeddings_wait")
         await self._replica.edit([kept.choose(self._replica, model)])
         return await self.update(on_progress)
+
+    async def keep_up(
+        self, on_progress: Callable[[int, int], None] | None = None, *, begin: bool = True
+    ) -> None:
+        """Do as `update` now and after each change, of this device and of others, until it is cancelled.
+
+        Where nobody can embed just now it tries again later; searching goes on meanwhile. `begin`: also for
+        an account that has no vectors yet; else nothing is embedded before another device, or `update`, did.
+        """
+
+        async def update() -> None:
+            if begin or await self._replica.run(kept.chosen, self._replica) is not None:
+                await self.update(on_progress)
+
+        await keeping_up.keep_up(self._replica, update)
 
     async def search(self, text: str, *, limit: int = 20, words: bool = True) -> Search:
         """Entries that mean the like, best first, together with those that hold the `words`.

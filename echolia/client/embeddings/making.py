@@ -89,11 +89,18 @@ class Making:
     async def where(self, model: bytes, texts: Collection[str], *, urgent: bool) -> Place:
         """Where vectors of these texts are made; the server is asked what it has only if that matters."""
         tokens = sum(len(text.encode()) for text in texts) // _BYTES_A_TOKEN
-        able, need = self.capability(), Need(model, tokens, urgent)
+        able, need = self._able(model), Need(model, tokens, urgent)
         found = place(able, need, [model])
         if found != "server":
             return found
         return place(able, need, [each.identity.digest for each in await self.offered()])
+
+    def _able(self, model: bytes) -> Capability:
+        """What this device can do for this model; where it has not got it, nothing else of it matters."""
+        return self.capability() if self._has(model) else Capability(0, 0, may_send=self.may_send)
+
+    def _has(self, model: bytes) -> bool:
+        return self.local is not None and self.local.digest == model
 
     async def vectors(self, model: bytes, texts: Sequence[str], *, urgent: bool) -> list[array[float]]:
         """A vector of each text, by the model of this digest.
@@ -110,7 +117,9 @@ class Making:
 
     async def _asked(self, model: bytes, texts: Sequence[str]) -> list[array[float]]:
         identity = next(each.identity for each in await self.offered() if each.identity.digest == model)
-        ask: dict[str, Any] = {"identity": b64(model), "capability": self.capability().as_json()}
+        ask: dict[str, Any] = {"identity": b64(model)}
+        if self._has(model):  # else what the device can do changes nothing, and is its own business
+            ask["capability"] = self.capability().as_json()
         path = "/embeddings/generate" if len(texts) == 1 else "/embeddings/batch"
         ask.update({"text": texts[0]} if len(texts) == 1 else {"texts": list(texts)})
         final: Mapping[str, Any] = {}

@@ -10,9 +10,11 @@ import pytest
 
 from echolia.client import Device, EcholiaError
 from echolia.client.embeddings.finding import Search
+from echolia.client.embeddings.making import _read
 from echolia.client.transport import Answer, Request
 from echolia.core.embedding_place import NEEDED_BYTES, Capability, Power
 from echolia.core.ids import b64
+from echolia.core.model_identity import packed
 from echolia.engines.deterministic import DeterministicEngine
 from echolia.engines.port import Model, Tokens
 from tests.client.test_convergence import states
@@ -32,7 +34,7 @@ class Counting:
     def __init__(self, seed: str = "1", most: int = 1 << 30) -> None:
         self._inner = DeterministicEngine(seed)
         self.model: Model = self._inner.model
-        self.embedded = 0
+        self.embedded = self.refused = 0
         self.most = most
 
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
@@ -42,6 +44,7 @@ class Counting:
     def embed(self, windows: Sequence[Tokens]) -> list[array[float]]:
         """See `Engine.embed`."""
         if self.embedded + len(windows) > self.most:
+            self.refused += 1
             raise EcholiaError("embeddings_wait")
         self.embedded += len(windows)
         return self._inner.embed(windows)
@@ -242,8 +245,11 @@ async def test_a_migration_that_is_stopped_goes_on_with_what_is_missing(world: W
         await laptop.embeddings.migrate()
     stands = await laptop.embeddings.status()
     assert (stands.made, stands.others) == (32, 80)
-    laptop.embeddings.use(Counting("1"))  # the former model still answers for all
-    assert titles(await laptop.embeddings.search("word7", words=False))[0] == "note 7"
+    laptop.embeddings.use(
+        Counting("1")
+    )  # the former model still answers for all, and is compared with its own
+    found = await laptop.embeddings.search("word7", words=False)
+    assert (titles(found)[0], found.lacking) == ("note 7", 0)
     new.most = 1 << 30
     laptop.embeddings.use(new)
     assert (await laptop.embeddings.update()).made == 48
@@ -292,6 +298,18 @@ async def test_what_is_too_long_for_a_vector_is_found_by_words(world: World) -> 
 def _other(fields: dict[str, Any]) -> None:
     (model,) = fields["models"]
     model["weights"] = b64(bytes(32))
+
+
+def test_vectors_that_are_of_another_model_are_not_taken() -> None:
+    identity = DeterministicEngine().model.identity
+    said = {"status": 200, "identity": b64(identity.digest), "vectors": [b64(packed(array("f", [0] * 256)))]}
+    assert _read(said, identity, 1) == [array("f", [0] * 256)]
+    other = b64(DeterministicEngine("2").model.identity.digest)
+    wrongly: list[dict[str, Any]] = [{"identity": other}, {"vectors": []}, {"vectors": ["kurz"]}]
+    for wrong in wrongly:
+        with pytest.raises(EcholiaError) as error:
+            _read({**said, **wrong}, identity, 1)
+        assert error.value.code == "server_invalid"
 
 
 async def test_a_server_cannot_pass_off_another_model(world: World) -> None:
