@@ -239,20 +239,6 @@ class Story:
             self.told(asked)
             self.run(asked, home=self.phone)
 
-    def embed(self) -> None:
-        """Both devices make vectors, by the server, and search by meaning."""
-        text, word = self.flock.text, self.flock.word("entry to be found")
-        self.told("add", f"{word} stood in the water")
-        assert self.told("embed --development")["made"]
-        self.run("embed")
-        self.run("embed --migrate --development")
-        self.sync(self.laptop, self.phone)
-        for home in (self.laptop, self.phone):
-            found = self.told("search --semantic", f"{word} in the water", home=home)
-            assert found["by"] == "meaning" and found["found"]
-            self.run("search --semantic", text("question by meaning"), home=home)
-        self.fail("search --semantic --collection memories", text("question by meaning"))
-
     def brake(self) -> None:
         """The phone deletes everything, which the laptop is told and rewinds."""
         with BlockingDevice.open(self.phone) as phone:

@@ -75,7 +75,6 @@ def _live(story: Story, relay: Relay) -> None:
     story.guard()
     story.disagree(ids)
     story.ask_models()
-    story.embed()
     story.watch()
 
 
