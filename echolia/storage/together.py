@@ -80,6 +80,10 @@ class Together:
                 await self._applied([unit])
         except EcholiaError as error:
             _fail(units, error)
+        except BaseException:  # cancelled, or a mistake of ours: nobody is left waiting
+            for unit in units:
+                unit.done.cancel()
+            raise
         else:
             for unit in units:
                 found = [next(results) for _ in unit.statements]
