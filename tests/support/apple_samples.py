@@ -28,7 +28,7 @@ class Samples(NamedTuple):
 
     @property
     def roots(self) -> tuple[bytes, ...]:
-        """The authority (DER): the certificate that its tests trust, and older ones, which the samples name."""
+        """The authority (DER): the certificate that its tests trust, and those that the samples name."""
         texts = {self.signed["ROOT_CA_BASE64_ENCODED"]}
         for signed in self.signed.values():
             if signed.count(".") == 2:

@@ -9,6 +9,7 @@ import binascii
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
 
 from appstoreserverlibrary.models.Environment import Environment as AppleEnvironment
@@ -31,6 +32,7 @@ from echolia.payments.stores.unavailable import StoreUnavailable
 
 MOST_AHEAD_MS: Final = 5 * 60_000
 _LONGEST_CERTIFICATE: Final = 8 * 1024
+_CERTIFICATES: Final = 64  # Apple signs by a few; they come with all that it signs
 _KIND: Final = re.compile(r"[A-Za-z0-9_/]{1,64}")
 _ID: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
 _IN_LIBRARY: Final = {
@@ -163,12 +165,13 @@ class SignedData:
         an hour, before it looks at the signature: each new text of the same chain would cost two requests to
         Apple's responder and stay in memory.
         """
-        return x5c[2] in self._roots and all(_is_certificate(one) for one in x5c[:2])
+        return x5c[2] in self._roots and all(
+            len(one) <= _LONGEST_CERTIFICATE and _is_certificate(one) for one in x5c[:2]
+        )
 
 
+@lru_cache(_CERTIFICATES)
 def _is_certificate(text: str) -> bool:
-    if len(text) > _LONGEST_CERTIFICATE:
-        return False
     try:
         certificate = x509.load_der_x509_certificate(b64decode(text, validate=True))
         return b64encode(certificate.public_bytes(Encoding.DER)).decode() == text
