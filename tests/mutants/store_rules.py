@@ -7,7 +7,6 @@ from typing import Final
 from tests.mutants.mutant import Mutant
 
 _SIGNED: Final = "echolia/payments/stores/apple_signed.py"
-_CHAINS: Final = "echolia/payments/stores/apple_chains.py"
 _JWS: Final = "echolia/payments/stores/jws.py"
 _APPLE: Final = "echolia/payments/stores/apple.py"
 _PUSH: Final = "echolia/payments/stores/google_push.py"
@@ -17,7 +16,6 @@ _TOKENS: Final = "echolia/payments/stores/google_tokens.py"
 _CONNECTION: Final = "echolia/payments/stores/connection.py"
 _FIELDS: Final = "echolia/payments/stores/fields.py"
 _FORGERIES: Final = ("tests/payments/stores/test_apple_forgeries.py",)
-_BELIEVED: Final = ("tests/payments/stores/test_apple_chains.py",)
 _READ: Final = ("tests/payments/stores/test_jws.py",)
 _NOTIFICATIONS: Final = ("tests/payments/stores/test_apple_notifications.py",)
 _APPLE_API: Final = ("tests/payments/stores/test_apple_api.py",)
@@ -29,65 +27,38 @@ STORES: Final = (
     Mutant(
         "what Apple signs in the future is taken",
         _SIGNED,
-        'if claims.whole("signedDate") > self._clock_ms() + MOST_AHEAD_MS:',
-        'if claims.whole("signedDate") < 0:',
+        'if claimed.whole("signedDate") > self._clock_ms() + MOST_AHEAD_MS:',
+        'if claimed.whole("signedDate") < 0:',
         _FORGERIES,
     ),
     Mutant(
-        "no responder is asked about Apple's chains",
-        _CHAINS,
-        "verify_chain(list(chain), True, now_ms // 1000)",
-        "verify_chain(list(chain), False, now_ms // 1000)",
+        "Apple's chains are judged at the date that is claimed",
+        _SIGNED,
+        "list(access.roots), True, named",
+        "list(access.roots), False, named",
         _FORGERIES,
     ),
     Mutant(
-        "Apple's chains are judged at no date of ours",
-        _CHAINS,
-        "verify_chain(list(chain), True, now_ms // 1000)",
-        "verify_chain(list(chain), True, 1_700_000_000 + 0 * now_ms)",
-        _BELIEVED + _FORGERIES,
+        "what Apple's verifier refuses is taken",
+        _SIGNED,
+        "        status = error.status\n",
+        "        return bool(error)\n",
+        _FORGERIES,
     ),
     Mutant(
         "a responder that is down makes a forgery",
-        _CHAINS,
-        "        if status == VerificationStatus.RETRYABLE_VERIFICATION_FAILURE:\n",
-        "        if status == VerificationStatus.OK:\n",
+        _SIGNED,
+        "    if status == VerificationStatus.RETRYABLE_VERIFICATION_FAILURE:\n",
+        "    if status == VerificationStatus.OK:\n",
         _FORGERIES,
     ),
     Mutant(
-        "a chain is believed for ever",
-        _CHAINS,
-        "        if found is None or self._clock_ms() >= found.until_ms:\n",
-        "        if found is None:\n",
-        _BELIEVED,
-    ),
-    Mutant(
-        "a chain is believed beyond its leaf",
-        _CHAINS,
-        "min(now_ms + BELIEVED_MS, *ends)",
-        "max(now_ms + BELIEVED_MS, min(ends) * 0)",
-        _BELIEVED,
-    ),
-    Mutant(
-        "chains vouch for one another",
-        _CHAINS,
-        "        found = self._chains.get(chain)\n",
-        "        found = next(iter(self._chains.values()), None)\n",
-        _BELIEVED,
-    ),
-    Mutant(
-        "chains fill the memory",
-        _CHAINS,
-        "        while len(self._chains) >= _MOST_BELIEVED:\n",
-        "        while len(self._chains) >= 10 * _MOST_BELIEVED:\n",
-        _BELIEVED,
-    ),
-    Mutant(
-        "under a believed chain everything is signed",
+        "each text of the same chain has the responder asked",
         _SIGNED,
-        "        if not jws.is_by(self._key_of(jws.chain)):\n",
-        "        if not self._key_of(jws.chain):\n",
-        _BELIEVED,
+        "        if not _library_verifies(lambda: verify(verifier, signed)):\n",
+        "        verifier._chain_verifier.verified_certificates_cache.clear()\n"
+        "        if not _library_verifies(lambda: verify(verifier, signed)):\n",
+        _FORGERIES,
     ),
     Mutant(
         "what nobody signed by ES256 is read",
@@ -104,32 +75,11 @@ STORES: Final = (
         _READ,
     ),
     Mutant(
-        "another app's transaction counts",
-        _SIGNED,
-        '        if said.text_or_none("bundleId") != self._access.bundle_id:\n',
-        '        if said.text_or_none("bundleId") is None:\n',
-        _FORGERIES,
-    ),
-    Mutant(
-        "another app's notification counts",
-        _SIGNED,
-        'about is None or about.text_or_none("bundleId") != self._access.bundle_id:',
-        "about is None:",
-        ("tests/payments/stores/test_apple_notifications.py",),
-    ),
-    Mutant(
-        "a notification of another app id counts",
-        _SIGNED,
-        ' and about.whole("appAppleId") != self._access.app_apple_id:',
-        ' and about.whole("appAppleId") < 0:',
-        _FORGERIES,
-    ),
-    Mutant(
-        "the sandbox's signatures count where it is not named",
-        _SIGNED,
-        "        if environment is None or environment not in self._access.environments:\n",
-        "        if environment is None:\n",
-        _FORGERIES,
+        "a signed text may be as long as it likes",
+        _JWS,
+        "if len(text) <= _LONGEST else None",
+        "if _LONGEST else None",
+        _READ,
     ),
     Mutant(
         "a renewal info of another purchase counts",
@@ -154,16 +104,16 @@ STORES: Final = (
     ),
     Mutant(
         "a chain's third certificate may be anything",
-        _CHAINS,
-        "        if chain[2] not in self._root_texts or len(",
-        "        if len(",
+        _SIGNED,
+        "        return x5c[2] in self._roots and all(",
+        "        return bool(self._roots) and all(",
         _FORGERIES,
     ),
     Mutant(
         "a certificate may be written in many ways",
-        _CHAINS,
-        "        return certificate if canonical else None\n",
-        "        return certificate if canonical is not None else None\n",
+        _SIGNED,
+        "        return b64encode(certificate.public_bytes(Encoding.DER)).decode() == text\n",
+        "        return bool(certificate)\n",
         _FORGERIES,
     ),
     Mutant(

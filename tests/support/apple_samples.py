@@ -9,6 +9,7 @@ from base64 import b64decode
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import jwt
 import pytest
 
 # apple_samples.txt pins it.
@@ -26,9 +27,13 @@ class Samples(NamedTuple):
     certificates: dict[str, str]
 
     @property
-    def root(self) -> bytes:
-        """The authority that signed the chains of the samples (DER)."""
-        return b64decode(self.signed["ROOT_CA_BASE64_ENCODED"])
+    def roots(self) -> tuple[bytes, ...]:
+        """The authority (DER): the certificate that its tests trust, and those that the samples name."""
+        texts = {self.signed["ROOT_CA_BASE64_ENCODED"]}
+        for signed in self.signed.values():
+            if signed.count(".") == 2:
+                texts.update(jwt.get_unverified_header(signed).get("x5c", [])[2:])
+        return tuple(b64decode(text) for text in sorted(texts))
 
 
 def apple_samples() -> Samples:

@@ -14,8 +14,7 @@ from echolia.core.errors import EcholiaError
 from echolia.core.purchases import Environment, Fact, PurchaseKey, purchase_of
 from echolia.payments.stores.access import AppleAccess
 from echolia.payments.stores.apple_api import AppStoreApi, check_key
-from echolia.payments.stores.apple_chains import AppleChains, Chains, Unjudged
-from echolia.payments.stores.apple_signed import Refused, SignedData
+from echolia.payments.stores.apple_signed import Refused, SignedData, VerifierOf, online_verifier
 from echolia.payments.stores.connection import StoreConnection
 from echolia.payments.stores.fields import Fields, Malformed
 from echolia.payments.stores.json_object import json_object
@@ -24,22 +23,20 @@ from echolia.payments.stores.unavailable import StoreUnavailable
 from echolia.payments.stores.workers import Workers
 
 T = TypeVar("T")
-_THREADS: Final = 8  # they wait for a responder
+_THREADS: Final = 8  # most of the time they wait for a responder
 _WAITING: Final = 256
 _TRANSACTION_ID: Final = re.compile(r"[0-9]{1,32}", re.ASCII)
 
 
 class AppleStore:
-    """One app in the App Store; `chains` judges certificates, where not by Apple's library."""
+    """One app in the App Store; `verifier_of` makes what verifies its signatures, Apple's library's."""
 
     def __init__(
-        self, access: AppleAccess, clock_ms: Callable[[], int], chains: Chains | None = None
+        self, access: AppleAccess, clock_ms: Callable[[], int], verifier_of: VerifierOf = online_verifier
     ) -> None:
         check_key(access.private_key)
         self._clock_ms = clock_ms
-        chains = chains or AppleChains(access.roots, clock_ms)
-        self._at_once = SignedData(access, chains.believed, clock_ms)
-        self._asking = SignedData(access, chains.judged, clock_ms)
+        self._signed = SignedData(access, clock_ms, verifier_of)
         self._connection = StoreConnection(access.timeout_s, clock_ms)
         self._workers = Workers("apple", _THREADS, _WAITING, access.timeout_s)
         self._apis: Mapping[Environment, AppStoreApi] = {
@@ -57,7 +54,7 @@ class AppleStore:
         signed = receipt if receipt.count(".") == 2 else await self._looked_up(receipt)
         if signed is not None:
             try:
-                transaction = await self._verifying(lambda by: by.transaction(signed))
+                transaction = await self._verifying(lambda: self._signed.transaction(signed))
                 return Received(purchase_of(transaction), (transaction,))
             except Refused:
                 pass
@@ -68,7 +65,7 @@ class AppleStore:
         try:
             payload = Fields(json_object(body)).long_text_or_none("signedPayload")
             if payload is not None:
-                return await self._verifying(lambda by: by.notification(payload))
+                return await self._verifying(lambda: self._signed.notification(payload))
         except (Malformed, Refused):
             pass
         raise EcholiaError("notification_invalid")
@@ -81,7 +78,7 @@ class AppleStore:
         found = [one for one in await api.statuses(purchase.id) if one[0] == purchase.id]
         facts: list[Fact] = []
         for _, transaction, renewal in found:
-            facts += await self._said(transaction, renewal)
+            facts += await self._said(lambda t=transaction, r=renewal: self._signed.pair(t, r))  # type: ignore[misc]
         return [fact for fact in facts if purchase_of(fact) == purchase]
 
     async def acknowledge(self, purchase: PurchaseKey, product_id: str) -> None:
@@ -119,14 +116,14 @@ class AppleStore:
 
     async def _missed(self, signed: str, environment: Environment) -> Notification:
         try:
-            return await self._verifying(lambda by: by.notification(signed))
+            return await self._verifying(lambda: self._signed.notification(signed))
         except Refused:
             digest = sha256(signed.encode()).hexdigest()
             return Notification(digest, "unknown", environment, self._clock_ms(), unreadable=True)
 
     async def _looked_up(self, receipt: str) -> str | None:
         """The signed transaction that a receipt of the former kind names; itself it proves nothing."""
-        transaction_id = await self._workers.run(lambda: _transaction_named_in(receipt))
+        transaction_id = await self._verifying(lambda: _transaction_named_in(receipt))
         if transaction_id is None:
             return None
         for api in self._apis.values():
@@ -138,18 +135,13 @@ class AppleStore:
         """None where there can be no such purchase."""
         return self._apis.get(purchase.environment) if _TRANSACTION_ID.fullmatch(purchase.id) else None
 
-    async def _verifying(self, verify: Callable[[SignedData], T]) -> T:
-        """At once, where its chains are believed: that takes less time than a thread's turn."""
-        try:
-            return verify(self._at_once)
-        except Unjudged:
-            pass
-        return await self._workers.run(lambda: verify(self._asking))
+    async def _verifying(self, verify: Callable[[], T]) -> T:
+        return await self._workers.run(verify)
 
-    async def _said(self, transaction: str, renewal: str | None) -> Sequence[Fact]:
+    async def _said(self, verify: Callable[[], T]) -> T:
         """What the API answered, which has to be whole."""
         try:
-            return await self._verifying(lambda by: by.pair(transaction, renewal))
+            return await self._verifying(verify)
         except Refused:
             pass
         raise StoreUnavailable("malformed")

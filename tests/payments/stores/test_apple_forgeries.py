@@ -25,6 +25,7 @@ from echolia.payments.stores.apple_root import APPLE_ROOT_CA_G3
 from tests.support.app_store import AppleWorld
 
 MINUTE_MS = 60_000
+ASKED = 2  # requests to the responder for one chain: for its leaf and its intermediate
 
 
 async def refused(apple: AppleStore, receipt: str) -> str:
@@ -67,6 +68,34 @@ async def test_forged_alg(world: AppleWorld, apple: AppleStore, algorithm: str) 
 async def test_foreign_key(world: AppleWorld, apple: AppleStore) -> None:
     thief = Signer(world.store.signer.chain, ec.generate_private_key(ec.SECP256R1()))
     assert await refused(apple, thief.sign(paid(world))) == "receipt_invalid"
+
+
+async def test_foreign_key_under_a_chain_that_was_just_found_good(
+    world: AppleWorld, apple: AppleStore
+) -> None:
+    good = world.store.signer.sign(paid(world))
+    assert (await apple.verify_receipt(good)).facts
+    thief = Signer(world.store.signer.chain, ec.generate_private_key(ec.SECP256R1()))
+    forged = thief.sign(paid(world))
+    mixed = ".".join((*good.split(".")[:2], forged.split(".")[2]))
+    for receipt in (forged, mixed):
+        assert await refused(apple, receipt) == "receipt_invalid"
+    assert len(world.responder.server.asked) == ASKED
+
+
+async def test_a_real_chain_under_many_forgeries_is_asked_about_once(
+    world: AppleWorld, apple: AppleStore
+) -> None:
+    """Apple's chains are in everything that it signs: whoever has an app has one to forge under."""
+    thief = Signer(world.store.signer.chain, ec.generate_private_key(ec.SECP256R1()))
+    for _ in range(5):
+        assert await refused(apple, thief.sign(paid(world))) == "receipt_invalid"
+    assert len(world.responder.server.asked) == ASKED
+
+
+async def test_a_good_chain_vouches_for_no_other(world: AppleWorld, apple: AppleStore) -> None:
+    assert (await apple.verify_receipt(world.store.signer.sign(paid(world)))).facts
+    assert await refused(apple, world.authority.impostor().sign(paid(world))) == "receipt_invalid"
 
 
 async def test_foreign_authority(world: AppleWorld, apple: AppleStore) -> None:

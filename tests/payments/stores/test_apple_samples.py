@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from appstoreserverlibrary.signed_data_verifier import VerificationException, _ChainVerifier
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.serialization import load_pem_public_key
+from appstoreserverlibrary.models.Environment import Environment as AppleEnvironment
+from appstoreserverlibrary.signed_data_verifier import SignedDataVerifier, VerificationException
 
 from echolia.app import running
+from echolia.core.purchases import Environment
+from echolia.payments.stores.access import AppleAccess
 from echolia.payments.stores.apple import AppleStore
-from echolia.payments.stores.apple_chains import Chains
-from echolia.payments.stores.fields import Malformed
-from echolia.payments.stores.jws import Chain
+from echolia.payments.stores.apple_signed import VerifierOf, online_verifier
 from tests.support.accounts import Account
 from tests.support.app_store import AppleWorld
 from tests.support.apple_samples import Samples, apple_samples
@@ -38,23 +37,13 @@ JSON: Final = {"content-type": "application/json"}
 pytestmark = pytest.mark.service
 
 
-class AsApplesTests:
-    """Judges chains as they do: at the time of signing, by lenient rules, asking nobody."""
-
-    def __init__(self, root: bytes) -> None:
-        self._judge = _ChainVerifier([root], enable_strict_checks=False)
-
-    def believed(self, chain: Chain) -> EllipticCurvePublicKey:
-        """See `Chains.believed`."""
-        try:
-            pem = self._judge.verify_chain(list(chain), False, SIGNED_S)
-        except VerificationException:
-            raise Malformed from None
-        key = load_pem_public_key(pem.encode())
-        assert isinstance(key, EllipticCurvePublicKey)
-        return key
-
-    judged = believed
+def as_apples_tests(access: AppleAccess, environment: Environment) -> SignedDataVerifier:
+    """Made as Apple's tests make it: it judges chains at the time of signing, leniently, asking nobody."""
+    assert environment == "sandbox"
+    named = AppleEnvironment.SANDBOX
+    verifier = SignedDataVerifier(list(access.roots), False, named, access.bundle_id, access.app_apple_id)
+    verifier._chain_verifier.enable_strict_checks = False
+    return verifier
 
 
 @pytest.fixture
@@ -65,12 +54,12 @@ def samples() -> Samples:
 
 @asynccontextmanager
 async def endpoints(
-    folder: Path, world: AppleWorld, root: bytes, chains: Chains | None, bundle: str = BUNDLE
+    folder: Path, world: AppleWorld, roots: tuple[bytes, ...], verifier_of: VerifierOf, bundle: str = BUNDLE
 ) -> AsyncIterator[Asker]:
     """A server that takes purchases of the samples' app, in the sandbox."""
-    access = world.access(bundle_id=bundle, app_apple_id=APP_ID, environments=("sandbox",), roots=(root,))
+    access = world.access(bundle_id=bundle, app_apple_id=APP_ID, environments=("sandbox",), roots=roots)
     clock = Clock(SIGNED_S + 1)
-    apple = AppleStore(access, lambda: int(clock() * 1000), chains)
+    apple = AppleStore(access, lambda: int(clock() * 1000), verifier_of)
     async with running(settings_for(folder), clock, stores={"apple": apple}) as gate:
         ask = Asker(gate)
         ask.token = (await Account("anna").register(ask))["access"]
@@ -92,7 +81,7 @@ async def test_their_notification_is_taken_and_the_others_are_not(
     samples: Samples, world: AppleWorld, tmp_path: Path
 ) -> None:
     signed = samples.signed
-    async with endpoints(tmp_path, world, samples.root, AsApplesTests(samples.root)) as ask:
+    async with endpoints(tmp_path, world, samples.roots, as_apples_tests) as ask:
         assert (await told(ask, signed["TEST_NOTIFICATION"])).status == 204
         for name in ("MISSING_X5C_HEADER_CLAIM", "WRONG_BUNDLE_ID", "RENEWAL_INFO", "TRANSACTION_INFO"):
             assert (await told(ask, signed[name])).json()["code"] == "notification_invalid", name
@@ -108,7 +97,7 @@ async def test_their_notification_is_taken_and_the_others_are_not(
 async def test_their_transaction_has_no_id_and_is_no_receipt(
     samples: Samples, world: AppleWorld, tmp_path: Path
 ) -> None:
-    async with endpoints(tmp_path, world, samples.root, AsApplesTests(samples.root)) as ask:
+    async with endpoints(tmp_path, world, samples.roots, as_apples_tests) as ask:
         for name in ("TRANSACTION_INFO", "RENEWAL_INFO", "TEST_NOTIFICATION"):
             assert (await handed(ask, samples.signed[name])).json()["code"] == "receipt_invalid", name
 
@@ -116,8 +105,7 @@ async def test_their_transaction_has_no_id_and_is_no_receipt(
 async def test_their_notification_is_not_for_another_app(
     samples: Samples, world: AppleWorld, tmp_path: Path
 ) -> None:
-    chains = AsApplesTests(samples.root)
-    async with endpoints(tmp_path, world, samples.root, chains, "com.example.other") as ask:
+    async with endpoints(tmp_path, world, samples.roots, as_apples_tests, "com.example.other") as ask:
         answer = await told(ask, samples.signed["TEST_NOTIFICATION"])
     assert answer.json()["code"] == "notification_invalid"
 
@@ -125,7 +113,7 @@ async def test_their_notification_is_not_for_another_app(
 async def test_by_our_own_rules_their_authority_is_none(
     samples: Samples, world: AppleWorld, tmp_path: Path
 ) -> None:
-    async with endpoints(tmp_path, world, samples.root, None) as ask:
+    async with endpoints(tmp_path, world, samples.roots, online_verifier) as ask:
         for signed in samples.signed.values():
             assert (await told(ask, signed)).json()["code"] == "notification_invalid"
             assert (await handed(ask, signed)).status == 400
@@ -140,9 +128,12 @@ async def test_by_our_own_rules_their_authority_is_none(
         ("REAL_APPLE_SIGNING_CERTIFICATE", "REAL_APPLE_INTERMEDIATE"),
     ],
 )
-def test_their_certificates_that_count_for_nothing(samples: Samples, leaf: str, intermediate: str) -> None:
+def test_their_certificates_that_count_for_nothing(
+    samples: Samples, world: AppleWorld, leaf: str, intermediate: str
+) -> None:
     of = {name.removesuffix("_BASE64_ENCODED"): text for name, text in samples.certificates.items()}
-    chains = AsApplesTests(samples.root)
-    chains.believed((of["LEAF_CERT"], of["INTERMEDIATE_CA"], of["ROOT_CA"]))
-    with pytest.raises(Malformed):
-        chains.believed((of[leaf], of[intermediate], of["ROOT_CA"]))
+    access = world.access(environments=("sandbox",), roots=samples.roots)
+    judge = as_apples_tests(access, "sandbox")._chain_verifier
+    judge.verify_chain([of["LEAF_CERT"], of["INTERMEDIATE_CA"], of["ROOT_CA"]], False, SIGNED_S)
+    with pytest.raises(VerificationException):
+        judge.verify_chain([of[leaf], of[intermediate], of["ROOT_CA"]], False, SIGNED_S)

@@ -6,17 +6,19 @@ import json
 from base64 import urlsafe_b64encode
 from typing import Any
 
+import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
+from jwt.types import Options
 
 from echolia.fake_stores.authority import Signer
 from echolia.payments.stores.fields import Malformed
 from echolia.payments.stores.jws import read_jws
 
-SIGNER = Signer((), ec.generate_private_key(ec.SECP256R1()))
 HEADER: dict[str, Any] = {"alg": "ES256", "x5c": ["a", "b", "c"]}
+UNVERIFIED: Options = {"verify_signature": False}
 
 
 def encoded(raw: bytes) -> str:
@@ -25,21 +27,45 @@ def encoded(raw: bytes) -> str:
 
 
 def written(header: object = None, claims: object = None, signature: bytes = bytes(64)) -> str:
-    """One in the right form."""
+    """One in the right form, which nobody signed."""
     parts = (json.dumps(HEADER if header is None else header), json.dumps({} if claims is None else claims))
     return ".".join((*(encoded(part.encode()) for part in parts), encoded(signature)))
 
 
-def test_what_was_signed_is_known_by_its_key() -> None:
-    text = SIGNER.sign({"a": 1}, {"x5c": ["a", "b", "c"]})
-    jws = read_jws(text)
-    assert (jws.chain, jws.unverified_claims) == (("a", "b", "c"), {"a": 1})
-    assert jws.is_by(SIGNER.key.public_key())
-    assert not jws.is_by(ec.generate_private_key(ec.SECP256R1()).public_key())
+def test_what_stands_there_is_read() -> None:
+    signed = Signer((), ec.generate_private_key(ec.SECP256R1())).sign({"a": 1}, {"x5c": ["a", "b", "c"]})
+    for text in (signed, written(claims={"a": 1})):
+        jws = read_jws(text)
+        assert (jws.unverified_chain, jws.unverified_claims) == (("a", "b", "c"), {"a": 1})
 
 
-def test_zeros_are_no_signature() -> None:
-    assert not read_jws(written()).is_by(SIGNER.key.public_key())
+@given(
+    st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text()))
+)
+def test_it_reads_what_the_library_that_verifies_reads(claims: dict[str, object]) -> None:
+    text = written(claims=claims)
+    assert read_jws(text).unverified_claims == jwt.decode_complete(text, options=UNVERIFIED)["payload"]
+
+
+@pytest.mark.parametrize(
+    "claims", ['{"a": 1, "a": 2}', '{"a": 1, "\\u0061": 2}', '\ufeff{"a": 1}', '{"a": NaN}']
+)
+def test_what_json_leaves_open_it_reads_as_the_library_does(claims: str) -> None:
+    text = f"{encoded(json.dumps(HEADER).encode())}.{encoded(claims.encode())}.{encoded(bytes(64))}"
+    try:
+        theirs = repr(jwt.decode(text, options=UNVERIFIED))
+    except jwt.PyJWTError:
+        with pytest.raises(Malformed):
+            read_jws(text)
+    else:
+        assert repr(read_jws(text).unverified_claims) == theirs
+
+
+def test_one_that_is_too_long() -> None:
+    longest = written(claims={"a": "x" * 180_000})
+    read_jws(longest)
+    with pytest.raises(Malformed):
+        read_jws(written(claims={"a": "x" * 200_000}))
 
 
 @pytest.mark.parametrize(
