@@ -40,10 +40,11 @@ def open_answering(
 ) -> Answering:
     """Both features, until the stack ends. Raises: `settings_invalid`, `model_damaged`."""
     trying = Trying(open_catalogue(settings.models, make), time.monotonic)
-    # What asks take and what texts take is counted in the same tables, by many at a time.
-    counted = Together(directory)
-    service = LlmService(counted, tiers, trying, clock_ms, dice, settings.llm_seconds)
+    service = LlmService(directory, tiers, trying, clock_ms, dice, settings.llm_seconds)
     stack.push_async_callback(service.close)
+    # Short texts come many at a time, and take less than a commit does. Asks go on one by one: many that are
+    # sent in the same moment keep everybody else waiting.
+    counted = Together(directory)
     embeddings = open_embeddings(settings, tiers, EmbeddingMeter(counted, clock_ms, dice))
     stack.push_async_callback(embeddings.close)
     identity = load_identity(settings.data / "keys" / "sealed")

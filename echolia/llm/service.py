@@ -32,6 +32,8 @@ TOKENS_A_MESSAGE: Final = 64
 OK: Final = "ok"
 LEFT: Final = "left"
 _QUOTA_RETRY_S: Final = 3600
+# Asks that are prepared before there is room for them, at most.
+_PREPARED: Final = 4
 Admitted = Callable[[], Awaitable[None]]
 
 
@@ -68,6 +70,7 @@ class LlmService:
     longest_s: float
     running: int = 0
     _settling: set[asyncio.Task[store.Used | None]] = field(default_factory=set)
+    _reserving: set[asyncio.Task[Lease]] = field(default_factory=set)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -94,8 +97,9 @@ class LlmService:
         models = self.trying.models(wire.model, wire.ask("", 1).needs)
         quota = await self.entitlements.models(account)
         course = _Course(models[0], wire.ask(models[0].known_as, models[0].max_tokens))
-        # While room is made for it, the provider's library prepares what will be sent once there is.
         reserving = asyncio.create_task(self._reserve(account, wire, models, quota))
+        self._reserving.add(reserving)
+        reserving.add_done_callback(self._reserving.discard)
 
         async def admitted() -> None:
             await asyncio.shield(reserving)
@@ -105,6 +109,10 @@ class LlmService:
         failure: EcholiaError | None = None
         try:
             try:
+                # While room is made for it, the provider's library prepares what will be sent once there is;
+                # but not for many at once, which would keep everybody else waiting.
+                if len(self._reserving) > _PREPARED:
+                    await asyncio.wait([reserving])
                 async with aclosing(self._told(wire, models, course, admitted, whole)) as told:
                     async for piece in told:
                         yield piece
