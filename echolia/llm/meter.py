@@ -11,7 +11,7 @@ import structlog
 from echolia.core.errors import EcholiaError
 from echolia.llm import store
 from echolia.llm.providers.port import Usage
-from echolia.storage.engine import Database
+from echolia.storage.engine import Batches
 from echolia.web.context import Dice, ModelQuota, Refusal
 
 # Beyond the longest time that an embedding may take: what nobody settled by then was lost.
@@ -23,7 +23,7 @@ _QUOTA_RETRY_S: Final = 3600
 class EmbeddingMeter:
     """Implements `web.context.Meter`; `clock_ms` is the host's time."""
 
-    directory: Database
+    directory: Batches
     clock_ms: Callable[[], int]
     dice: Dice
 

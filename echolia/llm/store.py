@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from echolia.llm.providers.port import Usage
-from echolia.storage.engine import Database, Result, Statement
+from echolia.storage.engine import Batches, Result, Statement
 from echolia.web.context import ModelQuota
 
 DAY_MS: Final = 86_400_000
@@ -104,14 +104,14 @@ def day_of(now_ms: int) -> int:
     return now_ms // DAY_MS
 
 
-async def reserve(db: Database, lease: Lease, quota: ModelQuota, now_ms: int) -> bool:
+async def reserve(db: Batches, lease: Lease, quota: ModelQuota, now_ms: int) -> bool:
     """Whether there is room for it beside all that runs; then it is taken. Raises: `StorageError`."""
     limits = (quota.concurrent, quota.tokens_per_day, quota.micro_usd_per_month)
     (result,) = await db.batch([Statement(_RESERVE, (*lease, day_of(now_ms), *limits))])
     return result.changed == 1
 
 
-async def settle(db: Database, lease: bytes, account: bytes, charge: Charge, now_ms: int) -> Used:
+async def settle(db: Batches, lease: bytes, account: bytes, charge: Charge, now_ms: int) -> Used:
     """Charge this in place of what was reserved; a second time nothing. Returns what its account has used
     then. Raises: `StorageError`.
     """
@@ -124,7 +124,7 @@ async def settle(db: Database, lease: bytes, account: bytes, charge: Charge, now
     return _counted(done, running)
 
 
-async def sweep(db: Database, now_ms: int) -> int:
+async def sweep(db: Batches, now_ms: int) -> int:
     """Charge the least of what nobody settled in time; returns how many. Raises: `StorageError`."""
     due = "SELECT lease FROM llm_leases WHERE expires_ms <= ?1 LIMIT 500"
     (found,) = await db.batch([Statement(due, (now_ms,))], tx=False)
@@ -134,7 +134,7 @@ async def sweep(db: Database, now_ms: int) -> int:
     return len(found.rows)
 
 
-async def used(db: Database, account: bytes, now_ms: int, kind: str = ASKS) -> Used:
+async def used(db: Batches, account: bytes, now_ms: int, kind: str = ASKS) -> Used:
     """What counts now against the quota of `ASKS`, or of `EMBEDDINGS`. Raises: `StorageError`."""
     return _counted(*await db.batch(_counting(account, now_ms, kind), tx=False))
 
@@ -157,7 +157,7 @@ def _counted(done: Result, running: Result) -> Used:
     return Used(_int(tokens) + _int(held), _int(spent) + _int(to_spend), _int(count))
 
 
-async def report(db: Database, account: bytes, first_day: int, last_day: int) -> Sequence[Row]:
+async def report(db: Batches, account: bytes, first_day: int, last_day: int) -> Sequence[Row]:
     """What was used on these days, both included, by day and model. Raises: `StorageError`."""
     columns = ", ".join(Row._fields)
     sql = (
@@ -168,13 +168,13 @@ async def report(db: Database, account: bytes, first_day: int, last_day: int) ->
     return [Row(*row) for row in result.rows]  # type: ignore[arg-type]  # the columns' types are the table's
 
 
-async def forget(db: Database, before_day: int) -> int:
+async def forget(db: Batches, before_day: int) -> int:
     """Remove what is older; returns how many rows that were. Raises: `StorageError`."""
     (result,) = await db.batch([Statement("DELETE FROM llm_usage WHERE day < ?1", (before_day,))])
     return result.changed
 
 
-async def kept(db: Database, account: bytes) -> tuple[Result, Result]:
+async def kept(db: Batches, account: bytes) -> tuple[Result, Result]:
     """All rows of an account, of both tables, for its ledger. Raises: `StorageError`."""
     usage = (
         "SELECT day, model, status, prices, requests, input, cached, written, output, reasoning, micro_usd"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from echolia.core.errors import EcholiaError
-from echolia.storage.engine import ConstraintViolated, Database, Result, Statement
+from echolia.storage.engine import Batches, ConstraintViolated, Result, Statement
 
 # Units of one transaction: whoever is in it waits for all of them.
 MOST_TOGETHER: Final = 64
@@ -27,7 +26,7 @@ class Together:
     that of all that ran together. Cancelled, a unit that has not begun is not applied.
     """
 
-    def __init__(self, db: Database) -> None:
+    def __init__(self, db: Batches) -> None:
         self._db = db
         self._waiting: deque[_Unit] = deque()
         self._running: asyncio.Task[None] | None = None
@@ -41,18 +40,6 @@ class Together:
         if self._running is None:
             self._running = asyncio.create_task(self._run())
         return await unit.done
-
-    async def snapshot(self, path: Path) -> None:
-        """See `engine.Database.snapshot`."""
-        await self._db.snapshot(path)
-
-    async def reclaim(self) -> None:
-        """See `engine.Database.reclaim`."""
-        await self._db.reclaim()
-
-    async def close(self) -> None:
-        """Close the database."""
-        await self._db.close()
 
     async def _run(self) -> None:
         try:

@@ -74,7 +74,7 @@ async def _fit(connection: Connection) -> None:
 async def _prepared(
     alone: Connection, db: PostgresDatabase, migrations: Sequence[Migration], prepare: Prepare
 ) -> None:
-    """Migrate while no other process does: who comes at the same time waits, and finds it done."""
+    """Prepare while no other process does: who comes at the same time waits, and finds it done."""
     async with alone.transaction():
         await alone.execute("SET LOCAL statement_timeout = 0")
         await alone.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
