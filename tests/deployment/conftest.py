@@ -9,7 +9,8 @@ from typing import NamedTuple, Protocol
 
 import pytest
 
-from tests.deployment.processes import BIN, clean_environment, free_port, get, running
+from tests.deployment.processes import BIN, clean_environment, get, running
+from tests.support.ports import free_port
 
 CADDY_INSTALL = "make services (or: apt-get install caddy)"
 

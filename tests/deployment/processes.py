@@ -21,14 +21,6 @@ START_S = 30.0
 STOP_S = 15.0
 
 
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = START_S) -> None:
     """Ask `condition` again until it holds; TimeoutError names `what` did not come."""
     pause = threading.Event()

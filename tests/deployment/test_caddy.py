@@ -12,8 +12,9 @@ import pytest
 
 from echolia.core.push import MAX_PUSH_BYTES
 from tests.deployment.conftest import StartCaddy
-from tests.deployment.processes import free_port, get, send
+from tests.deployment.processes import get, send
 from tests.deployment.upstream import upstream
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.service
 

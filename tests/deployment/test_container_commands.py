@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.deployment.dockerfile import Image, read_image
-from tests.deployment.processes import clean_environment, find_program, free_port, running
+from tests.deployment.processes import clean_environment, find_program, running
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.slow
 

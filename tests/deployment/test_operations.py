@@ -12,7 +12,8 @@ import pytest
 from echolia.client import Device
 from echolia.core.errors import CODES, EcholiaError
 from tests.deployment.conftest import Listener, serving
-from tests.deployment.processes import BIN, clean_environment, free_port
+from tests.deployment.processes import BIN, clean_environment
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.slow
 

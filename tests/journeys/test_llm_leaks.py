@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment.processes import clean_environment, free_port, running
+from tests.deployment.processes import clean_environment, running
 from tests.journeys.canary import leaky_models, telemetry
 from tests.journeys.canary.asking import STREAM, plain_ask
 from tests.journeys.canary.encodings import Searcher
@@ -32,6 +32,7 @@ from tests.journeys.canary.upstream import CHUNKS, FAULTS, HOLDS, KINDS, Upstrea
 from tests.journeys.canary.watched import left_in, watched
 from tests.journeys.canary.wire import Wire
 from tests.journeys.memory import COLLECTING, memory_of
+from tests.support.ports import free_port
 from tests.support.redis import Redis
 
 pytestmark = pytest.mark.slow

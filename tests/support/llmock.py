@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from tests.deployment.processes import START_S, clean_environment, free_port, running, send
+from tests.deployment.processes import START_S, clean_environment, running, send
+from tests.support.ports import free_port
 
 INSTALL: Final = "make services"
 PATHS: Final = {"anthropic": "/anthropic", "openai": "/v1", "google": "/gemini", "groq": "/groq/openai/v1"}

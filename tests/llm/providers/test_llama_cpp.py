@@ -17,8 +17,9 @@ import pytest
 from echolia.llm.providers.choice import make
 from echolia.llm.providers.endpoint import Endpoint
 from echolia.llm.providers.port import Ask, Ended, Message, Provider, Text
-from tests.deployment.processes import clean_environment, free_port, get, running, wait_until
+from tests.deployment.processes import clean_environment, get, running, wait_until
 from tests.llm.providers.asks import course, words
+from tests.support.ports import free_port
 from tests.support.whole_answers import generated
 
 pytestmark = pytest.mark.service
