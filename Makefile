@@ -20,7 +20,7 @@ demo: .venv/ready ## two devices, one server and a thief, played out in one term
 	@$(BIN)/echolia demo $(ARGS)
 
 test: .venv/ready ## run the tests; ARGS='-k sync' narrows them
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 simulate: .venv/ready ## live through SEEDS worlds from FIRST on, each with faults of its own; SEEDS=1 tells all
 	@$(BIN)/python -m tests.simulator --first $(FIRST) --seeds $(SEEDS) --processes $(JOBS) $(ARGS)

@@ -57,6 +57,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(ToldAtOnce(config))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: else one of several processes is left with a journey when the others have ended."""
+    items.sort(key=lambda item: "journeys" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     """The root of the clone: the folder that holds pyproject.toml."""
