@@ -239,6 +239,22 @@ class Story:
             self.told(asked)
             self.run(asked, home=self.phone)
 
+    def embed(self) -> None:
+        """The laptop has vectors made by the server, then as it can; both devices search by meaning."""
+        text, word = self.flock.text, self.flock.word("entry to be found")
+        self.told("add", f"{word} stood in the water")
+        with BlockingDevice.open(self.laptop) as laptop:
+            laptop.embeddings.use(None)
+            assert laptop.embeddings.update(development=True).made
+        for asked in ("embed", "embed --migrate --development"):
+            self.sync(self.laptop, self.phone)
+            for home in (self.laptop, self.phone):
+                found = self.told("search --semantic", f"{word} in the water", home=home)
+                assert found["by"] == "meaning"
+                self.run("search --semantic", text("question by meaning"), home=home)
+            self.run(asked)
+        self.fail("search --semantic --collection memories", text("question by meaning"))
+
     def brake(self) -> None:
         """The phone deletes everything, which the laptop is told and rewinds."""
         with BlockingDevice.open(self.phone) as phone:
