@@ -14,6 +14,7 @@ from echolia.client.embeddings.finding import Near, Search, begun, by_words, fus
 from echolia.client.embeddings.making import SENT_BYTES, SENT_TEXTS, Local, Making, Offered
 from echolia.client.llm.sealed_asks import SealedAsks
 from echolia.client.replica import Replica
+from echolia.client.reports import Changed
 from echolia.client.session import Session
 from echolia.core.collections import ENTRIES
 from echolia.core.embedding_place import Capability, Place
@@ -59,11 +60,16 @@ class Embeddings:
         self._replica = replica
         self._making = Making(sealed, session)
         self._alone = asyncio.Lock()
+        self._chosen: tuple[bytes | None] | None = None
+        replica.listen(self._forget)
+        # Models and digests of texts, while this device is open: they would be sent in vain again and again.
+        self._too_long: set[tuple[bytes, bytes]] = set()
 
     def use(self, engine: Engine | None, *, may_send: bool = True) -> None:
         """Embed by this engine on the device (None: by none); `may_send`: the server may be asked where it
         cannot.
         """
+        self._too_long.clear()
         self._making.may_send = may_send
         self._making.local = None if engine is None else Local(engine.model.identity.digest, lambda: engine)
 
@@ -93,7 +99,7 @@ class Embeddings:
     async def status(self) -> Vectors:
         """How the vectors stand here; nobody is asked."""
         entries, counts = await self._replica.run(kept.standing, self._replica)
-        model = await self._replica.run(kept.chosen, self._replica)
+        model = await self._account_model()
         made = counts.get(model, 0) if model is not None else 0
         return Vectors(model, entries, made, sum(counts.values()) - made)
 
@@ -110,7 +116,7 @@ class Embeddings:
             model = await self._target(development=development)
             if model is None:
                 raise EcholiaError("embeddings_wait")
-            if await self._replica.run(kept.chosen, self._replica) is None:
+            if await self._account_model() is None:
                 await self._replica.edit([kept.choose(self._replica, model)])
             return await self._updated(model, on_progress or (lambda _done, _total: None))
 
@@ -137,7 +143,7 @@ class Embeddings:
         """
 
         async def update() -> None:
-            if begin or await self._replica.run(kept.chosen, self._replica) is not None:
+            if begin or await self._account_model() is not None:
                 await self.update(on_progress)
 
         await keeping_up.keep_up(self._replica, update)
@@ -179,7 +185,7 @@ class Embeddings:
         The account's model comes first if no other has more: while vectors are made anew, the former serve.
         """
         entries, counts = await self._replica.run(kept.standing, self._replica)
-        chosen = await self._replica.run(kept.chosen, self._replica)
+        chosen = await self._account_model()
         ranked = sorted(counts, key=lambda model: (-counts[model], model != chosen, model))
         for model in ranked if text.strip() else ():
             try:
@@ -199,17 +205,18 @@ class Embeddings:
             if following is None:
                 break
             after = following
-        made = too_long = 0
-        for chunk in _chunks(todo):
+        made = done = 0
+        asked = [each for each in todo if (model, kept.digest(each.text)) not in self._too_long]
+        for chunk in _chunks(asked):
             vectors = await self._vectors(model, chunk)
             orders = await self._replica.run(kept.orders, self._replica, model, vectors)
             await self._replica.edit(orders)
             made += len(vectors)
-            too_long += len(chunk) - len(vectors)
-            told(made + too_long, len(todo))
+            done += len(chunk)
+            told(done, len(asked))
         gone = await self._replica.run(kept.needless, self._replica, model)
         await self._replica.edit(gone)
-        return Made(made, too_long, len(gone))
+        return Made(made, len(todo) - made, len(gone))
 
     async def _vectors(
         self, model: bytes, chunk: Sequence[kept.Lacking]
@@ -221,14 +228,24 @@ class Embeddings:
             if error.code not in ("embedding_too_long", "body_too_large"):
                 raise
             if len(chunk) == 1:
+                self._too_long.add((model, kept.digest(chunk[0].text)))
                 return []
             return [pair for each in chunk for pair in await self._vectors(model, [each])]
         return list(zip(chunk, vectors, strict=True))
 
     async def _target(self, *, development: bool) -> bytes | None:
         """The account's model, or what will be it."""
-        chosen = await self._replica.run(kept.chosen, self._replica)
+        chosen = await self._account_model()
         return chosen if chosen is not None else await self._at_hand(development=development)
+
+    async def _account_model(self) -> bytes | None:
+        """The model that the account's devices make, if they do; read again after a change."""
+        if self._chosen is None:
+            self._chosen = (await self._replica.run(kept.chosen, self._replica),)
+        return self._chosen[0]
+
+    def _forget(self, _: Changed) -> None:
+        self._chosen = None
 
     async def _at_hand(self, *, development: bool) -> bytes | None:
         if self._making.local is not None:

@@ -77,7 +77,7 @@ def orders(replica: Replica, model: bytes, made: Sequence[tuple[Lacking, array[f
         fields: dict[str, Edit] = {
             "of": bytes.fromhex(each.entry),
             "model": model,
-            "made": {"text": _digest(each.text), "vector": packed(vector)},
+            "made": {"text": digest(each.text), "vector": packed(vector)},
         }
         found.append(Order("put", VECTORS.name, id_, fields))
     return found
@@ -135,12 +135,13 @@ def _is_current(replica: Replica, model: bytes, each: Lacking) -> bool:
     if record is None or not record.alive:
         return False
     match record.fields.get("made"):
-        case {"text": bytes(digest), "vector": bytes()}:
-            return digest == _digest(each.text)
+        case {"text": bytes(of), "vector": bytes()}:
+            return of == digest(each.text)
     return False
 
 
-def _digest(text: str) -> bytes:
+def digest(text: str) -> bytes:
+    """By which a vector tells which text it is of."""
     return sha256(text.encode("utf-8", "replace")).digest()[:_DIGEST_BYTES]
 
 

@@ -293,6 +293,12 @@ async def test_what_is_too_long_for_a_vector_is_found_by_words(world: World) -> 
     assert (made.made, made.too_long) == (4, 1)
     found = await laptop.embeddings.search("zeppelin")
     assert (titles(found), found.lacking) == (["Novel"], 1)
+    tried: list[tuple[int, int]] = []
+    again = await laptop.embeddings.update(lambda *done: tried.append(done))
+    assert (again.made, again.too_long, tried) == (0, 1, [])
+    laptop.embeddings.use(DeterministicEngine())  # one that might do it
+    await laptop.embeddings.update(lambda *done: tried.append(done))
+    assert tried == [(1, 1)]
 
 
 def _other(fields: dict[str, Any]) -> None:
