@@ -11,7 +11,7 @@ from threading import Condition
 from typing import NamedTuple
 
 from echolia.core.errors import EcholiaError
-from echolia.engines.batches import first_batch, most_windows
+from echolia.engines.batches import SHARED_TOKENS, first_batch, most_windows
 from echolia.engines.port import Tokens
 from echolia.engines.whole_texts import Laid
 from echolia.web.context import Refusal
@@ -150,11 +150,11 @@ class Backlog:
 
     def _fill(self, batch: Batch, length: int) -> None:
         """Take from others, in the order of their turns, what is of this length, as far as there is room."""
-        room = most_windows(length) - len(batch[0].numbers)
+        room = most_windows(length, SHARED_TOKENS) - len(batch[0].numbers)
         for account in list(self._turns):
             own = self._jobs[account]
             for job in [job for job in own if job.length == length]:
-                if room == 0:
+                if room <= 0:
                     return
                 lengths = [job.laid.lengths[number] for number in job.waiting]
                 part = self._taken(job, min(room, first_batch(lengths)))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from array import array
-from collections.abc import AsyncGenerator, Coroutine
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeAlias, TypeVar
 
 from echolia.core.embedding_place import Capability, Need, place
 from echolia.core.errors import EcholiaError
@@ -20,14 +21,17 @@ from echolia.engines.choice import opened
 from echolia.engines.port import Engine
 from echolia.engines.whole_texts import Laid
 from echolia.settings import Settings
-from echolia.web.context import EmbeddingEntitlements, Meter, Refusal
+from echolia.web.context import EmbeddingEntitlements, Meter, ModelQuota, Refusal
 from echolia.web.sealed_answers import sealed_answer
 from echolia.web.sealed_door import Unsealed
 
 ALIVE_S: Final = 10.0
 OK: Final = "ok"
 LEFT: Final = "left"
+SWITCH_S: Final = 0.0005
 _RETRY_S: Final = 2
+T = TypeVar("T")
+Vectors: TypeAlias = "asyncio.Future[list[array[float]]]"
 
 
 @dataclass(slots=True)
@@ -39,7 +43,7 @@ class EmbeddingService:
     entitlements: EmbeddingEntitlements
     meter: Meter
     longest_s: float
-    _settling: set[asyncio.Task[dict[str, Any] | None]] = field(default_factory=set)
+    _settling: set[asyncio.Task[Any]] = field(default_factory=set)
 
     def answer(self, account: bytes, asked: Unsealed, *, one: bool) -> AsyncGenerator[bytes, None]:
         """The sealed answer to an ask of one text, or of several; closed before its end it is let go of."""
@@ -61,26 +65,23 @@ class EmbeddingService:
         where = self._place(workers.engine, ask, laid.tokens)
         quota = await self.entitlements.embeddings(account)
         name = workers.engine.model.name
-        lease = await self.meter.reserve(account, name, laid.tokens, quota)
-        status = LEFT
-        vectors: list[array[float]] = []
-        try:
+        with self._queued(account, laid) as vectors:
+            # Reserved while it waits: a call may be spent in vain, but nobody gets vectors before.
+            lease = await self._reserved(account, name, laid.tokens, quota)
+            status = LEFT
             try:
-                async with aclosing(self._embedded(account, laid, ends_s)) as pieces:
-                    async for piece in pieces:
-                        if piece is None:
-                            yield {}
-                        else:
-                            vectors = piece
-                status = OK
-            except EcholiaError as error:
-                status = error.code
-                raise
-        finally:
-            used = laid.tokens if status == OK else 0
-            settled = self._settle(self.meter.settle(account, lease, name, used, status, quota))
+                try:
+                    while not await _done(vectors, ends_s):
+                        yield {}
+                    status = OK
+                except EcholiaError as error:
+                    status = error.code
+                    raise
+            finally:
+                used = laid.tokens if status == OK else 0
+                settled = self._settling_of(self.meter.settle(account, lease, name, used, status, quota))
         told = await settled or await self.meter.told(account, quota)
-        yield await _final(workers, laid, vectors, where, told)
+        yield await _final(workers, laid, vectors.result(), where, told)
 
     def _workers_for(self, identity: bytes) -> Workers:
         if self.workers is None or identity != self.workers.engine.model.identity.digest:
@@ -96,30 +97,33 @@ class EmbeddingService:
             raise Refusal("embeddings_busy", "the device can do it", retry_after_s=_RETRY_S)
         return found
 
-    async def _embedded(
-        self, account: bytes, laid: Laid, ends_s: float
-    ) -> AsyncGenerator[list[array[float]] | None, None]:
-        """None for each sign of life, then the windows' vectors."""
-        loop = asyncio.get_running_loop()
-        job = Job(account, laid, loop.create_future())
+    @contextmanager
+    def _queued(self, account: bytes, laid: Laid) -> Iterator[Vectors]:
+        """What it will come to; it is let go of at the end. Raises: as `Backlog.add`."""
+        job = Job(account, laid, asyncio.get_running_loop().create_future())
         self.backlog.add(job)
         try:
-            while True:
-                alive_s = min(ends_s, loop.time() + ALIVE_S)
-                await asyncio.wait([job.vectors], timeout=alive_s - loop.time())
-                if job.vectors.done():
-                    break
-                if loop.time() >= ends_s:
-                    raise Refusal("embeddings_late", retry_after_s=_RETRY_S)
-                yield None
-            yield job.vectors.result()
+            yield job.vectors
         finally:
             self.backlog.drop(job)
-            job.vectors.cancel()
+            if not job.vectors.cancel():
+                job.vectors.exception()  # of what failed meanwhile nobody needs to be told
 
-    def _settle(
-        self, settling: Coroutine[Any, Any, dict[str, Any] | None]
-    ) -> asyncio.Task[dict[str, Any] | None]:
+    async def _reserved(self, account: bytes, model: str, tokens: int, quota: ModelQuota) -> bytes:
+        """The lease; whoever is cancelled meanwhile keeps nothing reserved. Raises: as `Meter.reserve`."""
+
+        async def settled() -> None:
+            with suppress(EcholiaError):  # then there was no room
+                await self.meter.settle(account, await reserving, model, 0, LEFT, quota)
+
+        reserving = asyncio.create_task(self.meter.reserve(account, model, tokens, quota))
+        try:
+            return await asyncio.shield(reserving)
+        except asyncio.CancelledError:
+            _ = self._settling_of(settled())
+            raise
+
+    def _settling_of(self, settling: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Charge it, whoever is cancelled meanwhile."""
         task = asyncio.create_task(settling)
         self._settling.add(task)
@@ -132,6 +136,19 @@ class EmbeddingService:
             await self.workers.close()
         if self._settling:
             await asyncio.wait(self._settling)
+
+
+async def _done(vectors: Vectors, ends_s: float) -> bool:
+    """Whether they are there, or else it is time for a sign of life. Raises: `embeddings_late`, their own."""
+    loop = asyncio.get_running_loop()
+    alive_s = min(ends_s, loop.time() + ALIVE_S)
+    await asyncio.wait([vectors], timeout=alive_s - loop.time())
+    if vectors.done():
+        vectors.result()
+        return True
+    if loop.time() >= ends_s:
+        raise Refusal("embeddings_late", retry_after_s=_RETRY_S)
+    return False
 
 
 async def _final(
@@ -153,6 +170,8 @@ def open_embeddings(
 ) -> EmbeddingService:
     """The feature, its engine loaded. Raises: `settings_invalid`, `model_damaged`."""
     engine, backlog = opened(settings.embeddings), Backlog(settings.embeddings_queue)
+    # A thread whose call has ended needs the interpreter but for a moment: not after Python's 5 ms.
+    sys.setswitchinterval(SWITCH_S)
     workers = None if engine is None else Workers(engine, backlog, settings.embeddings_threads)
     return EmbeddingService(workers, backlog, entitlements, meter, settings.embeddings_seconds)
 

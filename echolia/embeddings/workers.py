@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from array import array
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
-from threading import Thread
+from threading import Thread, get_native_id
 from typing import Final
 
 import structlog
@@ -16,6 +18,8 @@ from echolia.embeddings.backlog import Backlog, Batch
 from echolia.engines.port import Engine
 from echolia.engines.whole_texts import Laid, lay
 
+# How far the threads that embed stand back: what answers requests takes a moment, a call of theirs long.
+NICE: Final = 10
 # Characters that are read sooner than a thread has begun to.
 _SHORT: Final = 400
 
@@ -58,6 +62,8 @@ class Workers:
         self._reading.shutdown()
 
     def _work(self) -> None:
+        if sys.platform == "linux":  # elsewhere this would be another process' number
+            os.setpriority(os.PRIO_PROCESS, get_native_id(), os.getpriority(os.PRIO_PROCESS, 0) + NICE)
         while self._took():  # a call of its own, so that a thread that waits keeps no texts alive
             pass
 

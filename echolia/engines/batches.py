@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from typing import Final
 
 STEP: Final = 4
-# Padded tokens of one call. On a CPU more at once is no faster, and whoever waits waits longer.
-BATCH_TOKENS: Final = 256
+# Padded tokens of one call. On a CPU more at once is hardly faster, and whoever waits waits longer.
+BATCH_TOKENS: Final = 128
+# Of one call for several requests: they are all answered at its end, and others are to be in work meanwhile.
+SHARED_TOKENS: Final = 64
 BATCH_WINDOWS: Final = 32
 
 
@@ -20,9 +22,9 @@ def padded(tokens: int) -> int:
     return -(-tokens // STEP) * STEP
 
 
-def most_windows(length: int) -> int:
-    """How many windows of this length, padded, go into one call: at least one."""
-    return max(1, min(BATCH_WINDOWS, BATCH_TOKENS // max(length, 1)))
+def most_windows(length: int, tokens: int = BATCH_TOKENS) -> int:
+    """How many windows of this length, padded, go into one call of so many tokens: at least one."""
+    return max(1, min(BATCH_WINDOWS, tokens // max(length, 1)))
 
 
 def first_batch(lengths: Sequence[int]) -> int:

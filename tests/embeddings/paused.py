@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from array import array
 from collections.abc import Callable, Sequence
 from threading import Event, Lock
@@ -25,6 +26,7 @@ class PausedEngine:
         self.fails = False
         self.fails_on: list[Tokens] = []
         self.calls: list[list[Tokens]] = []
+        self.nice: set[int] = set()  # of the threads that called it
 
     def tokens(self, texts: Sequence[str]) -> list[Tokens]:
         """See `Engine.tokens`."""
@@ -34,6 +36,7 @@ class PausedEngine:
         """See `Engine.embed`."""
         with self._lock:
             self.calls.append(list(windows))
+            self.nice.add(os.getpriority(os.PRIO_PROCESS, 0))
         self.go.wait()
         if self.fails or any(window in self.fails_on for window in windows):
             raise RuntimeError("a model that fails, and says a kanarienvogel")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from echolia.core.errors import EcholiaError
 from echolia.core.windows import Window
 from echolia.embeddings.backlog import Backlog, Batch, Job
-from echolia.engines.batches import BATCH_TOKENS, BATCH_WINDOWS, STEP, first_batch, padded
+from echolia.engines.batches import BATCH_TOKENS, BATCH_WINDOWS, SHARED_TOKENS, STEP, first_batch, padded
 from echolia.engines.whole_texts import Laid
 
 ANNA, BEN, CARA = (bytes([n]) * 16 for n in range(3))
@@ -60,10 +60,10 @@ def refused(backlog: Backlog, one: Job) -> str:
 
 def test_accounts_take_turns_whatever_they_brought(loop: asyncio.AbstractEventLoop) -> None:
     backlog = Backlog(1000)
-    backlog.add(job(loop, ANNA, *[120] * 12))
+    backlog.add(job(loop, ANNA, *[60] * 12))
     assert taken(backlog) == (ANNA, 2)
     backlog.add(job(loop, BEN, 3))
-    backlog.add(job(loop, CARA, *[120] * 4))
+    backlog.add(job(loop, CARA, *[60] * 4))
     assert [taken(backlog) for _ in range(5)] == [(ANNA, 2), (BEN, 1), (CARA, 2), (ANNA, 2), (CARA, 2)]
     assert [taken(backlog) for _ in range(3)] == [(ANNA, 2)] * 3
     assert backlog.waiting == 0
@@ -71,7 +71,7 @@ def test_accounts_take_turns_whatever_they_brought(loop: asyncio.AbstractEventLo
 
 def test_the_requests_of_an_account_take_turns(loop: asyncio.AbstractEventLoop) -> None:
     backlog = Backlog(1000)
-    long, short = job(loop, ANNA, *[120] * 10), job(loop, ANNA, 4)
+    long, short = job(loop, ANNA, *[60] * 10), job(loop, ANNA, 4)
     backlog.add(long)
     backlog.add(short)
     found = [backlog.take() for _ in range(3)]
@@ -103,11 +103,19 @@ def test_what_is_as_long_goes_along_whosever_it_is(loop: asyncio.AbstractEventLo
 
 def test_what_goes_along_fills_a_batch_and_no_more(loop: asyncio.AbstractEventLoop) -> None:
     backlog = Backlog(1000)
-    backlog.add(job(loop, ANNA, 64))
+    backlog.add(job(loop, ANNA, 16))
     for _ in range(5):
-        backlog.add(job(loop, BEN, 64))
+        backlog.add(job(loop, BEN, 16))
     batches = [backlog.take(), backlog.take()]
-    assert [len(batch) for batch in batches if batch] == [BATCH_TOKENS // 64, 2]
+    assert [len(batch) for batch in batches if batch] == [SHARED_TOKENS // 16, 2]
+
+
+def test_a_request_may_fill_what_several_may_not(loop: asyncio.AbstractEventLoop) -> None:
+    backlog = Backlog(1000)
+    backlog.add(job(loop, ANNA, *[16] * 9))
+    backlog.add(job(loop, BEN, 16))
+    found = [[len(part.numbers) for part in batch] for batch in emptied(backlog) if batch]
+    assert found == [[BATCH_TOKENS // 16], [1, 1]]
 
 
 @given(st.lists(st.integers(0, 254), min_size=1, max_size=60))

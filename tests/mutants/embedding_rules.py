@@ -94,7 +94,7 @@ EMBEDDINGS: Final = (
     Mutant(
         "what goes along in a call of a model is as much as waits",
         _BACKLOG,
-        "        room = most_windows(length) - len(batch[0].numbers)\n",
+        "        room = most_windows(length, SHARED_TOKENS) - len(batch[0].numbers)\n",
         "        room = 1 << 20\n",
         _TURNS,
     ),
@@ -122,8 +122,8 @@ EMBEDDINGS: Final = (
     Mutant(
         "nobody is too late to be embedded",
         _SERVICE,
-        "                if loop.time() >= ends_s:\n",
-        "                if loop.time() >= ends_s + 3600:\n",
+        "    if loop.time() >= ends_s:\n",
+        "    if loop.time() >= ends_s + 3600:\n",
         (*_ANSWERS,),
     ),
     Mutant(
@@ -188,5 +188,33 @@ EMBEDDINGS: Final = (
         "        left = [unit for unit in units if not unit.done.done()]\n",
         "        left = units\n",
         ("tests/storage/test_together.py",),
+    ),
+    Mutant(
+        "who leaves while it is reserved keeps it reserved",
+        _SERVICE,
+        "            _ = self._settling_of(settled())\n            raise\n",
+        "            raise\n",
+        _ANSWERS,
+    ),
+    Mutant(
+        "an entry that is too long is sent again after each change",
+        "echolia/client/embeddings/embeddings.py",
+        "not in self._too_long]",
+        "is not None]",
+        _DEVICES,
+    ),
+    Mutant(
+        "a model that another device has chosen is not heard of",
+        "echolia/client/embeddings/embeddings.py",
+        "        replica.listen(self._forget)\n",
+        "",
+        _DEVICES,
+    ),
+    Mutant(
+        "threads that embed go before what answers",
+        _WORKERS,
+        "os.getpriority(os.PRIO_PROCESS, 0) + NICE)",
+        "os.getpriority(os.PRIO_PROCESS, 0))",
+        _ANSWERS,
     ),
 )
