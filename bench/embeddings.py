@@ -223,22 +223,33 @@ async def against_reference(engine, device, arguments):
     from sentence_transformers import SentenceTransformer  # noqa: PLC0415  # torch
 
     model = SentenceTransformer(str(minilm.folder()), device="cpu", local_files_only=True)
+
+    def reference(requests):
+        began = time.perf_counter()
+        for texts in requests:
+            model.encode(texts, show_progress_bar=False)
+        return sum(map(len, requests)) / (time.perf_counter() - began)
+
     rows = []
     for words, name in KINDS[: arguments.kinds]:
         count = arguments.texts if words == SHORT else arguments.texts // 6
-        texts, pairs = texts_of(count, words), []
-        for _ in range(arguments.rounds):
-            requests = [texts[at : at + 32] for at in range(0, count, 32)]
-            here = await asyncio.to_thread(directly, engine, requests)
-            served = await through(device, requests, 8)
-            began = time.perf_counter()
-            await asyncio.to_thread(model.encode, texts, show_progress_bar=False)
-            pairs.append((here, served, count / (time.perf_counter() - began)))
-        ratios = [median([each[side] / each[2] for each in pairs]) for side in (0, 1)]
-        medians = (f"{median(side):.0f}" for side in zip(*pairs, strict=True))
-        rows.append([name, *medians, *(f"{ratio:.2f}" for ratio in ratios)])
-    heads = ["texts a second", "onnxruntime", "through", "sentence-transformers", "ratio", "through, ratio"]
-    return table(heads, rows)
+        for batch in (1, 32, count):
+            texts = texts_of(count, words)
+            requests = [texts[at : at + batch] for at in range(0, count, batch)]
+            ours = [texts[at : at + min(batch, 32)] for at in range(0, count, min(batch, 32))]
+            rounds = [
+                (
+                    await asyncio.to_thread(directly, engine, ours),
+                    await through(device, ours, 8),
+                    await asyncio.to_thread(reference, requests),
+                )
+                for _ in range(arguments.rounds)
+            ]
+            ratios = [f"{median([each[side] / each[2] for each in rounds]):.2f}" for side in (0, 1)]
+            medians = (f"{median(side):.0f}" for side in zip(*rounds, strict=True))
+            rows.append([name, str(batch), *medians, *ratios])
+    heads = ["texts a second", "a call", "onnxruntime", "through", "sentence-transformers"]
+    return table([*heads, "ratio", "through, ratio"], rows)
 
 
 async def measure(arguments):
