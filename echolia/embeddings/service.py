@@ -30,6 +30,7 @@ OK: Final = "ok"
 LEFT: Final = "left"
 SWITCH_S: Final = 0.0005
 _RETRY_S: Final = 2
+_MOST_SPENT: Final = 10_000
 T = TypeVar("T")
 Vectors: TypeAlias = "asyncio.Future[list[array[float]]]"
 
@@ -44,6 +45,7 @@ class EmbeddingService:
     meter: Meter
     longest_s: float
     _settling: set[asyncio.Task[Any]] = field(default_factory=set)
+    _spent: set[bytes] = field(default_factory=set)  # accounts that had no room when they asked last
 
     def answer(self, account: bytes, asked: Unsealed, *, one: bool) -> AsyncGenerator[bytes, None]:
         """The sealed answer to an ask of one text, or of several; closed before its end it is let go of."""
@@ -65,13 +67,18 @@ class EmbeddingService:
         where = self._place(workers.engine, ask, laid.tokens)
         quota = await self.entitlements.embeddings(account)
         name = workers.engine.model.name
-        with self._queued(account, laid) as vectors:
-            # Reserved while it waits: a call may be spent in vain, but nobody gets vectors before.
+        with self._waiting(account, laid) as job:
+            # It waits while it is reserved: nobody gets vectors before, and a call in vain is made but once.
+            early = account not in self._spent
+            if early:
+                self.backlog.add(job)
             lease = await self._reserved(account, name, laid.tokens, quota)
             status = LEFT
             try:
                 try:
-                    while not await _done(vectors, ends_s):
+                    if not early:
+                        self.backlog.add(job)
+                    while not await _done(job.vectors, ends_s):
                         yield {}
                     status = OK
                 except EcholiaError as error:
@@ -81,7 +88,7 @@ class EmbeddingService:
                 used = laid.tokens if status == OK else 0
                 settled = self._settling_of(self.meter.settle(account, lease, name, used, status, quota))
         told = await settled or await self.meter.told(account, quota)
-        yield await _final(workers, laid, vectors.result(), where, told)
+        yield await _final(workers, laid, job.vectors.result(), where, told)
 
     def _workers_for(self, identity: bytes) -> Workers:
         if self.workers is None or identity != self.workers.engine.model.identity.digest:
@@ -98,12 +105,11 @@ class EmbeddingService:
         return found
 
     @contextmanager
-    def _queued(self, account: bytes, laid: Laid) -> Iterator[Vectors]:
-        """What it will come to; it is let go of at the end. Raises: as `Backlog.add`."""
+    def _waiting(self, account: bytes, laid: Laid) -> Iterator[Job]:
+        """What may be added to the backlog, and is let go of at the end."""
         job = Job(account, laid, asyncio.get_running_loop().create_future())
-        self.backlog.add(job)
         try:
-            yield job.vectors
+            yield job
         finally:
             self.backlog.drop(job)
             if not job.vectors.cancel():
@@ -118,10 +124,17 @@ class EmbeddingService:
 
         reserving = asyncio.create_task(self.meter.reserve(account, model, tokens, quota))
         try:
-            return await asyncio.shield(reserving)
+            lease = await asyncio.shield(reserving)
         except asyncio.CancelledError:
             _ = self._settling_of(settled())
             raise
+        except Refusal:
+            if len(self._spent) >= _MOST_SPENT:
+                self._spent.clear()
+            self._spent.add(account)
+            raise
+        self._spent.discard(account)
+        return lease
 
     def _settling_of(self, settling: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Charge it, whoever is cancelled meanwhile."""
@@ -170,9 +183,11 @@ def open_embeddings(
 ) -> EmbeddingService:
     """The feature, its engine loaded. Raises: `settings_invalid`, `model_damaged`."""
     engine, backlog = opened(settings.embeddings), Backlog(settings.embeddings_queue)
-    # A thread whose call has ended needs the interpreter but for a moment: not after Python's 5 ms.
-    sys.setswitchinterval(SWITCH_S)
-    workers = None if engine is None else Workers(engine, backlog, settings.embeddings_threads)
+    workers = None
+    if engine is not None:
+        # A thread whose call has ended needs the interpreter but for a moment: not after Python's 5 ms.
+        sys.setswitchinterval(SWITCH_S)
+        workers = Workers(engine, backlog, settings.embeddings_threads)
     return EmbeddingService(workers, backlog, entitlements, meter, settings.embeddings_seconds)
 
 

@@ -76,6 +76,31 @@ async def service(
         await one.close()
 
 
+@dataclass
+class LateMeter:
+    """A meter that reserves when it is told to, and says what is reserved."""
+
+    inner: Meter
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    reserved: list[bytes] = field(default_factory=list)
+
+    async def reserve(self, account: bytes, model: str, tokens: int, quota: ModelQuota) -> bytes:
+        """See `Meter.reserve`."""
+        await self.go.wait()
+        self.reserved.append(await self.inner.reserve(account, model, tokens, quota))
+        return self.reserved[-1]
+
+    async def settle(
+        self, account: bytes, lease: bytes, model: str, tokens: int, status: str, quota: ModelQuota
+    ) -> dict[str, Any] | None:
+        """See `Meter.settle`."""
+        return await self.inner.settle(account, lease, model, tokens, status, quota)
+
+    async def told(self, account: bytes, quota: ModelQuota) -> dict[str, Any]:
+        """See `Meter.told`."""
+        return await self.inner.told(account, quota)
+
+
 def asked(ask: object) -> tuple[Unsealed, ResponseOpener]:
     """An ask in its seal, opened, and what opens the answer."""
     secret = bytes(31) + b"\1"
@@ -171,6 +196,22 @@ async def test_tokens_of_the_day_are_bounded_and_are_not_those_of_asks(directory
         assert (await store.used(directory, ANNA, now_ms)).tokens == 1000
 
 
+async def test_who_has_nothing_left_has_one_call_in_vain_and_no_more(directory: Database) -> None:
+    embeds = PausedEngine()
+    async with service(directory, embeds, ModelQuota("small", tokens_per_day=5)) as one:
+        one.meter = late = LateMeter(one.meter)
+        first = asyncio.create_task(final(one, {"text": "one two three four five six"}))
+        await until(lambda: bool(embeds.calls))
+        late.go.set()
+        assert (await first)["code"] == "quota_exceeded"
+        for _ in range(3):
+            assert (await final(one, {"text": "one two three four five six"}))["code"] == "quota_exceeded"
+        embeds.go.set()
+        assert (await final(one, {"text": "one"}))["status"] == 200
+        assert len(embeds.calls) == 2
+        assert (await final(one, {"text": "two"}))["status"] == 200
+
+
 async def test_requests_at_a_time_are_bounded(directory: Database) -> None:
     embeds = PausedEngine()
     async with service(directory, embeds, ModelQuota("small", concurrent=1)) as one:
@@ -253,31 +294,6 @@ async def test_who_hangs_up_leaves_nothing_waiting_and_pays_nothing(directory: D
         await answer.aclose()
         assert one.backlog.waiting == 0
     assert await rows(directory) == [("deterministic-1", "embeddings", "left", 1, 0)]
-
-
-@dataclass
-class LateMeter:
-    """A meter that reserves when it is told to, and says what is reserved."""
-
-    inner: Meter
-    go: asyncio.Event = field(default_factory=asyncio.Event)
-    reserved: list[bytes] = field(default_factory=list)
-
-    async def reserve(self, account: bytes, model: str, tokens: int, quota: ModelQuota) -> bytes:
-        """See `Meter.reserve`."""
-        await self.go.wait()
-        self.reserved.append(await self.inner.reserve(account, model, tokens, quota))
-        return self.reserved[-1]
-
-    async def settle(
-        self, account: bytes, lease: bytes, model: str, tokens: int, status: str, quota: ModelQuota
-    ) -> dict[str, Any] | None:
-        """See `Meter.settle`."""
-        return await self.inner.settle(account, lease, model, tokens, status, quota)
-
-    async def told(self, account: bytes, quota: ModelQuota) -> dict[str, Any]:
-        """See `Meter.told`."""
-        return await self.inner.told(account, quota)
 
 
 async def test_nobody_is_answered_before_it_is_reserved(directory: Database) -> None:

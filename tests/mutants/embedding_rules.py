@@ -217,4 +217,11 @@ EMBEDDINGS: Final = (
         "os.getpriority(os.PRIO_PROCESS, 0))",
         _ANSWERS,
     ),
+    Mutant(
+        "who has nothing left to be embedded has it embedded in vain",
+        _SERVICE,
+        "            early = account not in self._spent\n",
+        "            early = True\n",
+        _ANSWERS,
+    ),
 )
