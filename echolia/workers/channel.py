@@ -75,11 +75,13 @@ class PlainStream:
 
     def send(self, message: bytes) -> None:
         """See `Stream.send`."""
-        self._writer.writelines((_LENGTH.pack(len(message)), message))
+        # The other side may have ended a moment ago: uvloop refuses to write then; the reading side notices.
+        with suppress(OSError, RuntimeError):
+            self._writer.writelines((_LENGTH.pack(len(message)), message))
 
     async def drain(self) -> None:
         """See `Stream.drain`."""
-        with suppress(OSError):  # the reading side notices
+        with suppress(OSError, RuntimeError):  # as above
             await self._writer.drain()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""An engine that embeds when it is told to, so that a test decides what waits."""
+"""An engine that embeds, and a meter that reserves, when it is told to: a test decides what waits."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import asyncio
 import os
 from array import array
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from threading import Event, Lock
+from typing import Any
 
 from echolia.engines.deterministic import DeterministicEngine
 from echolia.engines.port import Model, Tokens
+from echolia.web.context import Meter, ModelQuota
 
 
 class PausedEngine:
@@ -41,6 +44,31 @@ class PausedEngine:
         if self.fails or any(window in self.fails_on for window in windows):
             raise RuntimeError("a model that fails, and says a kanarienvogel")
         return self._inner.embed(windows)
+
+
+@dataclass
+class LateMeter:
+    """A meter that reserves when it is told to, and says what is reserved."""
+
+    inner: Meter
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    reserved: list[bytes] = field(default_factory=list)
+
+    async def reserve(self, account: bytes, model: str, tokens: int, quota: ModelQuota) -> bytes:
+        """See `Meter.reserve`."""
+        await self.go.wait()
+        self.reserved.append(await self.inner.reserve(account, model, tokens, quota))
+        return self.reserved[-1]
+
+    async def settle(
+        self, account: bytes, lease: bytes, model: str, tokens: int, status: str, quota: ModelQuota
+    ) -> dict[str, Any] | None:
+        """See `Meter.settle`."""
+        return await self.inner.settle(account, lease, model, tokens, status, quota)
+
+    async def told(self, account: bytes, quota: ModelQuota) -> dict[str, Any]:
+        """See `Meter.told`."""
+        return await self.inner.told(account, quota)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -8,7 +8,6 @@ import random
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +29,10 @@ from echolia.sealed.requests import open_request, seal
 from echolia.sealed.responses import ResponseOpener
 from echolia.sealed.suites import public_of
 from echolia.storage.engine import Database, Statement
-from echolia.web.context import Meter, ModelQuota
+from echolia.web.context import ModelQuota
 from echolia.web.sealed_door import Unsealed
 from echolia.web.tiers import OneTier
-from tests.embeddings.paused import PausedEngine, until
+from tests.embeddings.paused import LateMeter, PausedEngine, until
 from tests.support.engine_fixtures import engine
 from tests.support.engines import opened_directory
 from tests.support.server import Clock
@@ -74,31 +73,6 @@ async def service(
         if isinstance(embeds, PausedEngine):
             embeds.go.set()
         await one.close()
-
-
-@dataclass
-class LateMeter:
-    """A meter that reserves when it is told to, and says what is reserved."""
-
-    inner: Meter
-    go: asyncio.Event = field(default_factory=asyncio.Event)
-    reserved: list[bytes] = field(default_factory=list)
-
-    async def reserve(self, account: bytes, model: str, tokens: int, quota: ModelQuota) -> bytes:
-        """See `Meter.reserve`."""
-        await self.go.wait()
-        self.reserved.append(await self.inner.reserve(account, model, tokens, quota))
-        return self.reserved[-1]
-
-    async def settle(
-        self, account: bytes, lease: bytes, model: str, tokens: int, status: str, quota: ModelQuota
-    ) -> dict[str, Any] | None:
-        """See `Meter.settle`."""
-        return await self.inner.settle(account, lease, model, tokens, status, quota)
-
-    async def told(self, account: bytes, quota: ModelQuota) -> dict[str, Any]:
-        """See `Meter.told`."""
-        return await self.inner.told(account, quota)
 
 
 def asked(ask: object) -> tuple[Unsealed, ResponseOpener]:

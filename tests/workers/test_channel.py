@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from echolia.core.errors import EcholiaError
-from echolia.workers.channel import Gone, Hearing, Peer
+from echolia.workers.channel import Gone, Hearing, Peer, PlainStream
 from echolia.workers.peers import Peers
 from echolia.workers.sockets import connect, listen
 from echolia.workers.store import Worker
@@ -135,6 +136,26 @@ async def test_the_end_of_the_other_side_ends_all_questions(
         await peer.ask("echo")
     assert not caught.value.sent
     await peer.ended()
+
+
+@pytest.mark.parametrize("ticks", range(4))
+def test_who_ended_a_moment_ago_is_gone_and_no_failure(tmp_path: Path, ticks: int) -> None:
+    async def asked() -> None:
+        server = await listen(tmp_path, "other.sock", Hearing({}))
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "other.sock")
+        peer = Peer(PlainStream(reader, writer))
+        await asyncio.sleep(0)
+        writer.transport.abort()
+        for _ in range(ticks):
+            await asyncio.sleep(0)
+        try:
+            with pytest.raises(Gone):
+                await peer.ask("echo")
+        finally:
+            await peer.close()
+            server.close()
+
+    uvloop.run(asked())  # the loop of servers, which refuses to write where asyncio's drops it
 
 
 async def test_who_hangs_up_stops_what_was_asked(peer: Peer, other: Other) -> None:
