@@ -8,7 +8,7 @@ from array import array
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeVar
 
 from echolia.core.embedding_place import Capability, Need, place
 from echolia.core.errors import EcholiaError
@@ -32,7 +32,6 @@ SWITCH_S: Final = 0.0005
 _RETRY_S: Final = 2
 _MOST_SPENT: Final = 10_000
 T = TypeVar("T")
-Vectors: TypeAlias = "asyncio.Future[list[array[float]]]"
 
 
 @dataclass(slots=True)
@@ -151,7 +150,7 @@ class EmbeddingService:
             await asyncio.wait(self._settling)
 
 
-async def _done(vectors: Vectors, ends_s: float) -> bool:
+async def _done(vectors: asyncio.Future[list[array[float]]], ends_s: float) -> bool:
     """Whether they are there, or else it is time for a sign of life. Raises: `embeddings_late`, their own."""
     loop = asyncio.get_running_loop()
     alive_s = min(ends_s, loop.time() + ALIVE_S)
